@@ -1,0 +1,87 @@
+#include "core/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+/* Read /proc/PID/name whole; files of /proc of this kind are below 4 KiB. Returns the length or -1.
+ */
+static ssize_t read_proc(pid_t pid, const char *name, char *out, size_t size)
+{
+	char path[64];
+	ssize_t n;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/proc/%ld/%s", (long)pid, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	n = read(fd, out, size - 1);
+	close(fd);
+	if (n >= 0)
+		out[n] = '\0';
+	return n;
+}
+
+uint64_t proc_start_time(pid_t pid)
+{
+	char text[4096];
+	const char *p;
+
+	if (pid <= 0 || read_proc(pid, "stat", text, sizeof(text)) <= 0)
+		return 0;
+	/* Field 2 is the program's name in brackets and may itself hold brackets and spaces, so
+	 * counting starts behind the last one: the word there is field 3. */
+	p = strrchr(text, ')');
+	for (int field = 2; p && field < 22; field++) {
+		p = strchr(p, ' ');
+		if (p)
+			p++;
+	}
+	return p ? strtoull(p, NULL, 10) : 0;
+}
+
+uint64_t proc_peak_rss(pid_t pid)
+{
+	char text[4096];
+	const char *p;
+
+	if (pid <= 0 || read_proc(pid, "status", text, sizeof(text)) <= 0)
+		return 0;
+	p = strstr(text, "\nVmHWM:");
+	return p ? strtoull(p + strlen("\nVmHWM:"), NULL, 10) * 1024 : 0;
+}
+
+int lock_take(const char *path, struct err *e)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
+	int rc;
+
+	if (fd < 0)
+		return err_errno(e, "%s", path);
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return fd;
+	rc = errno == EWOULDBLOCK ? err_set(e, ERR_BUSY, "%s is held by another process", path)
+				  : err_errno(e, "%s", path);
+	close(fd);
+	return rc;
+}
+
+int lock_held(const char *path, struct err *e)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	int rc;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : err_errno(e, "%s", path);
+	if (flock(fd, LOCK_SH | LOCK_NB) == 0)
+		rc = 0;
+	else
+		rc = errno == EWOULDBLOCK ? 1 : err_errno(e, "%s", path);
+	close(fd); /* gives our own lock back */
+	return rc;
+}
