@@ -1,0 +1,243 @@
+-- Every statement of the store, by name. Embedded at build, prepared on first use. Lines that begin
+-- with two dashes are for readers. Parameters are explained where their order is not plain.
+
+-- ---- transactions
+
+-- name: BEGIN_WRITE
+-- IMMEDIATE: two writers wait for each other here, not in the middle.
+BEGIN IMMEDIATE
+
+-- name: BEGIN_READ
+BEGIN
+
+-- name: COMMIT
+COMMIT
+
+-- name: ROLLBACK
+ROLLBACK
+
+-- ---- runs
+
+-- name: RUN_BEGIN
+INSERT INTO run (started_ms, pid, host, name, config) VALUES (?1, ?2, ?3, ?4, ?5)
+
+-- name: RUN_TOTALS
+UPDATE run SET points = ?2, added = ?3, changed = ?4, duplicates = ?5, illegal = ?6 WHERE id = ?1
+
+-- name: RUN_END
+UPDATE run SET ended_ms = ?2, exit_code = ?3 WHERE id = ?1
+
+-- name: RUN_GET
+-- ?1 id, or 0: the last one
+SELECT id, started_ms, ended_ms, exit_code, pid, host, name, config,
+	points, added, changed, duplicates, illegal
+FROM run WHERE id = CASE ?1 WHEN 0 THEN (SELECT max(id) FROM run) ELSE ?1 END
+
+-- ---- jobs: add
+
+-- name: JOB_INSERT
+-- No row changes if a job with this key (its first eight bytes) exists.
+INSERT INTO job (run_id, created_ms, changed_ms, memory_bytes, output_bytes, scratch_bytes, opt,
+	hybrid, point, key, model, engine, engine_version, platform, quant, params, source_kind,
+	source, source_version, lora, lora_version, label, repo_id, file)
+VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
+	?20, ?21, ?22, ?23)
+ON CONFLICT (substr(key, 1, 8)) DO NOTHING
+
+-- name: JOB_KNOWN
+SELECT id, state, run_id, memory_bytes, output_bytes, scratch_bytes, repo_id, file, label, source
+FROM job WHERE substr(key, 1, 8) = ?1 AND key = ?2
+
+-- name: JOB_MARK
+UPDATE job SET run_id = ?2 WHERE id = ?1
+
+-- name: JOB_REFRESH
+-- What may differ under the same key: names and places outside it, and estimates.
+UPDATE job SET run_id = ?2, memory_bytes = ?3, output_bytes = ?4, scratch_bytes = ?5, repo_id = ?6,
+	file = ?7, label = ?8, source = ?9, model = ?10, point = ?11
+WHERE id = ?1
+
+-- ---- jobs: look up
+
+-- name: JOB_GET
+-- The one list of columns; the other look-ups give ids.
+SELECT job.id, key, state, run_id, not_before_ms, attempts, tries, created_ms, changed_ms,
+	memory_bytes, output_bytes, scratch_bytes, opt, hybrid, model, engine, engine_version,
+	platform, quant, params, source_kind, source, source_version, lora, lora_version, label,
+	repo.name, file, cause, message
+FROM job LEFT JOIN repo ON repo.id = job.repo_id WHERE job.id = ?1
+
+-- name: JOB_BY_KEY
+SELECT id FROM job WHERE substr(key, 1, 8) = ?1 AND key = ?2
+
+-- name: JOB_BY_PREFIX
+-- ?1, ?2 first and last eight bytes that fit; ?3, ?4 the same of the whole key
+SELECT id, key, label FROM job
+WHERE substr(key, 1, 8) BETWEEN ?1 AND ?2 AND key BETWEEN ?3 AND ?4
+ORDER BY substr(key, 1, 8) LIMIT 4
+
+-- name: JOB_SAME_POINT
+SELECT id FROM job
+WHERE point = ?1 AND key <> ?2 AND model = ?3 AND engine = ?4 AND platform = ?5 AND quant = ?6
+	AND hybrid = ?7 AND opt = ?8
+ORDER BY id DESC LIMIT 1
+
+-- name: JOB_CANDIDATES
+-- ?1 run, ?2 now, ?3 how many, ?4 skip. Two walks of the index, merged by id: those that never
+-- waited stand in order of id already, those whose wait is over are few and get sorted.
+SELECT id FROM job WHERE state = 0 AND run_id = ?1 AND not_before_ms = 0
+UNION ALL
+SELECT id FROM job WHERE state = 0 AND run_id = ?1 AND not_before_ms BETWEEN 1 AND ?2
+ORDER BY id LIMIT ?3 OFFSET ?4
+
+-- name: JOB_NEXT_WAIT
+SELECT not_before_ms FROM job WHERE state = 0 AND run_id = ?1 AND not_before_ms > max(?2, 0)
+ORDER BY not_before_ms LIMIT 1
+
+-- name: JOB_COUNTS
+SELECT state, count(*) FROM job GROUP BY state
+
+-- name: JOB_COUNTS_RUN
+SELECT id, (SELECT count(*) FROM job WHERE job.state = state.id AND job.run_id = ?1) FROM state
+
+-- ---- jobs: walk. ?1 run (NULL: any), ?2 state, ?3 repo (NULL: any), ?4 cause (NULL: any), ?5 after id.
+-- The ids are collected first where an index finds them, so that what is done to a row on the way
+-- does not change the walk.
+
+-- name: JOB_EACH
+SELECT id FROM job
+WHERE id > ?5 AND (?3 IS NULL OR repo_id = (SELECT id FROM repo WHERE name = ?3)) AND (?4 IS NULL OR cause = ?4)
+ORDER BY id
+
+-- name: JOB_EACH_RUN
+SELECT id FROM job
+WHERE state IN (SELECT id FROM state) AND run_id = ?1 AND id > ?5
+	AND (?3 IS NULL OR repo_id = (SELECT id FROM repo WHERE name = ?3)) AND (?4 IS NULL OR cause = ?4)
+ORDER BY id
+
+-- name: JOB_EACH_STATE
+SELECT id FROM job
+WHERE state = ?2 AND (?1 IS NULL OR run_id = ?1) AND id > ?5
+	AND (?3 IS NULL OR repo_id = (SELECT id FROM repo WHERE name = ?3)) AND (?4 IS NULL OR cause = ?4)
+ORDER BY id
+
+-- name: JOB_EACH_REPO
+-- ?2 -1: any state
+SELECT id FROM job
+WHERE repo_id = (SELECT id FROM repo WHERE name = ?3) AND (?2 < 0 OR state = ?2)
+	AND (?1 IS NULL OR run_id = ?1) AND id > ?5 AND (?4 IS NULL OR cause = ?4)
+ORDER BY id
+
+-- ---- jobs: move
+
+-- name: JOB_MOVE
+-- ?1 id, ?2 from, ?3 to, ?4 now; ?5 keep the attempts (1) or forget them (0), ?6 change of attempts,
+-- ?7 change of tries. No row changes if another process was first.
+UPDATE job SET state = ?3, changed_ms = ?4, attempts = max(attempts * ?5 + ?6, 0),
+	tries = tries + ?7, not_before_ms = ?8, cause = ?9, message = ?10
+WHERE id = ?1 AND state = ?2
+
+-- name: JOB_WAKE
+UPDATE job SET not_before_ms = 0 WHERE state = 0 AND run_id = ?1 AND not_before_ms > 0
+
+-- name: JOB_STATE
+SELECT state FROM job WHERE id = ?1
+
+-- name: EVENT_INSERT
+INSERT INTO event (job_id, at_ms, run_id, event, from_state, to_state, cause, message)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+
+-- name: EVENTS
+-- The last ?2 of them, newest first.
+SELECT event.id, job_id, at_ms, run_id, event, source.name, target.name, cause, message
+FROM event JOIN state AS source ON source.id = from_state JOIN state AS target ON target.id = to_state
+WHERE job_id = ?1 ORDER BY event.id DESC LIMIT ?2
+
+-- ---- attempts
+
+-- name: ATTEMPT_BEGIN
+INSERT INTO attempt (job_id, number, run_id, started_ms) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT (job_id, number) DO NOTHING
+
+-- name: ATTEMPT_PID
+UPDATE attempt SET pid = ?2, pid_start = ?3 WHERE id = ?1
+
+-- name: ATTEMPT_PROGRESS
+UPDATE attempt SET stage = ?2, unit = ?3, done = ?4, total = ?5 WHERE id = ?1
+
+-- name: ATTEMPT_END
+-- ?3 verb, ?11 stage, ?12 unit: NULL keeps what is there. With ?11 NULL the last progress stays as well.
+UPDATE attempt SET ended_ms = ?2, verb = coalesce(?3, verb), exit_code = ?4, signal = ?5, cause = ?6,
+	message = ?7, peak_rss_bytes = ?8, user_ms = ?9, system_ms = ?10, stage = coalesce(?11, stage),
+	unit = coalesce(?12, unit), done = iif(?11 IS NULL, done, ?13),
+	total = iif(?11 IS NULL, total, ?14)
+WHERE id = ?1
+
+-- name: ATTEMPTS
+SELECT id, job_id, number, run_id, started_ms, ended_ms, verb, pid, pid_start, exit_code, signal,
+	peak_rss_bytes, user_ms, system_ms, done, total, stage, unit, cause, message
+FROM attempt WHERE job_id = ?1 ORDER BY number DESC LIMIT ?2
+
+-- ---- artifacts
+
+-- name: ARTIFACT_PUT
+INSERT INTO artifact (job_id, name, size_bytes, mtime_ns, sha256, facts, created_ms)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+ON CONFLICT (job_id, name) DO UPDATE SET size_bytes = excluded.size_bytes,
+	mtime_ns = excluded.mtime_ns, sha256 = excluded.sha256, facts = excluded.facts,
+	created_ms = excluded.created_ms
+
+-- name: ARTIFACTS
+SELECT id, job_id, name, size_bytes, mtime_ns, sha256, facts, created_ms
+FROM artifact WHERE job_id = ?1 ORDER BY name LIMIT ?2
+
+-- name: ARTIFACTS_CLEAR
+DELETE FROM artifact WHERE job_id = ?1
+
+-- ---- uploads
+
+-- name: UPLOAD_PUT
+INSERT INTO upload (job_id, hub, repo, path, sha256, size_bytes, state, commit_id, message, changed_ms)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+ON CONFLICT (hub, repo, path) DO UPDATE SET job_id = excluded.job_id, sha256 = excluded.sha256,
+	size_bytes = excluded.size_bytes, state = excluded.state, commit_id = excluded.commit_id,
+	message = excluded.message, changed_ms = excluded.changed_ms
+
+-- name: UPLOADS
+SELECT id, job_id, hub, repo, path, sha256, size_bytes, state, commit_id, message, changed_ms
+FROM upload WHERE hub = ?1 AND repo = ?2 ORDER BY path
+
+-- name: REPOS_READY
+SELECT name FROM repo
+WHERE EXISTS (SELECT 1 FROM job WHERE repo_id = repo.id AND state IN (3, 4))
+ORDER BY name
+
+-- name: REPO_PENDING
+-- A job of run ?1 for repository ?2 that is pending, running or validating.
+SELECT 1 FROM job
+WHERE repo_id = (SELECT id FROM repo WHERE name = ?2) AND state IN (0, 1, 2) AND run_id = ?1
+LIMIT 1
+
+-- name: REPO_ID
+SELECT id FROM repo WHERE name = ?1
+
+-- name: REPO_INSERT
+INSERT INTO repo (name) VALUES (?1)
+
+-- ---- cache of file hashes, and names with values
+
+-- name: HASH_GET
+SELECT sha256 FROM file_hash
+WHERE path = ?1 AND size_bytes = ?2 AND mtime_ns = ?3 AND ctime_ns = ?4 AND inode = ?5
+
+-- name: HASH_PUT
+INSERT INTO file_hash (path, size_bytes, mtime_ns, ctime_ns, inode, sha256)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+ON CONFLICT (path) DO UPDATE SET size_bytes = excluded.size_bytes, mtime_ns = excluded.mtime_ns,
+	ctime_ns = excluded.ctime_ns, inode = excluded.inode, sha256 = excluded.sha256
+
+-- name: META_GET
+SELECT value FROM meta WHERE name = ?1
+
+-- name: META_SET
+INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value

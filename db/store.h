@@ -1,0 +1,231 @@
+/* db/store.h -- jobs and all that happens to them, in one SQLite file (WAL).
+ * Only this module speaks SQL. Open, use from one thread, close. Every function
+ * returns 0 or more, or ERR_BUSY (file locked for more than 5 s), ERR_IO,
+ * ERR_NOSPACE (disk full), ERR_CORRUPT (said with what to do), or as told.
+ * Strings in rows are valid until the next call of the same iterator or, for
+ * single rows, live in the arena that was passed.
+ *
+ * Durability: a commit is in the file for every other process at once and
+ * survives kill -9. Against loss of power the last commits may be undone (WAL,
+ * synchronous=NORMAL), never half-done; the artifact under its final name is
+ * then what recovery believes (docs/adr/0004). */
+#ifndef QUERN_DB_STORE_H
+#define QUERN_DB_STORE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/arena.h"
+#include "core/err.h"
+#include "db/job.h"
+
+struct store;
+
+/* Open (creating and migrating if writable). ERR_INVALID: made by a newer quern (says which
+ * version); ERR_CORRUPT: damaged (says how to move it away); ERR_NOTFOUND: read-only and absent. */
+int store_open(const char *path, int read_only, struct store **out, struct err *e);
+void store_close(struct store *s); /* NULL is fine */
+
+/* Group several calls into one commit; nests by counting. rollback ends all levels. */
+int store_begin(struct store *s, struct err *e);
+int store_commit(struct store *s, struct err *e);
+void store_rollback(struct store *s);
+/* Move the WAL into the database. Only from a store of its own (any thread): the loop must not
+ * wait. */
+int store_checkpoint(struct store *s, struct err *e);
+
+/* ---- runs: one row a `quern run` */
+struct run_row {
+	int64_t id, started_ms, ended_ms; /* ended_ms 0: still going, or died */
+	int64_t pid;
+	const char *host, *config, *name;
+	int exit_code; /* -1 until ended */
+	int64_t points, added, changed, duplicates, illegal;
+};
+int store_run_begin(struct store *s, const char *name, const char *config_path, int64_t now_ms,
+		    int64_t *run_id, struct err *e);
+int store_run_totals(struct store *s, int64_t run_id, int64_t points, int64_t added,
+		     int64_t changed, int64_t duplicates, int64_t illegal, struct err *e);
+int store_run_end(struct store *s, int64_t run_id, int exit_code, int64_t now_ms, struct err *e);
+/* run_id 0: the last one. ERR_NOTFOUND. */
+int store_run_get(struct store *s, int64_t run_id, struct arena *a, struct run_row *out,
+		  struct err *e);
+
+/* ---- jobs */
+struct job_row {
+	int64_t id;
+	uint8_t key[SHA256_LEN];
+	struct job_spec spec;
+	const char *label;
+	enum job_state state;
+	int attempts;	       /* lasting counter of attempts that count against retry.attempts */
+	int tries;	       /* all attempts ever: number of the next attempt folder is tries+1 */
+	int64_t run_id;	       /* last run whose matrix had this job */
+	int64_t not_before_ms; /* retry time; 0 now */
+	int64_t created_ms, changed_ms;
+	int64_t memory_bytes, output_bytes, scratch_bytes; /* estimates */
+	const char *cause, *message;			   /* of the last failure; "" if none */
+	const char *repo; /* target repository "ns/name"; "" without upload */
+	const char *file; /* base name of the artifact, without the engine's extension */
+};
+
+struct job_new {
+	struct job_spec spec;
+	const uint8_t *key;
+	const char *label, *repo, *file;
+	int64_t memory_bytes, output_bytes, scratch_bytes;
+};
+
+enum job_added {
+	JOB_ADDED_NEW,	     /* inserted, pending */
+	JOB_ADDED_KNOWN,     /* was there; now marked as part of this run */
+	JOB_ADDED_DUPLICATE, /* already marked as part of this same run: a duplicate point */
+};
+/* Insert or mark, in one statement each; repo, file and estimates of a known job are refreshed when
+ * they differ. row_state (may be NULL): state the job has. Aim: 1,000,000 in under 6 s inside
+ * begin/commit, with a page cache of at most 24 MiB. */
+int store_job_add(struct store *s, const struct job_new *j, int64_t run_id, int64_t now_ms,
+		  enum job_added *how, int64_t *id, enum job_state *row_state, struct err *e);
+
+/* Look up by key: 1 found, 0 not. */
+int store_job_by_key(struct store *s, const uint8_t key[SHA256_LEN], struct arena *a,
+		     struct job_row *out, struct err *e);
+/* The newest other job of the same model, engine, platform, quant, hybrid and opt whose key is not
+ * `key` (to say what changed): 1 found, 0 not. Uses an index on a hash of those fields. */
+int store_job_same_point(struct store *s, const struct job_spec *spec,
+			 const uint8_t key[SHA256_LEN], struct arena *a, struct job_row *out,
+			 struct err *e);
+/* By number ("17") or unique key prefix (at least 4 hex digits; digits only: the number wins).
+ * ERR_NOTFOUND, ERR_INVALID (ambiguous, and names some). */
+int store_job_find(struct store *s, const char *name, struct arena *a, struct job_row *out,
+		   struct err *e);
+int store_job_get(struct store *s, int64_t id, struct arena *a, struct job_row *out, struct err *e);
+
+/* Up to n pending jobs of run_id that may start at now_ms, oldest first, skipping the first `skip`.
+ * Returns how many. *next_ms: earliest not_before of one that must wait, 0 if none. */
+int store_job_candidates(struct store *s, int64_t run_id, int64_t now_ms, int skip, int n,
+			 struct arena *a, struct job_row *out, int64_t *next_ms, struct err *e);
+
+/* Forget the waiting times of run_id's pending jobs: a run started by hand or by cron tries at
+ * once. */
+int store_wake(struct store *s, int64_t run_id, struct err *e);
+/* 1 if a job of run_id for this repository is pending, running or validating; 0 if none. */
+int store_repo_pending(struct store *s, int64_t run_id, const char *repo, struct err *e);
+
+/* THE transition: compare-and-swap from `from` by ev, with its event row, in one transaction (or
+ * the enclosing one). ERR_CONFLICT: the job is no longer in `from`. ERR_INVALID: no such edge in
+ * job.c. EV_CLAIM adds one to attempts and tries; EV_LOST from running or validating takes the one
+ * from attempts back; EV_RETRY sets attempts to 0. not_before_ms is stored as it is; cause and
+ * message (NULL: "") replace the old ones and go to the event. */
+struct job_move {
+	int64_t id;
+	enum job_state from;
+	enum job_event ev;
+	int64_t now_ms, not_before_ms;
+	const char *cause, *message;
+	int64_t run_id; /* of the process that does it; 0 for a command */
+};
+int store_job_move(struct store *s, const struct job_move *m, enum job_state *to, struct err *e);
+
+/* Counts by state: of run_id's matrix, or of all jobs when run_id is 0. Below 5 ms for 100,000
+ * jobs. */
+int store_job_counts(struct store *s, int64_t run_id, int64_t counts[JOB_STATE_COUNT],
+		     struct err *e);
+
+/* Iterate. Filters that are 0/NULL/-1 do not filter; glob is matched against label. Order: id. */
+struct job_filter {
+	int64_t run_id;
+	int state; /* enum job_state, or -1 */
+	const char *glob, *repo, *cause;
+	int64_t after_id;
+	int64_t limit; /* 0: none */
+};
+typedef int (*job_row_fn)(void *ctx, const struct job_row *row,
+			  struct err *e); /* negative stops, and is returned */
+int store_job_each(struct store *s, const struct job_filter *f, job_row_fn fn, void *ctx,
+		   struct err *e);
+
+/* ---- attempts */
+struct attempt_row {
+	int64_t id, job_id;
+	int number;			      /* names jobs/KEY/N */
+	int64_t run_id, started_ms, ended_ms; /* ended_ms 0: going on */
+	int64_t pid;
+	uint64_t pid_start;    /* proc_start_time() */
+	const char *verb;      /* "convert" or "validate" */
+	int exit_code, signal; /* -1 and 0 until known */
+	const char *cause, *message;
+	int64_t peak_rss_bytes, user_ms, system_ms;
+	int64_t done, total; /* last progress, in `unit` */
+	const char *stage, *unit;
+};
+int store_attempt_begin(struct store *s, int64_t job_id, int number, int64_t run_id, int64_t now_ms,
+			int64_t *attempt_id, struct err *e);
+int store_attempt_pid(struct store *s, int64_t attempt_id, int64_t pid, uint64_t pid_start,
+		      struct err *e);
+int store_attempt_progress(struct store *s, int64_t attempt_id, const char *stage, const char *unit,
+			   int64_t done, int64_t total, struct err *e);
+int store_attempt_end(struct store *s, const struct attempt_row *r, struct err *e); /* by r->id */
+/* Newest first. Returns count, at most n. */
+int store_attempts(struct store *s, int64_t job_id, struct arena *a, struct attempt_row *out, int n,
+		   struct err *e);
+
+/* ---- events: what happened to a job, in order */
+struct event_row {
+	int64_t id, job_id, at_ms, run_id;
+	const char *event, *from, *to, *cause, *message;
+};
+int store_events(struct store *s, int64_t job_id, struct arena *a, struct event_row *out, int n,
+		 struct err *e); /* oldest first; the last n of them */
+
+/* ---- artifacts: files of a job that passed validation */
+struct artifact_row {
+	int64_t id, job_id;
+	const char *name; /* file name inside artifacts/KEY */
+	int64_t size_bytes, mtime_ns;
+	uint8_t sha256[SHA256_LEN];
+	const char *facts; /* JSON object the worker reported and validation confirmed; "{}" */
+	int64_t created_ms;
+};
+int store_artifact_put(struct store *s, const struct artifact_row *r,
+		       struct err *e); /* by job_id+name */
+int store_artifacts(struct store *s, int64_t job_id, struct arena *a, struct artifact_row *out,
+		    int n, struct err *e);
+int store_artifacts_clear(struct store *s, int64_t job_id, struct err *e);
+
+/* ---- uploads: one row per (hub, repository, path): what should be there and what is */
+struct upload_row {
+	int64_t id, job_id; /* job_id 0: a file of the repository itself, like README.md */
+	const char *hub, *repo, *path;
+	uint8_t sha256[SHA256_LEN];
+	int64_t size_bytes;
+	const char *state; /* "pending", "sent" (content is there), "done" (committed and listed),
+			      "failed" */
+	const char *commit, *message;
+	int64_t changed_ms;
+};
+int store_upload_put(struct store *s, const struct upload_row *r,
+		     struct err *e); /* by hub, repo, path */
+int store_uploads(struct store *s, const char *hub, const char *repo, struct arena *a,
+		  struct upload_row **out, size_t *n, struct err *e);
+/* Repositories that have jobs in state ready (or uploading left by a dead run). */
+int store_repos_ready(struct store *s, struct arena *a, const char ***repos, size_t *n,
+		      struct err *e);
+
+/* ---- cache of local file hashes, so that a plan does not read models again */
+int store_hash_get(struct store *s, const char *path, int64_t size_bytes, int64_t mtime_ns,
+		   int64_t ctime_ns, uint64_t inode, uint8_t sha256[SHA256_LEN],
+		   struct err *e); /* 1 or 0 */
+int store_hash_put(struct store *s, const char *path, int64_t size_bytes, int64_t mtime_ns,
+		   int64_t ctime_ns, uint64_t inode, const uint8_t sha256[SHA256_LEN],
+		   struct err *e);
+
+/* "3.40.1": of the SQLite that runs. */
+const char *store_library_version(void);
+
+/* ---- for gc: keys of jobs in any state; fn as above */
+int store_meta_get(struct store *s, const char *name, struct arena *a, const char **value,
+		   struct err *e); /* 1, 0 */
+int store_meta_set(struct store *s, const char *name, const char *value, struct err *e);
+
+#endif
