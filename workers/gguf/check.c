@@ -1,0 +1,62 @@
+/* workers/gguf/check.c -- is every scale a number? For types whose scales are not simply one or two
+ * binary16 at fixed places; those are in the table of types. Layouts: ggml/src/ggml-common.h. */
+#include <string.h>
+
+#include "workers/gguf/type.h"
+
+int64_t check_f64(const void *in, size_t n)
+{
+	const unsigned char *p = in;
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t u;
+
+		memcpy(&u, p + 8 * i, 8);
+		if ((u >> 52 & 0x7ff) == 0x7ff)
+			return (int64_t)i;
+	}
+	return -1;
+}
+
+/* Q8_K, 292 bytes for 256: d (binary32), i8 q[256], i16 sums[16]. */
+int64_t check_q8_k(const void *in, size_t n)
+{
+	const unsigned char *p = in;
+
+	for (size_t b = 0; b < n / 256; b++) {
+		if (check_f32(p + 292 * b, 1) == 0)
+			return (int64_t)b;
+	}
+	return -1;
+}
+
+/* IQ1_M, 56 bytes for 256: the four 16-bit words at 48 each hold four bits of one binary16 on top,
+ * the lowest first. */
+int64_t check_iq1_m(const void *in, size_t n)
+{
+	const unsigned char *p = in;
+
+	for (size_t b = 0; b < n / 256; b++) {
+		uint16_t word[4];
+		unsigned h;
+
+		memcpy(word, p + 56 * b + 48, sizeof(word));
+		h = word[0] >> 12 | (word[1] >> 8 & 0x00f0) | (word[2] >> 4 & 0x0f00) |
+		    (word[3] & 0xf000);
+		if ((h & 0x7c00) == 0x7c00)
+			return (int64_t)b;
+	}
+	return -1;
+}
+
+/* MXFP4, 17 bytes for 32: an exponent (E8M0), where 255 is no number, then nibbles. */
+int64_t check_mxfp4(const void *in, size_t n)
+{
+	const unsigned char *p = in;
+
+	for (size_t b = 0; b < n / 32; b++) {
+		if (p[17 * b] == 255)
+			return (int64_t)b;
+	}
+	return -1;
+}

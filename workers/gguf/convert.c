@@ -1,0 +1,294 @@
+#include "workers/gguf/convert.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/buf.h"
+#include "core/mem.h"
+#include "core/path.h"
+#include "core/source.h"
+#include "workers/common/fileio.h"
+#include "workers/common/protocol.h"
+#include "workers/gguf/layout.h"
+#include "workers/gguf/pass.h"
+#include "workers/gguf/tokenizer.h"
+#include "workers/gguf/writer.h"
+
+#define QUANTIZATION_VERSION 2 /* GGML_QNT_VERSION */
+
+struct conversion {
+	struct arena *a;
+	struct worker_job job;
+	const struct arch *arch;
+	struct json *config;
+	struct hparams h;
+	struct st_model model;
+	const struct type *quant;
+	struct layout layout;
+	struct tokenizer tokenizer;
+	struct source_facts facts;
+	struct gguf_writer w;
+	int zero_nonfinite;
+	const char *pre; /* the user's choice, or NULL */
+	uint64_t file_bytes, n_zeroed;
+};
+
+/* ---- metadata */
+
+static void key_u32(struct conversion *c, const char *name, uint64_t v)
+{
+	gguf_u32(&c->w, arena_printf(c->a, "%s.%s", c->arch->name, name), (uint32_t)v);
+}
+
+static void key_f32(struct conversion *c, const char *name, double v)
+{
+	gguf_f32(&c->w, arena_printf(c->a, "%s.%s", c->arch->name, name), (float)v);
+}
+
+/* "4.2M", "494M", "8.0B": two digits at least. */
+static const char *size_label(struct arena *a, uint64_t params)
+{
+	static const struct {
+		double unit;
+		const char *name;
+	} units[] = { { 1e12, "T" }, { 1e9, "B" }, { 1e6, "M" }, { 1e3, "K" } };
+
+	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+		double v = (double)params / units[i].unit;
+
+		if (v >= 1)
+			return arena_printf(a, v < 10 ? "%.1f%s" : "%.0f%s", v, units[i].name);
+	}
+	return arena_printf(a, "%llu", (unsigned long long)params);
+}
+
+static void write_general(struct conversion *c)
+{
+	gguf_str(&c->w, "general.architecture", c->arch->name);
+	gguf_str(&c->w, "general.type", "model");
+	gguf_str(&c->w, "general.name", c->job.name);
+	gguf_str(&c->w, "general.license", c->facts.license);
+	gguf_str(&c->w, "general.size_label", size_label(c->a, c->layout.params));
+	gguf_u32(&c->w, "general.file_type", (uint32_t)c->quant->file_type);
+	gguf_u32(&c->w, "general.quantization_version", QUANTIZATION_VERSION);
+}
+
+static void write_hparams(struct conversion *c)
+{
+	const struct hparams *h = &c->h;
+
+	key_u32(c, "block_count", h->layers);
+	key_u32(c, "context_length", h->context);
+	key_u32(c, "embedding_length", h->embd);
+	key_u32(c, "feed_forward_length", h->ffn);
+	key_u32(c, "attention.head_count", h->heads);
+	key_u32(c, "attention.head_count_kv", h->kv_heads);
+	key_f32(c, "attention.layer_norm_rms_epsilon", h->rms_eps);
+	key_f32(c, "rope.freq_base", h->rope_theta);
+	if (c->arch->head_dim_keys || h->head_dim != h->embd / h->heads) {
+		key_u32(c, "attention.key_length", h->head_dim);
+		key_u32(c, "attention.value_length", h->head_dim);
+		key_u32(c, "rope.dimension_count", h->head_dim);
+		key_u32(c, "vocab_size", h->vocab);
+	}
+	if (h->rope_type && strcmp(h->rope_type, "llama3") != 0) {
+		gguf_str(&c->w, arena_printf(c->a, "%s.rope.scaling.type", c->arch->name),
+			 h->rope_type);
+		key_f32(c, "rope.scaling.factor", h->rope_factor);
+		if (strcmp(h->rope_type, "yarn") == 0)
+			key_u32(c, "rope.scaling.original_context_length",
+				h->rope_original_context);
+	}
+}
+
+/* ---- checks that need no weights */
+
+static int check_job(struct conversion *c, struct err *e)
+{
+	const struct worker_job *j = &c->job;
+	const char *nonfinite = json_str(j->with, "nonfinite", "error");
+
+	c->quant = type_by_name(j->quant);
+	if (!c->quant || !c->quant->encode || c->quant->file_type < 0)
+		return err_set(e, ERR_INVALID, "quant %s is not written by this version", j->quant);
+	if (j->hybrid != 0 || j->opt != 0)
+		return err_set(e, ERR_INVALID,
+			       "hybrid and opt other than 0 have no meaning for this version");
+	if (strcmp(nonfinite, "error") != 0 && strcmp(nonfinite, "zero") != 0)
+		return err_set(e, ERR_INVALID, "nonfinite is \"%.60s\"; it may be error or zero",
+			       nonfinite);
+	c->zero_nonfinite = nonfinite[0] == 'z';
+	c->pre = json_str(j->with, "pre", NULL);
+	if (c->pre && !*c->pre)
+		return err_set(e, ERR_INVALID,
+			       "pre is empty; it names a pre-tokenizer of llama.cpp");
+	return 0;
+}
+
+static int read_model(struct conversion *c, struct err *e)
+{
+	const char *hf_class;
+
+	if (source_read_facts(c->a, c->job.source, &c->facts, e) < 0)
+		return e->code;
+	if (tokenizer_read_json(c->a, c->job.source, "config.json", &c->config, e) < 0)
+		return e->code;
+	hf_class = c->facts.architecture;
+	c->arch = arch_by_class(hf_class);
+	if (!c->arch)
+		return err_set(e, ERR_INVALID,
+			       "architecture %s is not converted by this version; %s are", hf_class,
+			       arch_names());
+	if (hparams_read(c->arch, c->config, &c->h, e) < 0 ||
+	    st_open_model(c->a, c->job.source, &c->model, e) < 0 ||
+	    layout_make(c->a, c->arch, &c->h, &c->model, c->quant, &c->layout, e) < 0)
+		return e->code;
+	return tokenizer_open(c->a, c->job.source, c->config, &c->tokenizer, e);
+}
+
+static int write_metadata(struct conversion *c, struct err *e)
+{
+	write_general(c);
+	write_hparams(c);
+	if (tokenizer_write(c->a, &c->tokenizer, c->h.vocab, c->pre, &c->w, e) < 0)
+		return e->code;
+	for (size_t i = 0; i < c->layout.n; i++) {
+		struct out_tensor *t = &c->layout.v[i];
+
+		t->offset = gguf_tensor(&c->w, t->name, t->ne, t->n_dims, t->type);
+		if (t->fallback)
+			worker_warn("%s: rows of %llu weights do not fit %s; it stays %s", t->name,
+				    (unsigned long long)t->ne[0], c->quant->name, t->type->name);
+	}
+	return 0;
+}
+
+/* ---- the file */
+
+/* The head goes in first and the weights to their places behind it. */
+static int write_file(struct conversion *c, int fd, struct err *e)
+{
+	struct pass p = {
+		.model = &c->model, .layout = &c->layout, .out_fd = fd, .threads = c->job.threads
+	};
+	struct buf head;
+	int rc;
+
+	p.zero_nonfinite = c->zero_nonfinite;
+	buf_init(&head, GGUF_HEAD_MAX);
+	rc = gguf_head(&c->w, &head, e);
+	c->file_bytes = head.len + c->w.data_bytes;
+	p.data_at = head.len;
+	/* All of it now: a full disk is found before the work, and padding is zero. */
+	if (rc == 0 && (errno = posix_fallocate(fd, 0, (off_t)c->file_bytes)) != 0)
+		rc = err_errno(e, "the output of %llu bytes", (unsigned long long)c->file_bytes);
+	if (rc == 0)
+		rc = file_write_at(fd, head.data, head.len, 0, "the output", e);
+	buf_release(&head);
+	if (rc == 0)
+		rc = pass_run(&p, e);
+	c->n_zeroed = p.n_zeroed;
+	/* Before result.json, which says that everything is there: a power cut may not make it lie.
+	 */
+	if (rc == 0 && fsync(fd) != 0)
+		rc = err_errno(e, "the output");
+	return rc;
+}
+
+static void write_type_counts(struct conversion *c, struct json_out *w)
+{
+	jw_key(w, "tensor_types");
+	jw_object(w);
+	for (uint32_t id = 0; id <= TYPE_ID_MAX; id++) {
+		const struct type *t = type_by_id(id);
+		int64_t n = 0;
+
+		for (size_t i = 0; t && i < c->layout.n; i++)
+			n += c->layout.v[i].type == t;
+		if (n)
+			jw_kint(w, t->name, n);
+	}
+	jw_end_object(w);
+}
+
+static const char *facts_text(struct conversion *c)
+{
+	int64_t fallbacks = 0;
+	struct json_out w;
+	const char *text;
+	struct buf b;
+
+	for (size_t i = 0; i < c->layout.n; i++)
+		fallbacks += c->layout.v[i].fallback;
+	buf_init(&b, 1u << 20);
+	jw_init(&w, &b, 0);
+	jw_object(&w);
+	jw_kstr(&w, "architecture", c->arch->name);
+	jw_kstr(&w, "quant", c->quant->name);
+	jw_knum(&w, "hybrid", c->job.hybrid);
+	jw_kint(&w, "opt", c->job.opt);
+	jw_kint(&w, "tensors", (int64_t)c->layout.n);
+	write_type_counts(c, &w);
+	jw_kint(&w, "fallback_tensors", fallbacks);
+	jw_kint(&w, "parameters", (int64_t)c->layout.params);
+	jw_kint(&w, "context_length", c->h.context);
+	jw_kstr(&w, "pre_tokenizer", c->tokenizer.pre);
+	jw_kint(&w, "vocabulary", (int64_t)c->tokenizer.n_tokens);
+	if (c->n_zeroed)
+		jw_kint(&w, "nonfinite_weights_zeroed", (int64_t)c->n_zeroed);
+	jw_end_object(&w);
+	text = arena_strdup(c->a, buf_str(&b));
+	buf_release(&b);
+	return text;
+}
+
+static int convert(struct conversion *c, struct err *e)
+{
+	struct worker_output out = { 0 };
+	const char *path;
+	int fd, rc;
+
+	if (check_job(c, e) < 0 || read_model(c, e) < 0 || write_metadata(c, e) < 0)
+		return e->code;
+	out.path = arena_printf(c->a, "%s.gguf", c->job.file);
+	path = arena_printf(c->a, "%s/%s", c->job.out, out.path);
+	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+	if (fd < 0)
+		return err_errno(e, "%s", path);
+	rc = write_file(c, fd, e);
+	if (close(fd) != 0 && rc == 0)
+		rc = err_errno(e, "%s", path);
+	if (rc < 0) {
+		(void)unlink(path);
+		return rc;
+	}
+	if (c->n_zeroed)
+		worker_warn("%llu weights were no finite numbers and became 0",
+			    (unsigned long long)c->n_zeroed);
+	out.size_bytes = c->file_bytes;
+	return worker_result_ok(&c->job, &out, 1, facts_text(c), e);
+}
+
+int convert_main(const char *job_path)
+{
+	struct conversion c = { .a = arena_new() };
+	struct err e = ERR_INIT;
+	int code = WORKER_OK;
+
+	gguf_init(&c.w);
+	if (worker_job_read(c.a, job_path, &c.job, &e) < 0) {
+		fprintf(stderr, "quern-gguf: %s\n", e.msg);
+		code = WORKER_USAGE;
+	} else if (convert(&c, &e) < 0) {
+		fprintf(stderr, "quern-gguf: %s\n", e.msg);
+		code = worker_result_error(&c.job, &e);
+	}
+	gguf_release(&c.w);
+	arena_free(c.a);
+	return code;
+}

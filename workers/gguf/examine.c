@@ -1,0 +1,289 @@
+#include "workers/gguf/examine.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/buf.h"
+#include "core/json.h"
+#include "core/mem.h"
+#include "core/safetensors.h"
+#include "workers/common/fileio.h"
+#include "workers/common/protocol.h"
+#include "workers/gguf/reader.h"
+
+#define PIECE (256u * 1024) /* elements looked at together; a multiple of every block */
+#define JSON_OUT_MAX (256u << 20)
+
+static int open_gguf(struct arena *a, const char *path, struct gguf_file *f, struct err *e)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_errno(e, "%s", path);
+	if (gguf_read_fd(a, fd, f, e) < 0) {
+		close(fd);
+		return err_wrap(e, "%s", path);
+	}
+	return fd;
+}
+
+static int say(const struct err *e)
+{
+	fprintf(stderr, "quern-gguf: %s\n", e->msg);
+	return worker_exit_of(e);
+}
+
+/* ---- pieces of a tensor */
+
+typedef int (*piece_fn)(const struct gguf_tensor_info *t, const void *data, uint64_t at, size_t n,
+			struct err *e);
+
+static int each_piece(int fd, const struct gguf_tensor_info *t, piece_fn fn, struct err *e)
+{
+	void *data = mem_alloc((size_t)type_bytes(t->type, PIECE));
+	int rc = 0;
+
+	for (uint64_t at = 0; rc == 0 && at < t->n; at += PIECE) {
+		size_t n = t->n - at < PIECE ? (size_t)(t->n - at) : PIECE;
+
+		rc = file_read_at(fd, data, (size_t)type_bytes(t->type, n),
+				  t->offset + type_bytes(t->type, at), t->name, e);
+		if (rc == 0)
+			rc = fn(t, data, at, n, e);
+	}
+	free(data);
+	return rc;
+}
+
+static int check_piece(const struct gguf_tensor_info *t, const void *data, uint64_t at, size_t n,
+		       struct err *e)
+{
+	int64_t bad = type_check(t->type, data, n);
+
+	if (bad < 0)
+		return 0;
+	return err_set(e, ERR_INVALID,
+		       "tensor %s: the block at element %llu has a scale that is not finite",
+		       t->name, (unsigned long long)at + (unsigned long long)bad * t->type->block);
+}
+
+/* ---- verify */
+
+int examine_gguf(const char *path, struct err *e)
+{
+	struct arena *a = arena_new();
+	struct gguf_file f = { 0 };
+	int fd = open_gguf(a, path, &f, e), rc = fd < 0 ? fd : 0;
+
+	if (rc == 0 && !gguf_find(&f, "general.architecture"))
+		rc = err_set(e, ERR_INVALID, "%s: general.architecture is missing", path);
+	for (size_t i = 0; rc == 0 && i < f.n_tensors; i++)
+		rc = each_piece(fd, &f.tensors[i], check_piece, e);
+	if (fd >= 0)
+		close(fd);
+	arena_free(a);
+	return rc;
+}
+
+int verify_main(const char *path)
+{
+	struct err e = ERR_INIT;
+
+	if (examine_gguf(path, &e) < 0)
+		return say(&e);
+	printf("{\"ok\": true}\n");
+	return WORKER_OK;
+}
+
+/* ---- dequantize */
+
+static int print_piece(const struct gguf_tensor_info *t, const void *data, uint64_t at, size_t n,
+		       struct err *e)
+{
+	float *x = mem_array(n, sizeof(*x));
+	int rc = 0;
+
+	(void)at;
+	t->type->decode(data, x, n);
+	if (fwrite(x, sizeof(*x), n, stdout) != n)
+		rc = err_errno(e, "standard output");
+	free(x);
+	return rc;
+}
+
+int dequantize_main(const char *path, const char *tensor)
+{
+	struct arena *a = arena_new();
+	const struct gguf_tensor_info *t = NULL;
+	struct err e = ERR_INIT;
+	struct gguf_file f = { 0 };
+	int fd = open_gguf(a, path, &f, &e), rc = fd < 0 ? fd : 0;
+
+	for (size_t i = 0; rc == 0 && i < f.n_tensors; i++) {
+		if (strcmp(f.tensors[i].name, tensor) == 0)
+			t = &f.tensors[i];
+	}
+	if (rc == 0 && !t)
+		rc = err_set(&e, ERR_INVALID, "%s: there is no tensor %s", path, tensor);
+	else if (rc == 0 && !t->type->decode)
+		rc = err_set(&e, ERR_INVALID, "%s: type %s is not decoded by this version", path,
+			     t->type->name);
+	else if (rc == 0)
+		rc = each_piece(fd, t, print_piece, &e);
+	if (fd >= 0)
+		close(fd);
+	arena_free(a);
+	return rc < 0 ? say(&e) : WORKER_OK;
+}
+
+/* ---- inspect */
+
+static const char *const value_names[GGUF_VALUE_COUNT] = {
+	[GGUF_U8] = "u8",	[GGUF_I8] = "i8",   [GGUF_U16] = "u16", [GGUF_I16] = "i16",
+	[GGUF_U32] = "u32",	[GGUF_I32] = "i32", [GGUF_F32] = "f32", [GGUF_BOOL] = "bool",
+	[GGUF_U64] = "u64",	[GGUF_I64] = "i64", [GGUF_F64] = "f64", [GGUF_STRING] = "string",
+	[GGUF_ARRAY] = "array",
+};
+
+static void write_value(struct json_out *w, const struct gguf_kv *kv)
+{
+	switch (kv->type) {
+	case GGUF_STRING:
+		jw_strn(w, kv->str, kv->len < GGUF_TEXT_KEPT ? (size_t)kv->len : GGUF_TEXT_KEPT);
+		break;
+	case GGUF_ARRAY:
+		jw_object(w);
+		jw_kstr(w, "array_of", value_names[kv->of]);
+		jw_kint(w, "count", (int64_t)kv->count);
+		jw_end_object(w);
+		break;
+	case GGUF_BOOL:
+		jw_bool(w, kv->u != 0);
+		break;
+	case GGUF_F32:
+	case GGUF_F64:
+		jw_num(w, kv->f);
+		break;
+	case GGUF_I8:
+	case GGUF_I16:
+	case GGUF_I32:
+	case GGUF_I64:
+		jw_int(w, kv->i);
+		break;
+	default:
+		jw_uint(w, kv->u);
+	}
+}
+
+static void write_tensor(struct json_out *w, const char *name, const char *type,
+			 const uint64_t *shape, int n_dims, uint64_t offset, uint64_t size)
+{
+	jw_object(w);
+	jw_kstr(w, "name", name);
+	jw_kstr(w, "type", type);
+	jw_key(w, "shape");
+	jw_array(w);
+	for (int i = 0; i < n_dims; i++)
+		jw_uint(w, shape[i]);
+	jw_end_array(w);
+	jw_kint(w, "offset", (int64_t)offset);
+	jw_kint(w, "size_bytes", (int64_t)size);
+	jw_end_object(w);
+}
+
+static void write_gguf(struct json_out *w, const struct gguf_file *f)
+{
+	uint64_t params = 0;
+
+	jw_kstr(w, "format", "gguf");
+	jw_kint(w, "version", f->version);
+	jw_kint(w, "size_bytes", (int64_t)f->file_bytes);
+	jw_kint(w, "alignment", f->alignment);
+	jw_key(w, "metadata");
+	jw_object(w);
+	for (size_t i = 0; i < f->n_kv; i++) {
+		jw_key(w, f->kv[i].key);
+		write_value(w, &f->kv[i]);
+	}
+	jw_end_object(w);
+	jw_key(w, "types");
+	jw_object(w);
+	for (uint32_t id = 0; id <= TYPE_ID_MAX; id++) {
+		int64_t n = 0;
+
+		for (size_t i = 0; i < f->n_tensors; i++)
+			n += (uint32_t)f->tensors[i].type->id == id;
+		if (n)
+			jw_kint(w, type_by_id(id)->name, n);
+	}
+	jw_end_object(w);
+	for (size_t i = 0; i < f->n_tensors; i++)
+		params += f->tensors[i].n;
+	jw_kint(w, "parameters", (int64_t)params);
+	jw_key(w, "tensors");
+	jw_array(w);
+	for (size_t i = 0; i < f->n_tensors; i++)
+		write_tensor(w, f->tensors[i].name, f->tensors[i].type->name, f->tensors[i].ne,
+			     f->tensors[i].n_dims, f->tensors[i].offset, f->tensors[i].size_bytes);
+	jw_end_array(w);
+}
+
+static void write_safetensors(struct json_out *w, const struct st_header *h)
+{
+	uint64_t params = 0;
+
+	for (size_t i = 0; i < h->count; i++)
+		params += h->tensors[i].n_elements;
+	jw_kstr(w, "format", "safetensors");
+	jw_kint(w, "parameters", (int64_t)params);
+	jw_key(w, "tensors");
+	jw_array(w);
+	for (size_t i = 0; i < h->count; i++)
+		write_tensor(w, h->tensors[i].name, h->tensors[i].dtype_name, h->tensors[i].shape,
+			     h->tensors[i].n_dims, h->tensors[i].offset, h->tensors[i].size_bytes);
+	jw_end_array(w);
+}
+
+static int describe(struct arena *a, const char *path, struct json_out *w, struct err *e)
+{
+	size_t n = strlen(path);
+	struct st_header h = { 0 };
+	struct gguf_file f = { 0 };
+	int fd;
+
+	if (n > 12 && strcmp(path + n - 12, ".safetensors") == 0) {
+		if (st_read_header(a, path, &h, e) < 0)
+			return e->code;
+		write_safetensors(w, &h);
+		return 0;
+	}
+	fd = open_gguf(a, path, &f, e);
+	if (fd < 0)
+		return fd;
+	close(fd);
+	write_gguf(w, &f);
+	return 0;
+}
+
+int inspect_main(const char *path)
+{
+	struct arena *a = arena_new();
+	struct err e = ERR_INIT;
+	struct json_out w;
+	struct buf b;
+	int rc;
+
+	buf_init(&b, JSON_OUT_MAX);
+	jw_init(&w, &b, 1);
+	jw_object(&w);
+	rc = describe(a, path, &w, &e);
+	jw_end_object(&w);
+	if (rc == 0)
+		puts(buf_str(&b));
+	buf_release(&b);
+	arena_free(a);
+	return rc < 0 ? say(&e) : WORKER_OK;
+}

@@ -1,0 +1,16 @@
+/* workers/gguf/examine.h -- the verbs that look at one file: inspect, verify and
+ * dequantize. All return an exit code of the worker protocol. */
+#ifndef QUERN_WORKERS_GGUF_EXAMINE_H
+#define QUERN_WORKERS_GGUF_EXAMINE_H
+
+#include "core/err.h"
+
+int inspect_main(const char *path);
+int verify_main(const char *path);
+/* Raw floats of one tensor on standard output. */
+int dequantize_main(const char *path, const char *tensor);
+
+/* Structure and every block's scale. ERR_INVALID says which tensor. */
+int examine_gguf(const char *path, struct err *e);
+
+#endif

@@ -1,0 +1,40 @@
+/* workers/gguf/layout.h -- which tensors the file will hold, in which type and
+ * order, and where each comes from. Everything a checkpoint may contradict its
+ * config.json in is found here, before a byte is written. */
+#ifndef QUERN_WORKERS_GGUF_LAYOUT_H
+#define QUERN_WORKERS_GGUF_LAYOUT_H
+
+#include "core/arena.h"
+#include "core/err.h"
+#include "core/safetensors.h"
+#include "workers/gguf/arch.h"
+#include "workers/gguf/type.h"
+
+struct out_tensor {
+	const char *name;
+	uint64_t ne[2]; /* fastest first: ne[0] is the row's length */
+	int n_dims;
+	const struct type *type;
+	uint64_t offset;		/* in the data section */
+	uint64_t n;			/* elements */
+	const struct st_tensor *source; /* NULL: data */
+	const float *data;		/* made here, in F32 */
+	/* Rows (single elements of a vector) are taken in another order inside groups of this many;
+	 * 0: as they are. Row 2i+p of a group comes from row p*group/2+i: two halves become
+	 * adjacent pairs. Source: LlamaModel.permute in llama.cpp's convert_hf_to_gguf.py. */
+	uint64_t group_rows;
+	int layer;    /* -1: none */
+	int fallback; /* its row does not fit the wanted type */
+};
+
+struct layout {
+	struct out_tensor *v; /* by layer, then name: the order llama-quantize writes */
+	size_t n;
+	uint64_t params; /* elements of everything that comes from the checkpoint */
+};
+
+int layout_make(struct arena *a, const struct arch *arch, const struct hparams *h,
+		const struct st_model *m, const struct type *quant, struct layout *out,
+		struct err *e);
+
+#endif

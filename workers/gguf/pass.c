@@ -1,0 +1,298 @@
+#include "workers/gguf/pass.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/mem.h"
+#include "workers/common/fileio.h"
+#include "workers/common/protocol.h"
+#include "workers/common/threads.h"
+
+/* Elements that are read and written together; a multiple of every block. What is read (512 KiB of
+ * BF16) and what is written then stay in the second-level cache; four times as much is slower by a
+ * fifth. */
+#define PIECE (256u * 1024)
+/* Elements that are floats at one time: 16 KiB, in the first-level cache with their code. */
+#define RUN 4096u
+#define GROUP_MAX (64u << 20) /* elements of one head: 256 MiB of F32, above any model */
+
+/* Pieces are numbered through all tensors; first[i] is the first piece of tensor i. */
+struct shared {
+	struct pass *p;
+	int *fds;		 /* of the model's files */
+	uint64_t *first, *piece; /* per tensor: its first piece, elements in each */
+	atomic_uint_fast64_t next, done_bytes, zeroed;
+	uint64_t total_bytes;
+	atomic_int failed;
+	pthread_mutex_t lock;
+	struct err err; /* the first one */
+};
+
+struct worker {
+	struct shared *s;
+	unsigned char *in, *out;
+	size_t cap; /* elements */
+	float x[RUN];
+};
+
+/* One tensor's share of a piece. */
+struct share {
+	const struct out_tensor *t;
+	uint64_t at; /* element of the tensor */
+	size_t n;
+	load_fn load;
+	encode_fn encode;
+	size_t width; /* bytes of an element of the source */
+};
+
+static void fail(struct shared *s, const struct err *e)
+{
+	pthread_mutex_lock(&s->lock);
+	if (!atomic_exchange(&s->failed, 1))
+		s->err = *e;
+	pthread_mutex_unlock(&s->lock);
+}
+
+static void reserve(struct worker *w, size_t elements)
+{
+	if (elements <= w->cap)
+		return;
+	free(w->in);
+	free(w->out);
+	w->cap = elements;
+	/* No type of ours, read or written, needs more than four bytes an element. */
+	w->in = mem_array(elements, 4);
+	w->out = mem_array(elements, 4);
+}
+
+/* ---- one run: source bytes to floats to blocks */
+
+/* Zeroes what is not finite, or says where it is. at: element of the tensor. */
+static int check_values(struct shared *s, const struct out_tensor *t, float *x, uint64_t at,
+			size_t n, struct err *e)
+{
+	int64_t bad = find_nonfinite(x, n);
+	uint64_t zeroed = 0;
+
+	if (bad < 0)
+		return 0;
+	if (!s->p->zero_nonfinite)
+		return err_set(
+			e, ERR_INVALID,
+			"tensor %s: element %llu is not a finite number; repair the checkpoint, or "
+			"choose `with: {nonfinite: zero}`",
+			t->source->name, (unsigned long long)(at + (uint64_t)bad));
+	for (size_t i = (size_t)bad; i < n; i++) {
+		if (find_nonfinite(x + i, 1) == 0) {
+			x[i] = 0;
+			zeroed++;
+		}
+	}
+	atomic_fetch_add(&s->zeroed, zeroed);
+	return 0;
+}
+
+/* n elements, `from` and `to` counted from the beginning of the piece. */
+static int convert_run(struct worker *w, const struct share *h, size_t from, size_t to, size_t n,
+		       struct err *e)
+{
+	const struct type *type = h->t->type;
+	unsigned char *out = w->out + type_bytes(type, to);
+	int64_t bad;
+
+	h->load(w->in + from * h->width, w->x, n);
+	if (check_values(w->s, h->t, w->x, h->at + from, n, e) < 0)
+		return e->code;
+	h->encode(w->x, out, n);
+	bad = type_check(type, out, n);
+	if (bad < 0)
+		return 0;
+	return err_set(e, ERR_INVALID,
+		       "tensor %s: weights near element %llu are too large for %s; choose BF16 or "
+		       "F32",
+		       h->t->source->name,
+		       (unsigned long long)(h->at + from + (uint64_t)bad * type->block),
+		       type->name);
+}
+
+/* Contiguous elements, in runs. RUN is a multiple of every block. */
+static int convert_span(struct worker *w, const struct share *h, size_t from, size_t to, size_t n,
+			struct err *e)
+{
+	for (size_t i = 0; i < n; i += RUN) {
+		if (convert_run(w, h, from + i, to + i, n - i < RUN ? n - i : RUN, e) < 0)
+			return e->code;
+	}
+	return 0;
+}
+
+/* Row r of a group comes from the half that r's parity says: see struct out_tensor. Blocks never
+ * reach over the end of a row, so that moving rows and encoding them commute. */
+static int convert_groups(struct worker *w, const struct share *h, struct err *e)
+{
+	size_t row = h->t->n_dims > 1 ? (size_t)h->t->ne[0] : 1, group = (size_t)h->t->group_rows;
+
+	for (size_t r = 0; r < h->n / row; r++) {
+		size_t in_group = r % group;
+		size_t from = r - in_group + in_group % 2 * (group / 2) + in_group / 2;
+
+		if (convert_span(w, h, from * row, r * row, row, e) < 0)
+			return e->code;
+	}
+	return 0;
+}
+
+static int convert_piece(struct worker *w, const struct share *h, struct err *e)
+{
+	const struct st_tensor *src = h->t->source;
+	const struct pass *p = w->s->p;
+	int rc;
+
+	reserve(w, h->n);
+	if (file_read_at(w->s->fds[src->file], w->in, h->n * h->width,
+			 src->offset + h->at * h->width, p->model->files[src->file].name, e) < 0)
+		return e->code;
+	rc = h->t->group_rows ? convert_groups(w, h, e) : convert_span(w, h, 0, 0, h->n, e);
+	if (rc < 0)
+		return rc;
+	atomic_fetch_add(&w->s->done_bytes, h->n * h->width);
+	return file_write_at(p->out_fd, w->out, (size_t)type_bytes(h->t->type, h->n),
+			     p->data_at + h->t->offset + type_bytes(h->t->type, h->at),
+			     "the output", e);
+}
+
+/* ---- the queue of pieces */
+
+static int one_piece(struct worker *w, size_t tensor, uint64_t number, struct err *e)
+{
+	const struct out_tensor *t = &w->s->p->layout->v[tensor];
+	uint64_t piece = w->s->piece[tensor], at = number * piece;
+	struct share h = { .t = t, .at = at };
+
+	if (!t->source)
+		return file_write_at(w->s->p->out_fd, t->data, (size_t)t->n * sizeof(float),
+				     w->s->p->data_at + t->offset, "the output", e);
+	h.n = (size_t)(t->n - at < piece ? t->n - at : piece);
+	h.load = load_of(t->source->dtype);
+	h.encode = type_encoder(t->type);
+	h.width = dtype_bytes(t->source->dtype);
+	return convert_piece(w, &h, e);
+}
+
+static size_t tensor_of(const struct shared *s, uint64_t number)
+{
+	size_t lo = 0, hi = s->p->layout->n;
+
+	while (hi - lo > 1) {
+		size_t mid = (lo + hi) / 2;
+
+		if (s->first[mid] <= number)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+static void work(void *ctx, int i)
+{
+	struct shared *s = ctx;
+	struct worker *w = mem_zalloc(sizeof(*w));
+	struct err e = ERR_INIT;
+
+	(void)i;
+	w->s = s;
+	while (!atomic_load(&s->failed)) {
+		uint64_t number = atomic_fetch_add(&s->next, 1);
+		size_t tensor;
+
+		if (number >= s->first[s->p->layout->n])
+			break;
+		tensor = tensor_of(s, number);
+		if (one_piece(w, tensor, number - s->first[tensor], &e) < 0)
+			fail(s, &e);
+		worker_progress("quantize", atomic_load(&s->done_bytes), s->total_bytes, "bytes");
+	}
+	free(w->in);
+	free(w->out);
+	free(w);
+}
+
+/* Elements in a piece: whole groups of rows where rows change places. */
+static uint64_t piece_of(const struct out_tensor *t)
+{
+	uint64_t group = t->group_rows * (t->n_dims > 1 ? t->ne[0] : 1);
+
+	if (!group)
+		return PIECE;
+	return group >= PIECE ? group : PIECE / group * group;
+}
+
+static int divide(struct shared *s, struct err *e)
+{
+	const struct layout *l = s->p->layout;
+	uint64_t number = 0;
+
+	s->first = mem_array(l->n + 1, sizeof(*s->first));
+	s->piece = mem_array(l->n + 1, sizeof(*s->piece));
+	for (size_t i = 0; i < l->n; i++) {
+		s->first[i] = number;
+		s->piece[i] = piece_of(&l->v[i]);
+		if (s->piece[i] > GROUP_MAX)
+			return err_set(e, ERR_INVALID,
+				       "tensor %s: one head has %llu weights; %u are the limit",
+				       l->v[i].name, (unsigned long long)s->piece[i], GROUP_MAX);
+		number += l->v[i].source ? (l->v[i].n + s->piece[i] - 1) / s->piece[i] : 1;
+		if (l->v[i].source)
+			s->total_bytes += l->v[i].source->size_bytes;
+	}
+	s->first[l->n] = number;
+	return 0;
+}
+
+/* ---- the pass */
+
+static int open_files(struct shared *s, struct err *e)
+{
+	const struct st_model *m = s->p->model;
+
+	s->fds = mem_array(m->n_files + 1, sizeof(*s->fds));
+	for (size_t i = 0; i <= m->n_files; i++)
+		s->fds[i] = -1;
+	for (size_t i = 0; i < m->n_files; i++) {
+		s->fds[i] = open(m->files[i].path, O_RDONLY | O_CLOEXEC);
+		if (s->fds[i] < 0)
+			return err_errno(e, "%s", m->files[i].path);
+		(void)posix_fadvise(s->fds[i], 0, 0, POSIX_FADV_SEQUENTIAL);
+	}
+	return 0;
+}
+
+int pass_run(struct pass *p, struct err *e)
+{
+	struct shared s = { .p = p, .lock = PTHREAD_MUTEX_INITIALIZER };
+	int rc = divide(&s, e);
+
+	if (rc == 0)
+		rc = open_files(&s, e);
+	if (rc == 0) {
+		threads_run(p->threads, work, &s);
+		p->n_zeroed = atomic_load(&s.zeroed);
+		if (atomic_load(&s.failed)) {
+			*e = s.err;
+			rc = e->code;
+		}
+	}
+	for (size_t i = 0; s.fds && i < p->model->n_files; i++) {
+		if (s.fds[i] >= 0)
+			close(s.fds[i]);
+	}
+	free(s.fds);
+	free(s.first);
+	free(s.piece);
+	return rc;
+}

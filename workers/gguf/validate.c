@@ -1,0 +1,66 @@
+/* workers/gguf/validate.c -- after the fact, in a process of its own: is what lies in
+ * out/ a GGUF that its result describes? */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/buf.h"
+#include "core/path.h"
+#include "workers/common/protocol.h"
+#include "workers/gguf/convert.h"
+#include "workers/gguf/examine.h"
+
+#define RESULT_MAX (16u << 20)
+
+static int read_result(struct arena *a, const struct worker_job *j, struct json **out,
+		       struct err *e)
+{
+	const char *path = arena_printf(a, "%s/result.json", j->dir);
+	struct buf b;
+	int rc;
+
+	buf_init(&b, RESULT_MAX);
+	rc = path_read(path, RESULT_MAX, &b, e);
+	if (rc >= 0)
+		rc = json_parse(a, b.data ? b.data : "", b.len, out, e);
+	buf_release(&b);
+	return rc < 0 ? rc : 0;
+}
+
+static int check_files(struct arena *a, const struct worker_job *j, struct err *e)
+{
+	const struct json *files;
+	struct json *root;
+
+	if (read_result(a, j, &root, e) < 0)
+		return e->code;
+	files = json_get(root, "files");
+	if (!files || files->type != JSON_ARRAY || files->count == 0)
+		return err_set(e, ERR_INVALID, "result.json lists no file");
+	for (size_t i = 0; i < files->count; i++) {
+		const char *name = json_str(files->members[i].value, "path", "");
+
+		if (!path_component_ok(name))
+			return err_set(e, ERR_INVALID, "result.json: \"%s\" is no plain file name",
+				       name);
+		if (examine_gguf(arena_printf(a, "%s/%s", j->out, name), e) < 0)
+			return e->code;
+	}
+	return 0;
+}
+
+int validate_main(const char *job_path)
+{
+	struct arena *a = arena_new();
+	struct worker_job j;
+	struct err e = ERR_INIT;
+	int code = WORKER_OK;
+
+	if (worker_job_read(a, job_path, &j, &e) < 0)
+		code = WORKER_USAGE;
+	else if (check_files(a, &j, &e) < 0)
+		code = WORKER_REFUSED;
+	if (code != WORKER_OK)
+		fprintf(stderr, "quern-gguf: %s\n", e.msg);
+	arena_free(a);
+	return code;
+}

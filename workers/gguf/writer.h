@@ -1,0 +1,63 @@
+/* workers/gguf/writer.h -- the head of a GGUF v3 file: metadata and tensor
+ * infos. All sizes follow from shapes and types, so the head is complete before
+ * the first weight is read, and weights go to their final places in any order.
+ * Layout: docs/gguf.md of the ggml project. */
+#ifndef QUERN_WORKERS_GGUF_WRITER_H
+#define QUERN_WORKERS_GGUF_WRITER_H
+
+#include <stdint.h>
+
+#include "core/buf.h"
+#include "core/err.h"
+#include "workers/gguf/type.h"
+
+#define GGUF_ALIGNMENT 32
+#define GGUF_NAME_MAX 63 /* bytes of a tensor's name: ggml's GGML_MAX_NAME less its NUL */
+#define GGUF_DIMS_MAX 4
+#define GGUF_HEAD_MAX (512u << 20)
+
+enum gguf_value {
+	GGUF_U8 = 0,
+	GGUF_I8,
+	GGUF_U16,
+	GGUF_I16,
+	GGUF_U32,
+	GGUF_I32,
+	GGUF_F32,
+	GGUF_BOOL,
+	GGUF_STRING,
+	GGUF_ARRAY,
+	GGUF_U64,
+	GGUF_I64,
+	GGUF_F64,
+	GGUF_VALUE_COUNT
+};
+
+struct gguf_writer {
+	struct buf kv, infos;
+	uint64_t n_kv, n_tensors, data_bytes;
+};
+
+void gguf_init(struct gguf_writer *w);
+void gguf_release(struct gguf_writer *w);
+
+/* llama.cpp wants exactly these types: counts and ids u32, reals f32, flags bool. */
+void gguf_u32(struct gguf_writer *w, const char *name, uint32_t v);
+void gguf_f32(struct gguf_writer *w, const char *name, float v);
+void gguf_bool(struct gguf_writer *w, const char *name, int v);
+void gguf_str(struct gguf_writer *w, const char *name,
+	      const char *v); /* NULL and "" are left out */
+/* An array: begin, then exactly n values. */
+void gguf_array(struct gguf_writer *w, const char *name, enum gguf_value of, uint64_t n);
+void gguf_put_str(struct gguf_writer *w, const char *s, size_t len);
+void gguf_put_i32(struct gguf_writer *w, int32_t v);
+
+/* The next tensor: ne[] fastest first. Returns its offset in the data section; each is padded to
+ * the alignment. */
+uint64_t gguf_tensor(struct gguf_writer *w, const char *name, const uint64_t *ne, int n_dims,
+		     const struct type *t);
+
+/* The whole head into out, padded to where the data begins. ERR_NOSPACE above GGUF_HEAD_MAX. */
+int gguf_head(const struct gguf_writer *w, struct buf *out, struct err *e);
+
+#endif
