@@ -1,0 +1,227 @@
+/* upload/card_front.c -- the front matter of a card, as the Hub's model tree
+ * reads it (hub-docs, "Model cards"). Our keys stand between two comment lines;
+ * everything else is a person's, kept byte for byte, and a key that they set
+ * is left out of ours. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "upload/card_private.h"
+
+#define FRONT_BEGIN "# quern:begin (generated; keys set outside this part win)"
+#define FRONT_END "# quern:end"
+
+bool card_next_line(const char **p, const char *end, const char **line, size_t *len)
+{
+	const char *nl;
+
+	if (*p >= end)
+		return false;
+	nl = memchr(*p, '\n', (size_t)(end - *p));
+	*line = *p;
+	*len = (size_t)((nl ? nl : end) - *p);
+	*p = nl ? nl + 1 : end;
+	return true;
+}
+
+bool card_line_is(const char *line, size_t len, const char *text)
+{
+	size_t n = strlen(text);
+
+	while (len > 0 && strchr(" \t\r", line[len - 1]) && line[len - 1])
+		len--;
+	return len == n && memcmp(line, text, n) == 0;
+}
+
+void card_front_split(const char *text, struct card_front *out)
+{
+	const char *p = text, *end, *line;
+	size_t len;
+
+	if (strncmp(p, "\xef\xbb\xbf", 3) == 0)
+		p += 3;
+	*out = (struct card_front){ p, p, p };
+	end = p + strlen(p);
+	while (p < end && strchr(" \t\r\n", *p))
+		p++;
+	if (!card_next_line(&p, end, &line, &len) || !card_line_is(line, len, "---"))
+		return;
+	for (const char *begin = p; card_next_line(&p, end, &line, &len);) {
+		if (card_line_is(line, len, "---")) {
+			*out = (struct card_front){ begin, line, p };
+			return;
+		}
+	}
+}
+
+static bool is_begin(const char *line, size_t len)
+{
+	static const char mark[] = "# quern:begin";
+
+	return len >= sizeof(mark) - 1 && memcmp(line, mark, sizeof(mark) - 1) == 0;
+}
+
+/* A begin without an end is only a comment: what follows may be a person's. */
+static bool has_end(const char *p, const char *end)
+{
+	const char *line;
+	size_t len;
+
+	while (card_next_line(&p, end, &line, &len))
+		if (card_line_is(line, len, FRONT_END))
+			return true;
+	return false;
+}
+
+/* Append what a person wrote: everything outside the generated part. */
+static void add_kept(struct buf *b, const struct card_front *old)
+{
+	const char *p = old->begin, *line;
+	bool ours = false;
+	size_t len;
+
+	while (card_next_line(&p, old->end, &line, &len)) {
+		if (is_begin(line, len)) {
+			ours = has_end(p, old->end);
+		} else if (ours && card_line_is(line, len, FRONT_END)) {
+			ours = false;
+		} else if (!ours) {
+			buf_add(b, line, len);
+			buf_addc(b, '\n');
+		}
+	}
+}
+
+/* Does the kept text set this top-level key? */
+static bool sets_key(const struct buf *kept, const char *key)
+{
+	const char *p = buf_str(kept), *end = p + kept->len, *line;
+	size_t n = strlen(key), len;
+
+	while (card_next_line(&p, end, &line, &len)) {
+		size_t quote = len > 0 && (*line == '"' || *line == '\'');
+
+		if (len > n + 2 * quote && memcmp(line + quote, key, n) == 0 &&
+		    (!quote || line[n + 1] == *line)) {
+			const char *after = line + n + 2 * quote;
+
+			while (after < line + len && (*after == ' ' || *after == '\t'))
+				after++;
+			if (after < line + len && *after == ':')
+				return true;
+		}
+	}
+	return false;
+}
+
+struct front {
+	struct buf *b;
+	const struct buf *kept;
+};
+
+static void put_key(struct front *f, const char *key, const char *value)
+{
+	if (!value || sets_key(f->kept, key))
+		return;
+	buf_addf(f->b, "%s: ", key);
+	yaml_scalar(f->b, value);
+	buf_addc(f->b, '\n');
+}
+
+static void put_list(struct front *f, const char *key, const struct card_set *s)
+{
+	if (s->n == 0 || sets_key(f->kept, key))
+		return;
+	buf_addf(f->b, "%s:\n", key);
+	for (size_t i = 0; i < s->n; i++) {
+		buf_adds(f->b, "- ");
+		yaml_scalar(f->b, s->v[i]);
+		buf_addc(f->b, '\n');
+	}
+}
+
+static void add_language(struct card_set *s, const struct json *facts)
+{
+	const struct json *v = json_get(facts, "language");
+
+	if (v && v->type == JSON_ARRAY) {
+		for (size_t i = 0; i < v->count; i++)
+			if (v->members[i].value->type == JSON_STRING)
+				card_set_add(s, v->members[i].value->str);
+	} else {
+		card_set_add(s, json_str(facts, "language", NULL));
+	}
+}
+
+/* The one value that every variant has, or NULL. */
+static const char *common_license(const struct card *c)
+{
+	const char *first = c->n ? json_str(c->facts[0], "license", NULL) : NULL;
+
+	for (size_t i = 1; first && i < c->n; i++) {
+		const char *other = json_str(c->facts[i], "license", NULL);
+
+		if (!other || strcmp(first, other) != 0)
+			return NULL;
+	}
+	return first;
+}
+
+/* The Hub's own names of libraries; an engine that is none of them goes into the tags only. */
+static const char *library_of(const struct card_set *engines)
+{
+	if (engines->n != 1)
+		return NULL;
+	if (strcmp(engines->v[0], "gguf") == 0)
+		return "gguf";
+	return strcmp(engines->v[0], "compressed-tensors") == 0 ? "transformers" : NULL;
+}
+
+static void put_ours(struct front *f, const struct card *c)
+{
+	struct card_set base = { 0 }, engines = { 0 }, languages = { 0 }, tags = { 0 };
+
+	card_set_add(&tags, "quern");
+	for (size_t i = 0; i < c->n; i++) {
+		const struct job_spec *s = &c->v[i]->job->spec;
+
+		if (strcmp(s->source_kind, "hub") == 0)
+			card_set_add(&base, s->source);
+		card_set_add(&engines, s->engine);
+		card_set_add(&tags, s->engine);
+		card_set_add(&tags, s->platform[0] ? s->platform : NULL);
+		card_set_add(&tags, json_str(c->facts[i], "architecture", NULL));
+		add_language(&languages, c->facts[i]);
+	}
+	if (base.n == 1)
+		put_key(f, "base_model", base.v[0]);
+	else
+		put_list(f, "base_model", &base);
+	if (base.n)
+		put_key(f, "base_model_relation", "quantized");
+	put_list(f, "language", &languages);
+	put_key(f, "library_name", library_of(&engines));
+	put_key(f, "license", common_license(c));
+	put_key(f, "pipeline_tag", "text-generation");
+	put_list(f, "tags", &tags);
+	card_set_release(&base);
+	card_set_release(&engines);
+	card_set_release(&languages);
+	card_set_release(&tags);
+}
+
+void card_front_write(struct buf *b, const struct card *c, const struct card_front *old)
+{
+	struct front f = { .b = b };
+	struct buf kept;
+
+	buf_init(&kept, (size_t)(old->end - old->begin) + 1);
+	add_kept(&kept, old);
+	f.kept = &kept;
+	buf_adds(b, "---\n" FRONT_BEGIN "\n");
+	put_ours(&f, c);
+	buf_adds(b, FRONT_END "\n");
+	buf_add(b, buf_str(&kept), kept.len);
+	buf_adds(b, "---\n");
+	buf_release(&kept);
+}

@@ -1,0 +1,400 @@
+/* upload/hub_local.c -- a hub that is a folder: NS/NAME.git are bare
+ * repositories with their LFS objects inside, where git-lfs looks for them
+ * when the remote is a file:// URL. Writers of one repository take
+ * NS/.NAME.lock in turn; readers need nothing. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/crash.h"
+#include "core/mem.h"
+#include "core/path.h"
+#include "core/proc.h"
+#include "upload/gitrepo.h"
+#include "upload/hub.h"
+#include "upload/lfs.h"
+#include "upload/lfs_store.h"
+
+#define LOCK_WAIT_MS 5000
+#define LOCK_POLL_MS 20
+
+struct hub_local {
+	struct hub base;
+	char *folder;
+};
+
+static struct hub_local *local_of(struct hub *h)
+{
+	return (struct hub_local *)h; /* base is its first member */
+}
+
+static char *repo_path(struct hub *h, const char *repo)
+{
+	return mem_printf("%s/%s.git", local_of(h)->folder, repo);
+}
+
+static char *lfs_folder(struct hub *h, const char *repo)
+{
+	char *path = repo_path(h, repo);
+	char *lfs = path_join(path, "lfs");
+
+	free(path);
+	return lfs;
+}
+
+/* "FOLDER/NS/.NAME<suffix>": beside the repository, never the name of one. */
+static char *beside(struct hub *h, const char *repo, const char *suffix)
+{
+	const char *slash = strchr(repo, '/');
+
+	return mem_printf("%s/%.*s/.%s%s", local_of(h)->folder, (int)(slash - repo), repo,
+			  slash + 1, suffix);
+}
+
+/* Descriptor that holds the lock, or ERR_BUSY after LOCK_WAIT_MS. */
+static int lock_repo(struct hub *h, const char *repo, struct err *e)
+{
+	const struct timespec pause = { 0, LOCK_POLL_MS * 1000000L };
+	int64_t until_ms = clock_mono_ms() + LOCK_WAIT_MS;
+	char *path = beside(h, repo, ".lock");
+	char *dir = path_dirname(path);
+	int fd = path_mkdirs(dir, 0777, e);
+
+	if (fd >= 0) {
+		while ((fd = lock_take(path, e)) == ERR_BUSY && clock_mono_ms() < until_ms)
+			(void)nanosleep(&pause, NULL);
+	}
+	if (fd == ERR_BUSY)
+		err_set(e, ERR_BUSY, "%s: another process is writing to this repository", repo);
+	free(dir);
+	free(path);
+	return fd;
+}
+
+/* Open a repository; with head (may be NULL) as it is now. ERR_NOTFOUND: not there. */
+static int open_repo(struct hub *h, const char *repo, struct gitrepo **g, char head[GITREPO_ID],
+		     struct err *e)
+{
+	char *path;
+	int rc = hub_repo_check(repo, e);
+
+	if (rc < 0)
+		return rc;
+	path = repo_path(h, repo);
+	rc = gitrepo_open(path, g, e);
+	free(path);
+	if (rc >= 0 && head) {
+		rc = gitrepo_head(*g, head, e);
+		if (rc < 0)
+			gitrepo_close(*g);
+	}
+	return rc;
+}
+
+static int local_create(struct hub *h, const char *repo, int is_private, struct err *e)
+{
+	char *path, *scratch, *lfs;
+	int fd, rc = hub_repo_check(repo, e);
+
+	(void)is_private; /* the folder's permissions decide who reads it */
+	if (rc < 0)
+		return rc;
+	fd = lock_repo(h, repo, e);
+	if (fd < 0)
+		return fd;
+	path = repo_path(h, repo);
+	scratch = beside(h, repo, ".git.new");
+	lfs = path_join(path, "lfs");
+	if (access(path, F_OK) < 0) {
+		rc = gitrepo_create(path, scratch, e);
+	} else {
+		rc = lfs_store_clean(lfs, e);
+		if (rc >= 0)
+			rc = gitrepo_clean(path, e);
+	}
+	free(lfs);
+	free(scratch);
+	free(path);
+	close(fd);
+	return rc;
+}
+
+/* What a blob stands for: itself, or the object behind a pointer. A pointer to an object that is
+ * not there is listed as what a clone would get: the pointer's own text. */
+static int describe(struct gitrepo *g, const struct gitrepo_file *in, const char *lfs,
+		    struct arena *scratch, struct hub_file *out, struct err *e)
+{
+	const char *data;
+	size_t len;
+	int rc;
+
+	out->path = in->path;
+	out->size_bytes = in->size_bytes;
+	rc = gitrepo_read(g, in->blob, SIZE_MAX - 1, scratch, &data, &len, e);
+	if (rc < 0)
+		return err_wrap(e, "%s", in->path);
+	if (lfs_pointer_parse(data, len, out->sha256, &out->size_bytes)) {
+		rc = lfs_store_have(lfs, out->sha256, out->size_bytes, e);
+		out->lfs = rc > 0;
+	}
+	if (!out->lfs) {
+		out->size_bytes = len;
+		sha256_bytes(data, len, out->sha256);
+	}
+	return rc < 0 ? rc : 0;
+}
+
+static int list_commit(struct gitrepo *g, const char *commit, const char *lfs, struct arena *a,
+		       struct hub_file **files, size_t *n, struct err *e)
+{
+	struct arena *scratch = arena_new();
+	struct gitrepo_file *blobs = NULL;
+	struct hub_file *v;
+	size_t count = 0;
+	int rc = gitrepo_files(g, commit, a, &blobs, &count, e);
+
+	v = arena_array(a, count, sizeof(*v));
+	for (size_t i = 0; rc >= 0 && i < count; i++) {
+		rc = describe(g, &blobs[i], lfs, scratch, &v[i], e);
+		arena_reset(scratch);
+	}
+	arena_free(scratch);
+	if (rc < 0)
+		return rc;
+	*files = v;
+	*n = count;
+	return 0;
+}
+
+static int local_list(struct hub *h, const char *repo, struct arena *a, struct hub_file **files,
+		      size_t *n, const char **head, struct err *e)
+{
+	struct gitrepo *g = NULL;
+	char commit[GITREPO_ID];
+	int rc = open_repo(h, repo, &g, commit, e);
+
+	if (rc == ERR_NOTFOUND || (rc >= 0 && !*commit)) {
+		*files = NULL;
+		*n = 0;
+		*head = "";
+		rc = 0;
+	} else if (rc >= 0) {
+		char *lfs = lfs_folder(h, repo);
+
+		rc = list_commit(g, commit, lfs, a, files, n, e);
+		free(lfs);
+		if (rc >= 0)
+			*head = arena_strdup(a, commit);
+	} else {
+		return rc;
+	}
+	gitrepo_close(g);
+	return rc;
+}
+
+static int local_have(struct hub *h, const char *repo, const uint8_t sha256[SHA256_LEN],
+		      uint64_t size_bytes, struct err *e)
+{
+	char *lfs;
+	int rc = hub_repo_check(repo, e);
+
+	if (rc < 0)
+		return rc;
+	lfs = lfs_folder(h, repo);
+	rc = lfs_store_have(lfs, sha256, size_bytes, e);
+	free(lfs);
+	return rc;
+}
+
+static int local_put(struct hub *h, const char *repo, const struct hub_file *f, struct err *e)
+{
+	struct gitrepo *g = NULL;
+	int fd, rc = open_repo(h, repo, &g, NULL, e);
+	char *lfs;
+
+	if (rc < 0)
+		return rc;
+	gitrepo_close(g);
+	fd = lock_repo(h, repo, e);
+	if (fd < 0)
+		return fd;
+	lfs = lfs_folder(h, repo);
+	rc = lfs_store_put(lfs, f, e);
+	free(lfs);
+	close(fd);
+	return rc;
+}
+
+static int file_by_path(const void *key, const void *element)
+{
+	return strcmp(key, ((const struct gitrepo_file *)element)->path);
+}
+
+static int local_read(struct hub *h, const char *repo, const char *path, size_t max,
+		      struct arena *a, const char **data, size_t *len, struct err *e)
+{
+	const struct gitrepo_file *f = NULL;
+	struct gitrepo_file *files = NULL;
+	struct gitrepo *g = NULL;
+	char commit[GITREPO_ID];
+	size_t n = 0;
+	int rc = open_repo(h, repo, &g, commit, e);
+
+	if (rc < 0)
+		return rc;
+	if (*commit)
+		rc = gitrepo_files(g, commit, a, &files, &n, e);
+	if (rc >= 0 && n)
+		f = bsearch(path, files, n, sizeof(*files), file_by_path);
+	if (rc >= 0)
+		rc = f ? gitrepo_read(g, f->blob, max, a, data, len, e)
+		       : err_set(e, ERR_NOTFOUND, "%s: no %s there", repo, path);
+	gitrepo_close(g);
+	return rc;
+}
+
+/* ---- commit */
+
+struct commit_job {
+	const struct hub_file *files;
+	size_t n;
+	const char *const *gone;
+	const char *lfs;    /* folder */
+	struct buf content; /* of the last change given */
+};
+
+static int pointer_change(struct commit_job *j, const struct hub_file *f, struct err *e)
+{
+	int rc = lfs_store_have(j->lfs, f->sha256, f->size_bytes, e);
+
+	if (rc == 0)
+		rc = err_set(e, ERR_INVALID, "%s: its LFS object was not put", f->path);
+	if (rc < 0)
+		return rc;
+	lfs_pointer_write(&j->content, f->sha256, f->size_bytes);
+	return 0;
+}
+
+static int plain_change(struct commit_job *j, const struct hub_file *f, struct err *e)
+{
+	uint8_t sha256[SHA256_LEN];
+	int rc;
+
+	if (f->size_bytes >= LFS_MIN_BYTES)
+		return err_set(e, ERR_INVALID, "%s: too large for git without LFS", f->path);
+	rc = f->local ? path_read(f->local, (size_t)f->size_bytes, &j->content, e)
+		      : buf_add(&j->content, f->data, (size_t)f->size_bytes);
+	if (rc < 0)
+		return rc;
+	sha256_bytes(buf_str(&j->content), j->content.len, sha256);
+	if (j->content.len != f->size_bytes || memcmp(sha256, f->sha256, SHA256_LEN) != 0)
+		return err_set(e, ERR_CORRUPT,
+			       "%s: the content does not have the hash it is sent under", f->path);
+	return 0;
+}
+
+static int next_change(void *ctx, size_t i, struct gitrepo_change *out, struct err *e)
+{
+	struct commit_job *j = ctx;
+	const char *path = i < j->n ? j->files[i].path : j->gone[i - j->n];
+	int rc = 0;
+
+	if (!hub_path_ok(path))
+		return err_set(e, ERR_INVALID, "\"%.200s\" cannot be the name of a file here",
+			       path);
+	out->path = path;
+	out->remove = i >= j->n;
+	if (out->remove)
+		return 0;
+	buf_clear(&j->content);
+	rc = j->files[i].lfs ? pointer_change(j, &j->files[i], e)
+			     : plain_change(j, &j->files[i], e);
+	out->data = buf_str(&j->content);
+	out->len = j->content.len;
+	return rc;
+}
+
+static int local_commit(struct hub *h, const char *repo, const char *parent, const char *message,
+			const struct hub_file *files, size_t n, const char *const *gone,
+			size_t n_gone, struct arena *a, const char **commit, struct err *e)
+{
+	struct commit_job job = { .files = files, .n = n, .gone = gone };
+	struct gitrepo *g = NULL;
+	char id[GITREPO_ID];
+	int fd, rc = open_repo(h, repo, &g, NULL, e);
+	char *lfs;
+
+	if (rc < 0)
+		return rc;
+	fd = lock_repo(h, repo, e);
+	if (fd < 0) {
+		gitrepo_close(g);
+		return fd;
+	}
+	job.lfs = lfs = lfs_folder(h, repo);
+	buf_init(&job.content, LFS_MIN_BYTES);
+	rc = gitrepo_commit(g, parent, message, n + n_gone, next_change, &job, id, e);
+	if (rc >= 0)
+		*commit = arena_strdup(a, id);
+	buf_release(&job.content);
+	free(lfs);
+	close(fd);
+	gitrepo_close(g);
+	return rc;
+}
+
+/* Everything but RFC 3986's unreserved characters and '/' is escaped. */
+static const char *local_url(struct hub *h, const char *repo, struct arena *a)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+				    "-._~/";
+	char *path = repo_path(h, repo);
+	char *out = arena_alloc(a, sizeof("file://") + 3 * strlen(path)), *w = out;
+
+	w = stpcpy(w, "file://");
+	for (const char *p = path; *p; p++) {
+		if (strchr(plain, *p))
+			*w++ = *p;
+		else
+			w += sprintf(w, "%%%02X", (unsigned char)*p);
+	}
+	*w = '\0';
+	free(path);
+	return out;
+}
+
+static void local_close(struct hub *h)
+{
+	free(local_of(h)->folder);
+	free(h);
+}
+
+static const struct hub_ops local_ops = {
+	.kind = "local",
+	.create = local_create,
+	.list = local_list,
+	.have = local_have,
+	.put = local_put,
+	.read = local_read,
+	.commit = local_commit,
+	.url = local_url,
+	.close = local_close,
+};
+
+int hub_local_open(const char *folder, struct hub **out, struct err *e)
+{
+	struct hub_local *l;
+
+	if (folder[0] != '/')
+		return err_set(e, ERR_INVALID, "%s: the hub's folder must be given from the root",
+			       folder);
+	l = mem_zalloc(sizeof(*l));
+	l->base.ops = &local_ops;
+	l->folder = mem_strdup(folder);
+	*out = &l->base;
+	return 0;
+}

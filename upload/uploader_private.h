@@ -1,0 +1,106 @@
+/* upload/uploader_private.h -- one upload: what should be in the repository
+ * (uploader_plan.c), what the store is told about it (uploader_journal.c), and
+ * the steps in their order (uploader.c). */
+#ifndef QUERN_UPLOAD_UPLOADER_PRIVATE_H
+#define QUERN_UPLOAD_UPLOADER_PRIVATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/arena.h"
+#include "core/err.h"
+#include "upload/uploader.h"
+
+#define UP_README "README.md"
+#define UP_MANIFEST "quern.json"
+#define UP_ATTRIBUTES ".gitattributes"
+
+/* A verified file of a job and its place in the repository. */
+struct up_file {
+	struct artifact_row row;
+	const char *path, *local;
+	size_t group; /* files with the same path have the same */
+	bool lfs;
+	bool listed; /* the head has it, with this hash */
+	bool stored; /* the hub has the content */
+	bool hashed; /* the local file has been compared with the store */
+};
+
+enum up_fate {
+	UP_WANTED,   /* its files should be in the repository */
+	UP_REPLACED, /* a newer job writes one of its paths */
+	UP_DROPPED,  /* gone, moved by somebody else, or refused: no part of this upload */
+};
+
+struct up_job {
+	struct job_row row;
+	struct up_file *files; /* without the excluded ones */
+	size_t n;
+	enum up_fate fate;
+	struct up_job *by; /* UP_REPLACED: the newer job */
+	bool taken;	   /* we moved it to uploading */
+};
+
+struct upload {
+	struct store *store;
+	struct hub *hub;
+	const char *repo;
+	const struct uploader_options *opt;
+	struct uploader_result *res;
+	struct arena *a;     /* lives as long as the upload */
+	struct up_job *jobs; /* newest first: of the latest run, then the highest id */
+	size_t n_jobs, n_groups;
+	struct up_job **owners; /* of each group: the wanted job that writes the path, or NULL */
+	/* the hub's own listing; renewed after a conflict and after the commit */
+	struct hub_file *listing;
+	size_t n_listing;
+	const char *head;
+	/* the repository's own files */
+	struct hub_file own[3];
+	size_t n_own;
+	uint64_t done_bytes, total_bytes;
+};
+
+/* ---- uploader_plan.c */
+
+struct up_ids {
+	int64_t *v; /* free() */
+	size_t n, cap;
+};
+/* Add the ids of the repository's jobs in this state. */
+int up_collect(struct upload *u, enum job_state state, struct up_ids *l, struct err *e);
+/* Load the ready and done jobs of the repository with their files and paths. */
+int up_plan_load(struct upload *u, struct err *e);
+/* Decide who is wanted and who is replaced. Dropped jobs stay dropped. */
+void up_plan_resolve(struct upload *u);
+/* The file of that path in the last listing, or NULL. */
+const struct hub_file *up_listed(const struct upload *u, const char *path);
+/* True when the listing has path with this content. */
+bool up_is_listed(const struct upload *u, const char *path, const uint8_t sha256[SHA256_LEN]);
+
+/* ---- uploader_content.c: the repository's own files */
+
+/* Fill u->own with card, manifest and .gitattributes for the wanted jobs. */
+int up_make_own(struct upload *u, struct err *e);
+
+/* ---- uploader_journal.c: every change of the store */
+
+/* Jobs that a dead upload left uploading are ready again. */
+int up_recover(struct upload *u, struct err *e);
+/* The artifact is not what the store says: the job is pending again and dropped. */
+int up_gone(struct upload *u, struct up_job *j, const char *why, struct err *e);
+/* The job cannot be published as it is; it stays ready with the reason. Said once, not at each
+ * upload. */
+int up_refuse(struct upload *u, struct up_job *j, const char *cause, const char *why,
+	      struct err *e);
+/* Take the wanted ready jobs: uploading, and a row for each file that is not there yet. *dropped is
+ * set when somebody else moved one. */
+int up_take(struct upload *u, bool *dropped, struct err *e);
+int up_sent(struct upload *u, const struct up_job *j, const struct up_file *f, struct err *e);
+/* All is listed: rows and jobs are done. */
+int up_done(struct upload *u, const char *commit, struct err *e);
+/* The jobs we took are ready again, with what is in why. */
+void up_failed(struct upload *u, const struct err *why);
+
+#endif
