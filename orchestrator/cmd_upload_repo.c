@@ -1,0 +1,111 @@
+/* orchestrator/cmd_upload_repo.c -- the uploader as a child of `quern run`: one
+ * repository, JSON lines on standard output, exit 0 when the hub has it all. */
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include "core/json.h"
+#include "core/mem.h"
+#include "orchestrator/cli.h"
+#include "orchestrator/commands.h"
+#include "orchestrator/workdir.h"
+#include "upload/uploader.h"
+
+static void say(struct buf *b)
+{
+	puts(buf_str(b));
+	fflush(stdout);
+	buf_clear(b);
+}
+
+static void say_result(const struct uploader_result *r)
+{
+	struct json_out w;
+	struct buf b;
+
+	buf_init(&b, 1u << 16);
+	jw_init(&w, &b, 0);
+	jw_object(&w);
+	jw_kstr(&w, "event", "uploaded");
+	jw_kint(&w, "files_sent", r->files_sent);
+	jw_kint(&w, "files_kept", r->files_kept);
+	jw_kint(&w, "commits", r->commits);
+	jw_kint(&w, "bytes_sent", (int64_t)r->bytes_sent);
+	jw_kstr(&w, "commit", r->commit);
+	jw_end_object(&w);
+	say(&b);
+	buf_release(&b);
+}
+
+static int say_error(const struct err *e)
+{
+	struct json_out w;
+	struct buf b;
+
+	buf_init(&b, 1u << 16);
+	jw_init(&w, &b, 0);
+	jw_object(&w);
+	jw_kstr(&w, "event", "error");
+	jw_kstr(&w, "code", err_name(e->code));
+	jw_kstr(&w, "message", e->msg);
+	jw_end_object(&w);
+	say(&b);
+	buf_release(&b);
+	return EXIT_JOBS_FAILED;
+}
+
+int cmd_upload_repo(int argc, char **argv)
+{
+	const char *work = NULL, *hub = NULL, *repo = NULL;
+	struct option_list exclude = { .n = 0 };
+	int64_t run = 0;
+	bool private = false, help;
+	const struct option_def opts[] = {
+		{ "work", 0, OPT_STRING, "DIR", "the work folder", &work },
+		{ "hub", 0, OPT_STRING, "HUB", "as in jobs.yaml", &hub },
+		{ "repo", 0, OPT_STRING, "NS/NAME", "the repository", &repo },
+		{ "run", 0, OPT_INT, "ID", "the run that asks", &run },
+		{ "private", 0, OPT_FLAG, NULL, "make it private", &private },
+		{ "exclude", 0, OPT_LIST, "GLOB", "files not to publish", &exclude },
+	};
+	struct uploader_options o = { 0 };
+	struct uploader_result r = { 0 };
+	struct err e = ERR_INIT;
+	struct arena *a;
+	struct store *s = NULL;
+	struct hub *h = NULL;
+	pid_t parent = getppid();
+	int at = cli_parse("upload-repo", opts, ARRAY_LEN(opts), argc, argv, &help, &e), rc;
+
+	if (help)
+		return EXIT_GOOD;
+	if (at >= 0 && (!work || !hub || !repo))
+		at = err_set(&e, ERR_INVALID, "upload-repo needs --work, --hub and --repo");
+	if (at < 0)
+		return cli_fail(&e);
+	/* It must not outlive the run that holds the lock: the next run uploads by itself. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		return EXIT_INTERRUPTED;
+	o.work = work;
+	o.hub_name = hub;
+	o.is_private = private;
+	o.exclude = exclude.v;
+	o.n_exclude = exclude.n;
+	o.run_id = run;
+	a = arena_new();
+	rc = store_open(workdir_db(a, work), 0, &s, &e);
+	if (rc >= 0)
+		rc = hub_open(hub, work, &h, &e);
+	if (rc >= 0)
+		rc = uploader_run(s, h, repo, &o, &r, &e);
+	if (h)
+		h->ops->close(h);
+	store_close(s);
+	arena_free(a);
+	if (rc < 0)
+		return say_error(&e);
+	say_result(&r);
+	return EXIT_GOOD;
+}

@@ -1,0 +1,109 @@
+#include "orchestrator/convert.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/mem.h"
+#include "core/path.h"
+#include "core/units.h"
+#include "orchestrator/cli.h"
+#include "orchestrator/run.h"
+#include "orchestrator/scheduler.h"
+#include "orchestrator/workdir.h"
+
+#define FILES_MAX 256
+
+static int find_job(void *ctx, const struct job_row *row, struct err *e)
+{
+	struct job_row *out = ctx;
+
+	(void)e;
+	out->id = row->id;
+	return 0;
+}
+
+static void say_made(const char *out, uint64_t size, int64_t took_ms)
+{
+	char bytes[24], took[24];
+
+	units_format_size(size, bytes, sizeof(bytes));
+	units_format_duration(took_ms, took, sizeof(took));
+	printf("%s: %s in %s\n", out, bytes, took);
+}
+
+/* One file: it becomes out. Several: the folder becomes out, without our record. */
+static int hand_over(struct session *s, const struct job_row *job, const char *out, int64_t took_ms,
+		     struct err *e)
+{
+	const char *dir = workdir_artifact(s->a, s->cfg->work, job->key), *from;
+	struct artifact_row *files = arena_array(s->a, FILES_MAX, sizeof(*files));
+	int n = store_artifacts(s->store, job->id, s->a, files, FILES_MAX, e), rc;
+	uint64_t size = 0;
+
+	if (n <= 0)
+		return n < 0 ? n : err_set(e, ERR_CORRUPT, "the conversion left no file");
+	for (int i = 0; i < n; i++)
+		size += (uint64_t)files[i].size_bytes;
+	if (n == 1) {
+		from = arena_printf(s->a, "%s/%s", dir, files[0].name);
+	} else {
+		from = dir;
+		(void)unlink(arena_printf(s->a, "%s/.quern.json", dir));
+	}
+	rc = path_rename(from, out, e);
+	if (rc == 0)
+		say_made(out, size, took_ms);
+	return rc;
+}
+
+static int run_one(struct session *s, const char *out, struct err *e)
+{
+	struct scheduler_options so = { 0 };
+	struct scheduler_result r;
+	struct job_filter any = { .state = -1, .limit = 1 };
+	struct job_row job = { 0 };
+	struct run_filled run;
+	int64_t mono_ms = clock_mono_ms();
+	int rc = run_fill(s, NULL, clock_wall_ms(), &run, e);
+
+	if (rc < 0)
+		return rc;
+	if (run.totals.count[PLAN_ILLEGAL])
+		return EXIT_USAGE; /* why was said */
+	so.run_id = run.run_id;
+	so.to_do = 1;
+	rc = scheduler_run(s, &so, &r, e);
+	if (rc >= 0)
+		rc = store_job_each(s->store, &any, find_job, &job, e);
+	if (rc >= 0)
+		rc = store_job_get(s->store, job.id, s->a, &job, e);
+	if (rc < 0)
+		return rc;
+	if (r.interrupted)
+		return EXIT_INTERRUPTED;
+	if (job.state != JOB_READY)
+		return r.blocked ? EXIT_ENVIRONMENT : EXIT_JOBS_FAILED;
+	return hand_over(s, &job, out, clock_mono_ms() - mono_ms, e);
+}
+
+int convert_one(const char *yaml, size_t len, const struct config_set *set, const char *work,
+		const char *out, struct err *e)
+{
+	char *file = path_join(work, "jobs.yaml");
+	struct session s;
+	int rc = path_mkdirs(work, 0755, e);
+
+	if (rc >= 0)
+		rc = path_write(file, yaml, len, 0644, e);
+	if (rc >= 0)
+		rc = session_open(&s, SESSION_RUN, file, set, "convert", e);
+	if (rc >= 0) {
+		rc = run_one(&s, out, e);
+		session_close(&s);
+	}
+	free(file);
+	return rc;
+}

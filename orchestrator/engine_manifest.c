@@ -1,0 +1,472 @@
+/* orchestrator/engine_manifest.c -- one engine manifest; docs/engine-manifest.md
+ * describes every field. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/mem.h"
+#include "core/path.h"
+#include "orchestrator/engine_private.h"
+#include "orchestrator/launch.h"
+#include "orchestrator/yaml_read.h"
+
+#define EXTENSION_MAX 32
+
+/* ---- values */
+
+static const char a_word[] = "a name of letters, digits, '.', '_', '-' and '+'";
+
+static void read_word(struct reader *r, const struct ynode *v, void *target)
+{
+	if (v->type == YNODE_SCALAR && read_word_ok(v->text))
+		*(const char **)target = v->text;
+	else
+		read_wrong(r, v, a_word);
+}
+
+struct words { /* where a list goes in struct engine */
+	const char ***v;
+	size_t *n;
+	const char *const *legal; /* NULL: any word */
+	size_t n_legal;
+};
+
+static int is_one_of(const char *s, const char *const *v, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(v[i], s) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+static const char *legal_words(struct reader *r, const struct words *w)
+{
+	const char *text = arena_printf(r->a, "one of %s", w->legal[0]);
+
+	for (size_t i = 1; i < w->n_legal; i++)
+		text = arena_printf(r->a, "%s, %s", text, w->legal[i]);
+	return text;
+}
+
+/* An empty list is what the field means when it is absent. */
+static void read_words(struct reader *r, const struct ynode *v, void *target)
+{
+	const struct words *w = target;
+
+	if (v->type != YNODE_LIST) {
+		read_wrong(r, v, "a list");
+		return;
+	}
+	*w->v = arena_array(r->a, v->n + 1, sizeof(**w->v));
+	for (size_t i = 0; i < v->n; i++) {
+		const struct ynode *item = v->items[i];
+
+		if (item->type != YNODE_SCALAR || !read_word_ok(item->text))
+			read_wrong(r, item, a_word);
+		else if (w->legal && !is_one_of(item->text, w->legal, w->n_legal))
+			read_wrong(r, item, legal_words(r, w));
+		else
+			(*w->v)[(*w->n)++] = item->text;
+	}
+}
+
+static void read_args(struct reader *r, const struct ynode *v, void *target)
+{
+	struct engine *en = target;
+
+	if (v->type != YNODE_LIST) {
+		read_wrong(r, v, "a list");
+		return;
+	}
+	en->args = arena_array(r->a, v->n + 1, sizeof(*en->args));
+	for (size_t i = 0; i < v->n; i++) {
+		if (read_is_text(r, v->items[i], "text"))
+			en->args[en->n_args++] = v->items[i]->text;
+	}
+}
+
+/* A size as the double that estimates are made of. */
+static void read_bytes(struct reader *r, const struct ynode *v, void *target)
+{
+	uint64_t bytes = UINT64_MAX;
+
+	read_size(r, v, &bytes);
+	if (bytes != UINT64_MAX)
+		*(double *)target = (double)bytes;
+}
+
+static void read_share(struct reader *r, const struct ynode *v, void *target)
+{
+	(void)read_number(r, v, 0, 100, target);
+}
+
+static void read_bits(struct reader *r, const struct ynode *v, void *target)
+{
+	(void)read_number(r, v, 0, 64, target);
+}
+
+static void read_ratio(struct reader *r, const struct ynode *v, void *target)
+{
+	(void)read_number(r, v, 0, 1, target);
+}
+
+static void read_form(struct reader *r, const struct ynode *v, void *target)
+{
+	double form;
+
+	(void)target;
+	if (!ynode_number(v, &form) || form != 1)
+		read_wrong(r, v, "1");
+}
+
+static void read_extension(struct reader *r, const struct ynode *v, void *target)
+{
+	if (v->type == YNODE_SCALAR &&
+	    (!v->text[0] ||
+	     (v->text[0] == '.' && read_word_ok(v->text + 1) && strlen(v->text) <= EXTENSION_MAX)))
+		*(const char **)target = v->text;
+	else
+		read_wrong(r, v, "an extension like .gguf");
+}
+
+static void read_program(struct reader *r, const struct ynode *v, void *target)
+{
+	if (v->type == YNODE_SCALAR && (v->text[0] == '/' || path_component_ok(v->text)))
+		*(const char **)target = v->text;
+	else
+		read_wrong(r, v, "a file name or an absolute path");
+}
+
+static void read_summary(struct reader *r, const struct ynode *v, void *target)
+{
+	if (v->type == YNODE_SCALAR)
+		*(const char **)target = v->text;
+	else
+		read_wrong(r, v, "text");
+}
+
+/* ---- quant, hybrid, opt */
+
+static void read_quant(struct reader *r, const struct yentry *entry, struct engine_quant *q)
+{
+	const struct words platforms = { &q->platforms, &q->n_platforms, NULL, 0 };
+	const struct key keys[] = {
+		{ "bits", read_bits, &q->bits },
+		{ "platforms", read_words, (void *)&platforms },
+	};
+	const struct ynode *v = entry->value;
+
+	q->name = entry->key;
+	q->bits = -1;
+	if (!read_word_ok(entry->key))
+		faults_add(r->f, entry->at, "the quant \"%.60s\"; %s is wanted", entry->key,
+			   a_word);
+	if (v->type == YNODE_MAP)
+		read_map(r, v, "a quant", keys, ARRAY_LEN(keys));
+	else
+		read_bits(r, v, &q->bits);
+	if (v->type == YNODE_MAP && !read_has(v, "bits"))
+		faults_add(r->f, v->at, "a quant without `bits`; write the bits a weight takes");
+	else if (q->bits == 0)
+		faults_add(r->f, v->at, "a quant of 0 bits; write the bits a weight takes");
+}
+
+static void read_quants(struct reader *r, const struct ynode *v, void *target)
+{
+	struct engine *en = target;
+
+	if (v->type != YNODE_MAP || v->n == 0) {
+		read_wrong(r, v, "a map like {Q8_0: 8.5}");
+		return;
+	}
+	en->quants = arena_array(r->a, v->n, sizeof(*en->quants));
+	en->n_quants = v->n;
+	for (size_t i = 0; i < v->n; i++)
+		read_quant(r, &v->entries[i], &en->quants[i]);
+}
+
+static void read_legal_hybrids(struct reader *r, const struct ynode *v, void *target)
+{
+	struct engine *en = target;
+	struct number_list list = { 0 };
+	const struct key keys[] = {
+		{ "min", read_ratio, &en->hybrid_min },
+		{ "max", read_ratio, &en->hybrid_max },
+		{ "max_open", read_flag, &en->hybrid_max_open },
+	};
+
+	if (v->type == YNODE_MAP) {
+		en->n_hybrids = 0;
+		en->hybrid_max = 1;
+		read_map(r, v, "hybrid", keys, ARRAY_LEN(keys));
+		if (en->hybrid_min > en->hybrid_max ||
+		    (en->hybrid_min == en->hybrid_max && en->hybrid_max_open))
+			faults_add(r->f, v->at, "hybrid from %g to %g; no value is legal then",
+				   en->hybrid_min, en->hybrid_max);
+		return;
+	}
+	read_hybrids(r, v, &list);
+	en->hybrids = list.v;
+	en->n_hybrids = list.n;
+}
+
+static void read_legal_opts(struct reader *r, const struct ynode *v, void *target)
+{
+	struct engine *en = target;
+	struct int_list list = { 0 };
+
+	read_opts(r, v, &list);
+	en->opts = list.v;
+	en->n_opts = list.n;
+}
+
+/* ---- parameters */
+
+static const char *const types[] = { "integer", "number", "string", "boolean", "object" };
+
+static void read_type(struct reader *r, const struct ynode *v, void *target)
+{
+	if (v->type == YNODE_SCALAR && is_one_of(v->text, types, ARRAY_LEN(types)))
+		*(const char **)target = v->text;
+	else
+		read_wrong(r, v, "integer, number, string, boolean or object");
+}
+
+static void read_any_number(struct reader *r, const struct ynode *v, void *target)
+{
+	(void)read_number(r, v, -1e300, 1e300, target);
+}
+
+static void read_default(struct reader *r, const struct ynode *v, void *target)
+{
+	const char *value = ynode_canonical(r->a, v);
+
+	if (value)
+		*(const char **)target = value;
+	else
+		read_wrong(r, v, "less than 1 MiB");
+}
+
+static void read_param(struct reader *r, const struct yentry *entry, struct engine_param *p)
+{
+	struct string_list values = { 0 };
+	const struct key keys[] = {
+		{ "type", read_type, &p->type },
+		{ "help", read_summary, &p->help },
+		{ "default", read_default, &p->dflt },
+		{ "min", read_any_number, &p->min },
+		{ "max", read_any_number, &p->max },
+		{ "values", read_strings, &values },
+		{ "affects_output", read_flag, &p->affects_output },
+	};
+	const struct ynode *v = entry->value;
+	struct err why = ERR_INIT;
+
+	p->name = entry->key;
+	p->help = "";
+	p->min = -INFINITY;
+	p->max = INFINITY;
+	p->affects_output = 1;
+	read_map(r, v, "a parameter", keys, ARRAY_LEN(keys));
+	p->values = values.v;
+	p->n_values = values.n;
+	if (v->type == YNODE_MAP && !read_has(v, "type"))
+		faults_add(r->f, v->at,
+			   "the parameter \"%.60s\" without `type`; it is integer, number, "
+			   "string, boolean or object",
+			   p->name);
+	if (p->type && p->dflt && engine_check_value(r->a, p, p->dflt, &why) < 0)
+		faults_add(r->f, ynode_get(v, "default")->at, "the default of %s", why.msg);
+	if (!p->type)
+		p->type = types[0]; /* a fault was said */
+}
+
+static void read_params(struct reader *r, const struct ynode *v, void *target)
+{
+	struct engine *en = target;
+
+	if (v->type != YNODE_MAP) {
+		read_wrong(r, v, "a map of parameters");
+		return;
+	}
+	en->params = arena_array(r->a, v->n + 1, sizeof(*en->params));
+	en->n_params = v->n;
+	for (size_t i = 0; i < v->n; i++)
+		read_param(r, &v->entries[i], &en->params[i]);
+}
+
+/* ---- formats, memory, output */
+
+static void read_formats(struct reader *r, const struct ynode *v, void *target)
+{
+	static const char *const inputs[] = { "safetensors", "gguf" };
+	struct engine *en = target;
+	const struct words in = { &en->inputs, &en->n_inputs, inputs, ARRAY_LEN(inputs) };
+	const struct key keys[] = {
+		{ "in", read_words, (void *)&in },
+		{ "out", read_word, &en->output },
+	};
+
+	read_map(r, v, "formats", keys, ARRAY_LEN(keys));
+	if (v->type == YNODE_MAP && (!read_has(v, "in") || !read_has(v, "out")))
+		faults_add(r->f, v->at,
+			   "formats without `in` or `out`; write both, like "
+			   "{in: [safetensors], out: gguf}");
+}
+
+static void read_memory(struct reader *r, const struct ynode *v, void *target)
+{
+	struct engine *en = target;
+	const struct key keys[] = {
+		{ "base", read_bytes, &en->mem_base },
+		{ "per_thread", read_bytes, &en->mem_per_thread },
+		{ "per_row", read_bytes, &en->mem_per_row },
+		{ "source_share", read_share, &en->mem_source_share },
+	};
+
+	read_map(r, v, "memory", keys, ARRAY_LEN(keys));
+}
+
+static void read_output(struct reader *r, const struct ynode *v, void *target)
+{
+	struct engine *en = target;
+	const struct key keys[] = {
+		{ "vector_bits", read_bits, &en->vector_bits },
+		{ "base", read_bytes, &en->out_base },
+		{ "scratch_share", read_share, &en->scratch_output_share },
+	};
+
+	read_map(r, v, "output", keys, ARRAY_LEN(keys));
+}
+
+/* ---- the whole */
+
+/* Beside the manifest, beside quern, in libexec; an absolute path as it is. */
+static void locate(struct arena *a, const char *name, struct engine *en)
+{
+	char *dir = path_dirname(en->manifest), *beside = path_join(dir, name);
+
+	if (access(beside, X_OK) == 0)
+		en->program = arena_strdup(a, beside);
+	else if (name[0] != '/')
+		en->program = launch_program(a, name);
+	if (!en->program)
+		en->missing = arena_printf(a,
+					   "its program %s is not installed; install quern "
+					   "completely, or correct `program` in %s",
+					   name, en->manifest);
+	free(beside);
+	free(dir);
+}
+
+static void set_defaults(struct engine *en)
+{
+	static const char *convert[] = { "convert" };
+	static double no_hybrid[] = { 0 };
+	static int plain_opt[] = { 0 };
+
+	memset(en, 0, sizeof(*en));
+	en->summary = "";
+	en->extension = "";
+	en->verbs = convert;
+	en->n_verbs = 1;
+	en->hybrids = no_hybrid;
+	en->n_hybrids = 1;
+	en->opts = plain_opt;
+	en->n_opts = 1;
+	en->mem_base = 256.0 * 1024 * 1024;
+	en->vector_bits = 32;
+}
+
+static void check_required(struct reader *r, const struct ynode *root)
+{
+	static const char *const required[] = { "manifest", "name",    "version",
+						"program",  "formats", "quant" };
+
+	for (size_t i = 0; i < ARRAY_LEN(required); i++) {
+		if (!read_has(root, required[i]))
+			faults_add(r->f, root->at,
+				   "a manifest without `%s`; "
+				   "docs/engine-manifest.md describes it",
+				   required[i]);
+	}
+}
+
+/* Platforms of a quant are those of the engine. */
+static void check_platforms(struct reader *r, const struct ynode *root, const struct engine *en)
+{
+	for (size_t i = 0; i < en->n_quants; i++) {
+		for (size_t k = 0; k < en->quants[i].n_platforms; k++) {
+			if (!is_one_of(en->quants[i].platforms[k], en->platforms, en->n_platforms))
+				faults_add(r->f,
+					   ynode_entry(ynode_get(root, "quant"), en->quants[i].name)
+						   ->at,
+					   "the quant %s names the platform %s; add it to "
+					   "`platforms`, or remove it here",
+					   en->quants[i].name, en->quants[i].platforms[k]);
+		}
+	}
+}
+
+static void read_root(struct reader *r, const struct ynode *root, struct engine *en)
+{
+	static const char *const verbs[] = { "convert", "validate", "can_infer", "inspect",
+					     "verify" };
+	const struct words verb_list = { &en->verbs, &en->n_verbs, verbs, ARRAY_LEN(verbs) };
+	const struct words architectures = { &en->architectures, &en->n_architectures, NULL, 0 };
+	const struct words platforms = { &en->platforms, &en->n_platforms, NULL, 0 };
+	const char *program = NULL;
+	const struct key keys[] = {
+		{ "manifest", read_form, NULL },
+		{ "name", read_word, &en->name },
+		{ "version", read_word, &en->version },
+		{ "summary", read_summary, &en->summary },
+		{ "program", read_program, &program },
+		{ "args", read_args, en },
+		{ "network", read_flag, &en->network },
+		{ "formats", read_formats, en },
+		{ "extension", read_extension, &en->extension },
+		{ "verbs", read_words, (void *)&verb_list },
+		{ "architectures", read_words, (void *)&architectures },
+		{ "platforms", read_words, (void *)&platforms },
+		{ "quant", read_quants, en },
+		{ "hybrid", read_legal_hybrids, en },
+		{ "opt", read_legal_opts, en },
+		{ "parameters", read_params, en },
+		{ "memory", read_memory, en },
+		{ "output", read_output, en },
+	};
+
+	if (ynode_get(root, "verbs"))
+		en->n_verbs = 0;
+	read_map(r, root, "a manifest", keys, ARRAY_LEN(keys));
+	if (root->type != YNODE_MAP)
+		return;
+	check_required(r, root);
+	check_platforms(r, root, en);
+	if (ynode_get(root, "verbs") && !engine_has_verb(en, "convert"))
+		faults_add(r->f, ynode_get(root, "verbs")->at, "verbs without convert; add it");
+	if (program)
+		locate(r->a, program, en);
+}
+
+int manifest_read(struct arena *a, const char *path, const char *text, size_t len, struct faults *f,
+		  struct engine *en)
+{
+	struct reader r = { .a = a, .f = f };
+	struct ynode *root = NULL;
+
+	set_defaults(en);
+	en->manifest = arena_strdup(a, path);
+	if (yaml_tree_parse(a, text, len, f, &root) == 0) {
+		if (root)
+			read_root(&r, root, en);
+		else
+			faults_add(
+				f, (struct mark){ 1, 1 },
+				"the manifest is empty; docs/engine-manifest.md has a whole one");
+	}
+	return f->n ? ERR_INVALID : 0;
+}

@@ -1,0 +1,136 @@
+/* orchestrator/exec_local.c -- a worker as a child process. It is alive while
+ * the flock on its job folder's `lock` is held, whatever its pid says. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "core/mem.h"
+#include "core/path.h"
+#include "core/proc.h"
+#include "orchestrator/child.h"
+#include "orchestrator/executor.h"
+
+#define ADOPTED_POLL_MS 200 /* flock has no event; five looks a second cost nothing */
+
+struct local {
+	struct execution *x;
+	struct child child;
+	uv_timer_t poll; /* of a reattached worker */
+	char *lock_path;
+	int adopted;
+};
+
+static const char *const no_env[] = { NULL }; /* quern-launch makes the worker's environment */
+
+static void finish(struct local *l)
+{
+	struct execution *x = l->x;
+
+	x->pid = 0;
+	x->impl = NULL;
+	free(l->lock_path);
+	free(l);
+	x->on_done(x);
+}
+
+static void child_line(struct child *c, const char *line, size_t len)
+{
+	struct local *l = c->data;
+
+	l->x->on_line(l->x, line, len);
+}
+
+static void child_done(struct child *c)
+{
+	struct local *l = c->data;
+
+	l->x->start_error = c->spawn_err;
+	l->x->exit_code = c->exit_code;
+	l->x->signal = c->signal;
+	finish(l);
+}
+
+static void start(const struct executor *ex, uv_loop_t *loop, struct execution *x)
+{
+	struct local *l = mem_zalloc(sizeof(*l));
+	char *log = path_join(x->dir, "log");
+
+	(void)ex;
+	l->x = x;
+	x->impl = l;
+	x->exit_unknown = 0;
+	l->child = (struct child){ .argv = x->argv,
+				   .env = no_env,
+				   .cwd = x->dir,
+				   .log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
+						  0644),
+				   .lock_fd = x->lock_fd,
+				   .own_session = 1,
+				   .on_line = child_line,
+				   .on_done = child_done,
+				   .data = l };
+	child_start(&l->child, loop);
+	if (l->child.log_fd >= 0)
+		close(l->child.log_fd);
+	if (x->lock_fd >= 0)
+		close(x->lock_fd); /* the worker has it now, and with it the lock */
+	x->lock_fd = -1;
+	x->pid = l->child.pid;
+	x->pid_start = x->pid > 0 ? proc_start_time((pid_t)x->pid) : 0;
+	free(log);
+}
+
+static void poll_closed(uv_handle_t *h)
+{
+	finish(h->data);
+}
+
+static void poll_lock(uv_timer_t *t)
+{
+	struct local *l = t->data;
+	struct err e = ERR_INIT;
+
+	if (lock_held(l->lock_path, &e) == 1)
+		return;
+	uv_close((uv_handle_t *)t, poll_closed);
+}
+
+static void reattach(const struct executor *ex, uv_loop_t *loop, struct execution *x)
+{
+	struct local *l = mem_zalloc(sizeof(*l));
+
+	(void)ex;
+	l->x = x;
+	l->adopted = 1;
+	l->lock_path = path_join(x->dir, "lock");
+	x->impl = l;
+	x->start_error = 0;
+	x->exit_code = -1;
+	x->signal = 0;
+	x->exit_unknown = 1;
+	uv_timer_init(loop, &l->poll);
+	l->poll.data = l;
+	uv_timer_start(&l->poll, poll_lock, 0, ADOPTED_POLL_MS);
+}
+
+static void send_signal(const struct executor *ex, struct execution *x, int sig)
+{
+	struct local *l = x->impl;
+
+	(void)ex;
+	if (!l)
+		return;
+	if (!l->adopted) {
+		child_signal(&l->child, sig);
+		return;
+	}
+	/* The pid may be somebody else's by now: its start time tells. */
+	if (x->pid > 1 && proc_start_time((pid_t)x->pid) == x->pid_start)
+		(void)kill(-(pid_t)x->pid, sig);
+}
+
+const struct executor exec_local = {
+	.name = "local", .start = start, .reattach = reattach, .signal = send_signal
+};

@@ -1,0 +1,40 @@
+/* orchestrator/executor.h -- where workers run. The scheduler knows tasks and
+ * this interface; exec_local.c runs them as child processes of the loop. An
+ * execution has exactly one ending, told by on_done. */
+#ifndef QUERN_ORCHESTRATOR_EXECUTOR_H
+#define QUERN_ORCHESTRATOR_EXECUTOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <uv.h>
+
+struct execution {
+	/* set by the scheduler */
+	const char *dir;	 /* job folder: log and lock lie here */
+	const char *const *argv; /* of quern-launch */
+	int lock_fd;		 /* held; the executor closes it. -1 when reattaching */
+	void (*on_line)(struct execution *x, const char *line, size_t len);
+	void (*on_done)(struct execution *x);
+	void *data;
+
+	/* set by the executor */
+	int start_error; /* libuv error number; nothing ran */
+	int exit_code, signal;
+	int exit_unknown;   /* a reattached worker ended: result.json must tell */
+	int64_t pid;	    /* 0 once it has ended */
+	uint64_t pid_start; /* proc_start_time() */
+	void *impl;
+};
+
+struct executor {
+	const char *name;
+	void (*start)(const struct executor *ex, uv_loop_t *loop, struct execution *x);
+	/* A worker of an earlier, dead orchestrator: watch it until its lock is free. x->pid and
+	 * pid_start as stored. */
+	void (*reattach)(const struct executor *ex, uv_loop_t *loop, struct execution *x);
+	void (*signal)(const struct executor *ex, struct execution *x, int sig);
+};
+
+extern const struct executor exec_local;
+
+#endif

@@ -1,0 +1,49 @@
+/* orchestrator/matrix.h -- config x engines to points, one at a time, never a
+ * list: memory does not grow with the matrix. Pure. Order: model, then target,
+ * then platform, quant, hybrid, opt in file order; included points of a model
+ * come after its targets. So jobs of one source stand together. */
+#ifndef QUERN_ORCHESTRATOR_MATRIX_H
+#define QUERN_ORCHESTRATOR_MATRIX_H
+
+#include <stdint.h>
+
+#include "db/job.h"
+#include "orchestrator/config.h"
+#include "orchestrator/engine.h"
+
+struct matrix_point {
+	struct job_spec
+		spec; /* strings owned by config, engines or the iterator; source_version is "" */
+	const struct model *model;
+	const struct engine *engine;
+	const struct target *target;
+	size_t model_index;
+	const char *illegal; /* NULL, or why this point cannot be done (manifest) */
+	int duplicate;	     /* an earlier target (or list entry) makes the same point */
+};
+
+struct matrix;
+
+/* --only globs match job_label(); NULL: all. */
+struct matrix *matrix_new(const struct config *c, const struct engines *es, const char *only);
+void matrix_free(struct matrix *m);
+/* 1 with *p filled (valid until the next call), 0 at the end. Excluded points are passed over and
+ * counted; duplicates come out flagged. */
+int matrix_next(struct matrix *m, struct matrix_point *p);
+uint64_t matrix_excluded(const struct matrix *m);
+
+/* What can be known wrong of a file before any model is looked at: unknown engine (did you mean),
+ * parameters the manifest does not have, values outside their range, exclude patterns that match
+ * nothing. Adds to f. */
+void matrix_check(const struct config *c, const struct engines *es, struct faults *f);
+
+/* ERR_INVALID with why: an unknown variable, an open brace, a character that no file or repository
+ * name may have, or a template that makes an empty name for some points. */
+int template_check(const char *tmpl, struct err *e);
+/* Fill a checked template: {model} {engine} {platform} {quant} {hybrid} {opt}, where a part that is
+ * empty takes the '-' before it away, and {+opt} {+hybrid}, which are "-opt-1" and
+ * "-hybrid-ratio-0.5", or nothing for 0. One path component of at most 200 bytes, in a; what is
+ * longer ends in digits of its hash. */
+const char *template_fill(struct arena *a, const char *tmpl, const struct job_spec *s);
+
+#endif

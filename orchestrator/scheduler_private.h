@@ -1,0 +1,151 @@
+/* orchestrator/scheduler_private.h -- shared by scheduler.c, task.c, recover.c,
+ * making.c and publish.c, and by nobody else. */
+#ifndef QUERN_ORCHESTRATOR_SCHEDULER_PRIVATE_H
+#define QUERN_ORCHESTRATOR_SCHEDULER_PRIVATE_H
+
+#include <uv.h>
+
+#include "orchestrator/admission.h"
+#include "orchestrator/display.h"
+#include "orchestrator/executor.h"
+#include "orchestrator/scheduler.h"
+#include "orchestrator/seal.h"
+
+enum stop_level {
+	STOP_NOT,
+	STOP_STARTING, /* nothing new; what runs may finish within the grace time */
+	STOP_WORKERS,  /* workers were sent SIGTERM */
+	STOP_NOW,      /* workers were sent SIGKILL */
+};
+
+enum task_phase {
+	TASK_SETUP, /* a pool thread makes the job folder */
+	TASK_CONVERT,
+	TASK_VALIDATE,
+	TASK_SEAL, /* a pool thread checks, hashes, renames */
+};
+
+enum task_end { /* why we ended a worker */
+		END_BY_ITSELF,
+		END_TIMEOUT,
+		END_STALL,
+		END_LOG, /* its log grew over the limit */
+		END_CANCEL,
+		END_STOP, /* the run is stopping */
+};
+
+/* One job in work: from claim to its next resting state. */
+struct task {
+	struct task *next;
+	struct scheduler *sched;
+	struct arena *a;
+	struct job_row job;
+	const struct engine *engine;
+	const struct resolved *source;
+	const char *dir, *artifact, *key_hex;
+	int64_t attempt_id;
+	int number;
+	enum task_phase phase;
+	bool adopted;
+	bool slot_free; /* given back before the end: only the disk is still claimed */
+
+	struct execution x;
+	enum task_end end_reason;
+	int64_t killed_ms;   /* when SIGTERM was sent, monotonic; 0: not */
+	int64_t phase_ms;    /* monotonic start of the phase */
+	int64_t progress_ms; /* last sign of progress, monotonic */
+	int64_t out_bytes;   /* size of out/ at the last look, for adopted workers */
+	char stage[32], unit[16];
+	int64_t done, total;
+	bool progress_dirty; /* not in the store yet */
+	uint64_t peak_rss_bytes;
+	int lines_logged;
+
+	uv_work_t work;
+	struct err work_err;
+	int work_rc, lock_fd; /* of setup */
+	struct sealed sealed;
+};
+
+struct making;
+struct publisher;
+
+struct scheduler {
+	uv_loop_t loop;
+	uv_timer_t tick;
+	uv_signal_t sigint, sigterm;
+	uv_prepare_t before_wait; /* commits what this turn of the loop moved */
+	uv_check_t after_events;
+	bool in_batch;
+	struct session *session;
+	const struct config *cfg;
+	struct store *store;
+	struct scheduler_options opt;
+	struct scheduler_result *res;
+	const struct executor *ex;
+	struct display *display;
+
+	struct admission adm;
+	struct task *tasks;
+	int sealing;
+	struct making *makings;
+	struct publisher *publisher;
+
+	/* pending jobs looked at next; refilled when used up */
+	struct arena *window_arena;
+	struct job_row *window;
+	int window_n, window_at;
+	int64_t next_retry_ms; /* earliest time of a job that waits, 0: none */
+
+	int64_t wall_base_ms, mono_base_ms; /* our wall clock does not jump: base + monotonic */
+	enum stop_level stop;
+	int64_t stop_ms;
+	bool finished;
+	struct err fatal; /* code 0: none */
+	uv_work_t checkpoint;
+	bool checkpointing;
+	int64_t checkpoint_ms;
+};
+
+int64_t sched_now(const struct scheduler *s); /* wall, ms */
+/* Open the transaction of this turn of the loop, if it is not open yet; it is committed before the
+ * loop waits again, and before anything that was queued in this turn can come back. One commit then
+ * serves many moves. */
+int sched_batch(struct scheduler *s, struct err *e);
+/* Commit it now: somebody else is about to look. */
+void sched_flush(struct scheduler *s);
+/* Something the whole run cannot go on without: stop now, and say it. */
+void sched_fatal(struct scheduler *s, const struct err *e);
+/* Look for work to start, or for the end. Safe from any callback. */
+void sched_kick(struct scheduler *s);
+
+/* task.c */
+/* Claim and begin. Returns 1 started, 0 somebody was first, negative: fatal. */
+int task_start(struct scheduler *s, const struct job_row *job, struct err *e);
+/* From recovery: a worker that is alive, or a result that waits for its validation. */
+void task_adopt(struct scheduler *s, const struct job_row *job, const struct attempt_row *at,
+		bool alive);
+void task_stop(struct task *t, enum task_end why, int sig);
+void task_tick(struct task *t, int64_t mono_ms);
+
+/* recover.c: put right what a dead run left. */
+int recover(struct scheduler *s, struct err *e);
+
+/* making.c: sources that are made here (fake models) before their first job. */
+enum making_state { MAKING_READY, MAKING_BUSY, MAKING_FAILED };
+enum making_state making_need(struct scheduler *s, const struct resolved *r, const char **why);
+bool making_busy(const struct scheduler *s);
+void making_stop(struct scheduler *s, int sig);
+void making_free(struct scheduler *s);
+
+/* publish.c: repositories that have something ready, one child of quern at a time. */
+void publish_init(struct scheduler *s);
+void publish_free(struct scheduler *s);
+/* A job of repo reached ready: by upload.when this may start a child now. */
+void publish_job_ready(struct scheduler *s, const char *repo);
+/* Everything converted: publish what is ready. Returns true while something is going on. */
+bool publish_at_end(struct scheduler *s);
+bool publish_busy(const struct scheduler *s);
+void publish_stop(struct scheduler *s, int sig);
+
+#endif

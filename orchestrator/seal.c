@@ -1,0 +1,304 @@
+#include "orchestrator/seal.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/crash.h"
+#include "core/json.h"
+#include "core/mem.h"
+#include "core/path.h"
+
+#define RECORD_MAX (16u << 20)
+#define FILES_MAX 4096u /* of one artifact; a sharded 1 TB model has some hundred */
+
+static int by_name(const void *x, const void *y)
+{
+	return strcmp(((const struct sealed_file *)x)->name, ((const struct sealed_file *)y)->name);
+}
+
+static int read_json(const char *path, struct arena *a, struct json **out, struct err *e)
+{
+	struct buf b;
+	int rc;
+
+	buf_init(&b, RECORD_MAX);
+	rc = path_read(path, RECORD_MAX, &b, e);
+	if (rc >= 0) {
+		rc = json_parse(a, b.data, b.len, out, e);
+		if (rc < 0)
+			err_wrap(e, "%s", path_basename(path));
+	}
+	buf_release(&b);
+	return rc;
+}
+
+/* The file list of result.json or of a record: both have the same members. */
+static int read_list(const struct json *root, struct arena *a, struct sealed *s, struct err *e)
+{
+	const struct json *files = json_get(root, "files");
+
+	if (!files || files->type != JSON_ARRAY || files->count == 0)
+		return err_set(e, ERR_INVALID,
+			       "\"files\" lists nothing; a result names what it made");
+	if (files->count > FILES_MAX)
+		return err_set(e, ERR_INVALID, "\"files\" lists %zu files; %u is the limit",
+			       files->count, FILES_MAX);
+	s->n = files->count;
+	s->files = arena_array(a, s->n, sizeof(*s->files));
+	for (size_t i = 0; i < s->n; i++) {
+		const struct json *f = files->members[i].value;
+		const char *path = json_str(f, "path", ""), *hash = json_str(f, "sha256", NULL);
+		int64_t size = json_int(f, "size", -1);
+
+		/* Flat on purpose: an artifact is one folder of files. */
+		if (!path_component_ok(path) || path[0] == '.')
+			return err_set(e, ERR_INVALID, "\"files\": \"%s\" is not a plain file name",
+				       path);
+		s->files[i].claimed = hash != NULL;
+		if (size < 0 || (hash && hex_decode(hash, s->files[i].sha256, SHA256_LEN) < 0))
+			return err_set(e, ERR_INVALID,
+				       "\"files\": \"%s\" has no size, or a SHA-256 that is none",
+				       path);
+		s->files[i].name = arena_strdup(a, path);
+		s->files[i].size_bytes = (uint64_t)size;
+	}
+	qsort(s->files, s->n, sizeof(*s->files), by_name);
+	for (size_t i = 1; i < s->n; i++) {
+		if (strcmp(s->files[i - 1].name, s->files[i].name) == 0)
+			return err_set(e, ERR_INVALID, "\"files\": \"%s\" is listed twice",
+				       s->files[i].name);
+	}
+	return 0;
+}
+
+static struct sealed_file *find(const struct sealed *s, const char *name)
+{
+	struct sealed_file key = { .name = name };
+
+	return bsearch(&key, s->files, s->n, sizeof(*s->files), by_name);
+}
+
+/* Every entry of dir is a listed plain file of the listed size; every listed file is there.
+ * own_inodes: none may have a second name (a worker could keep one to write to later); a published
+ * artifact may. */
+static int compare_disk(const char *dir, struct sealed *s, int own_inodes, struct err *e)
+{
+	DIR *d = opendir(dir);
+	struct dirent *de;
+	size_t seen = 0;
+	int rc = 0;
+
+	if (!d)
+		return err_errno(e, "%s", dir);
+	while (rc == 0 && (errno = 0, de = readdir(d)) != NULL) {
+		struct sealed_file *f;
+		struct stat st;
+
+		if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0 ||
+		    strcmp(de->d_name, SEAL_RECORD) == 0)
+			continue;
+		f = find(s, de->d_name);
+		if (fstatat(dirfd(d), de->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+			rc = err_errno(e, "%s/%s", dir, de->d_name);
+		else if (!S_ISREG(st.st_mode) || (own_inodes && st.st_nlink != 1))
+			rc = err_set(e, ERR_INVALID, "%s is not a plain file of its own",
+				     de->d_name);
+		else if (!f)
+			rc = err_set(e, ERR_INVALID, "%s is not in the result's list", de->d_name);
+		else if ((uint64_t)st.st_size != f->size_bytes)
+			rc = err_set(e, ERR_INVALID, "%s has %lld bytes, the result says %llu",
+				     f->name, (long long)st.st_size,
+				     (unsigned long long)f->size_bytes);
+		else
+			f->mtime_ns = st.st_mtim.tv_sec * 1000000000LL + st.st_mtim.tv_nsec;
+		seen++;
+	}
+	if (rc == 0 && seen != s->n)
+		rc = err_set(e, ERR_INVALID, "%zu files are listed, %zu are there", s->n, seen);
+	closedir(d);
+	return rc;
+}
+
+static int hash_and_fix(const char *out, struct sealed *s, struct err *e)
+{
+	for (size_t i = 0; i < s->n; i++) {
+		char *path = path_join(out, s->files[i].name);
+		uint8_t real[SHA256_LEN];
+		uint64_t size;
+		int rc = sha256_file(path, real, &size, e);
+
+		if (rc == 0 && s->files[i].claimed &&
+		    memcmp(real, s->files[i].sha256, SHA256_LEN) != 0)
+			rc = err_set(e, ERR_INVALID,
+				     "%s does not have the SHA-256 that the result says",
+				     s->files[i].name);
+		memcpy(s->files[i].sha256, real, SHA256_LEN);
+		/* Read-only from here on: the local hub may share the very same inode. */
+		if (rc == 0 && chmod(path, 0444) != 0)
+			rc = err_errno(e, "%s", path);
+		free(path);
+		if (rc < 0)
+			return rc;
+	}
+	return 0;
+}
+
+static int facts_text(const struct json *root, const char *license, struct arena *a,
+		      const char **out, struct err *e)
+{
+	const struct json *facts = json_get(root, "facts");
+	struct json_out w;
+	struct buf b;
+
+	if (facts && facts->type != JSON_OBJECT)
+		return err_set(e, ERR_INVALID, "\"facts\" is not an object");
+	buf_init(&b, RECORD_MAX);
+	jw_init(&w, &b, 0);
+	jw_object(&w);
+	for (size_t i = 0; facts && i < facts->count; i++) {
+		if (strcmp(facts->members[i].key, "license") == 0)
+			continue; /* ours: it comes from the source, not from a worker */
+		jw_key(&w, facts->members[i].key);
+		jw_value(&w, facts->members[i].value);
+	}
+	if (license)
+		jw_kstr(&w, "license", license);
+	jw_end_object(&w);
+	*out = arena_strdup(a, buf_str(&b));
+	buf_release(&b);
+	return 0;
+}
+
+/* Not durable by itself: path_sync_tree() and the rename of the whole folder come next, and a
+ * half-made record under out/ is taken away by the next sealing. */
+static int write_plain(const char *path, const struct buf *b, struct err *e)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0444);
+	size_t at = 0;
+
+	if (fd < 0)
+		return err_errno(e, "%s", path);
+	while (at < b->len) {
+		ssize_t n = write(fd, b->data + at, b->len - at);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0) {
+			err_errno(e, "%s", path);
+			close(fd);
+			return e->code;
+		}
+		at += (size_t)n;
+	}
+	close(fd);
+	return 0;
+}
+
+static int write_record(const struct seal_job *j, const char *out, const struct sealed *s,
+			struct err *e)
+{
+	char *path = path_join(out, SEAL_RECORD), hex[SHA256_HEX];
+	struct arena *a = arena_new();
+	struct json *v = NULL;
+	struct json_out w;
+	struct buf b;
+	int rc = 0;
+
+	buf_init(&b, RECORD_MAX);
+	jw_init(&w, &b, 1);
+	jw_object(&w);
+	jw_kint(&w, "record", 1);
+	jw_kstr(&w, "key", j->key_hex);
+	jw_key(&w, "files");
+	jw_array(&w);
+	for (size_t i = 0; i < s->n; i++) {
+		hex_encode(s->files[i].sha256, SHA256_LEN, hex);
+		jw_object(&w);
+		jw_kstr(&w, "path", s->files[i].name);
+		jw_kint(&w, "size", (int64_t)s->files[i].size_bytes);
+		jw_kstr(&w, "sha256", hex);
+		jw_end_object(&w);
+	}
+	jw_end_array(&w);
+	rc = json_parse(a, j->canonical, strlen(j->canonical), &v, e);
+	if (rc == 0) {
+		jw_key(&w, "made_from");
+		jw_value(&w, v);
+		rc = json_parse(a, s->facts, strlen(s->facts), &v, e);
+	}
+	if (rc == 0) {
+		jw_key(&w, "facts");
+		jw_value(&w, v);
+		jw_end_object(&w);
+		buf_addc(&b, '\n');
+		rc = write_plain(path, &b, e);
+	}
+	buf_release(&b);
+	arena_free(a);
+	free(path);
+	return rc;
+}
+
+int seal(const struct seal_job *j, struct arena *a, struct sealed *s, struct err *e)
+{
+	char *out = path_join(j->dir, "out"), *result = path_join(j->dir, "result.json");
+	char *record = path_join(out, SEAL_RECORD);
+	struct json *root = NULL;
+	int rc;
+
+	(void)unlink(record); /* a crash between record and rename left it; it is made anew */
+	rc = read_json(result, a, &root, e);
+	if (rc == 0)
+		rc = read_list(root, a, s, e);
+	if (rc == 0)
+		rc = compare_disk(out, s, 1, e);
+	if (rc == 0)
+		rc = hash_and_fix(out, s, e);
+	if (rc == 0)
+		rc = facts_text(root, j->license, a, &s->facts, e);
+	CRASH_POINT("seal:checked");
+	if (rc == 0)
+		rc = write_record(j, out, s, e);
+	if (rc == 0)
+		rc = path_sync_tree(out, e);
+	CRASH_POINT("seal:synced");
+	if (rc == 0)
+		rc = path_rename(out, j->artifact, e);
+	CRASH_POINT("seal:renamed");
+	free(out);
+	free(result);
+	free(record);
+	return rc < 0 ? rc : 0;
+}
+
+int seal_read(const char *artifact, const char *key_hex, struct arena *a, struct sealed *s,
+	      struct err *e)
+{
+	char *record = path_join(artifact, SEAL_RECORD);
+	struct json *root = NULL;
+	int rc = read_json(record, a, &root, e);
+
+	free(record);
+	if (rc == ERR_NOTFOUND) {
+		if (access(artifact, F_OK) != 0)
+			return 0;
+		return err_set(e, ERR_CORRUPT, "%s has no %s; move it away", artifact, SEAL_RECORD);
+	}
+	if (rc == 0 && strcmp(json_str(root, "key", ""), key_hex) != 0)
+		rc = err_set(e, ERR_CORRUPT, "%s belongs to another key; move it away", artifact);
+	if (rc == 0)
+		rc = read_list(root, a, s, e);
+	if (rc == 0)
+		rc = compare_disk(artifact, s, 0, e);
+	if (rc == 0)
+		rc = facts_text(root, json_str(json_get(root, "facts"), "license", NULL), a,
+				&s->facts, e);
+	if (rc < 0 && e->code == ERR_INVALID)
+		e->code = ERR_CORRUPT;
+	return rc < 0 ? e->code : 1;
+}

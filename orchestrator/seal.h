@@ -1,0 +1,49 @@
+/* orchestrator/seal.h -- from a worker's word to an artifact. What result.json
+ * lists is compared with what lies in out/ (plain files only, same sizes, same
+ * hashes, nothing more), everything is made read-only and synced, a record
+ * (.quern.json: key, files, facts) is put beside the files, and the folder is
+ * renamed to artifacts/KEY. Existence there means complete. Blocking: for a
+ * pool thread. */
+#ifndef QUERN_ORCHESTRATOR_SEAL_H
+#define QUERN_ORCHESTRATOR_SEAL_H
+
+#include <stdint.h>
+
+#include "core/arena.h"
+#include "core/err.h"
+#include "core/hash.h"
+
+#define SEAL_RECORD ".quern.json"
+
+struct sealed_file {
+	const char *name;
+	uint64_t size_bytes;
+	int64_t mtime_ns;
+	uint8_t sha256[SHA256_LEN];
+	int claimed; /* the worker gave a hash, which must then be right */
+};
+
+struct sealed {
+	struct sealed_file *files; /* sorted by name */
+	size_t n;
+	const char *facts; /* JSON object: the worker's facts, and license when known */
+};
+
+struct seal_job {
+	const char *dir;      /* the attempt's folder */
+	const char *artifact; /* artifacts/KEY */
+	const char *key_hex;
+	const char *canonical; /* the JSON the key is hashed over */
+	const char *license;   /* of the source; NULL unknown */
+};
+
+/* ERR_INVALID: the worker's output is not what it says (tried again); ERR_IO, ERR_NOSPACE: ours. */
+int seal(const struct seal_job *j, struct arena *a, struct sealed *s, struct err *e);
+
+/* Read the record of a sealed artifact and compare names and sizes with the disk. 1 good, 0 absent,
+ * ERR_CORRUPT when something is there that is not a complete artifact of this key (it is then left
+ * alone: the caller says so). */
+int seal_read(const char *artifact, const char *key_hex, struct arena *a, struct sealed *s,
+	      struct err *e);
+
+#endif

@@ -1,0 +1,97 @@
+#include "orchestrator/session.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/buf.h"
+#include "core/clock.h"
+#include "orchestrator/cli.h"
+#include "orchestrator/matrix.h"
+#include "orchestrator/workdir.h"
+
+#define FAULTS_MAX (4u << 20)
+
+static int say_faults(const struct faults *f, struct err *e)
+{
+	struct buf b;
+
+	if (f->n == 0)
+		return 0;
+	buf_init(&b, FAULTS_MAX);
+	faults_print(f, &b);
+	fflush(stdout);
+	fputs(buf_str(&b), stderr);
+	buf_release(&b);
+	return err_set(e, ERR_INVALID, "%zu fault%s; nothing was started", f->n,
+		       f->n == 1 ? "" : "s");
+}
+
+static int read_all(struct session *s, const char *file, const struct config_set *set,
+		    struct err *e)
+{
+	struct faults f = { .a = s->a, .file = file }, manifests = { .a = s->a, .file = "engines" };
+	int rc;
+
+	rc = config_load(s->a, file, set, &f, &s->cfg, e);
+	if (rc < 0)
+		return f.n ? say_faults(&f, e) : rc;
+	rc = engines_load(s->a, &s->engines, &manifests, e);
+	if (rc < 0)
+		return rc;
+	(void)say_faults(&manifests,
+			 &(struct err)ERR_INIT); /* a broken manifest is left out, and said */
+	matrix_check(s->cfg, &s->engines, &f);
+	return say_faults(&f, e);
+}
+
+static int open_for_run(struct session *s, const char *command, struct err *e)
+{
+	int rc = workdir_create(s->cfg->work, e);
+
+	if (rc < 0)
+		return rc;
+	s->lock_fd = workdir_lock(s->cfg->work, command, e);
+	if (s->lock_fd < 0)
+		return s->lock_fd;
+	return store_open(workdir_db(s->a, s->cfg->work), 0, &s->store, e);
+}
+
+static int open_to_look(struct session *s, struct err *e)
+{
+	const char *db = workdir_db(s->a, s->cfg->work);
+
+	if (access(db, F_OK) != 0)
+		return 0;
+	/* For writing where we may: hashing a large model is remembered. */
+	return store_open(db, access(db, W_OK) != 0, &s->store, e);
+}
+
+int session_open(struct session *s, enum session_mode mode, const char *file,
+		 const struct config_set *set, const char *command, struct err *e)
+{
+	int rc;
+
+	memset(s, 0, sizeof(*s));
+	s->lock_fd = -1;
+	s->a = arena_new();
+	rc = read_all(s, file, set, e);
+	if (rc >= 0)
+		rc = mode == SESSION_RUN ? open_for_run(s, command, e) : open_to_look(s, e);
+	if (rc >= 0)
+		s->sources = sources_new(s->cfg, s->store);
+	if (rc < 0)
+		session_close(s);
+	return rc < 0 ? rc : 0;
+}
+
+void session_close(struct session *s)
+{
+	sources_free(s->sources);
+	store_close(s->store);
+	if (s->lock_fd >= 0)
+		close(s->lock_fd);
+	arena_free(s->a);
+	memset(s, 0, sizeof(*s));
+	s->lock_fd = -1;
+}

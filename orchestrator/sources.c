@@ -1,0 +1,203 @@
+#include "orchestrator/sources.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/hash.h"
+#include "core/json.h"
+#include "core/mem.h"
+#include "core/path.h"
+#include "orchestrator/launch.h"
+#include "orchestrator/workdir.h"
+
+#define DESCRIBE_MAX (1u << 20)
+
+struct sources {
+	struct arena *a;
+	const struct config *cfg;
+	struct store *store;
+	struct resolved *v; /* one a model */
+};
+
+struct sources *sources_new(const struct config *cfg, struct store *store)
+{
+	struct sources *s = mem_zalloc(sizeof(*s));
+
+	s->a = arena_new();
+	s->cfg = cfg;
+	s->store = store;
+	s->v = arena_array(s->a, cfg->n_models ? cfg->n_models : 1, sizeof(*s->v));
+	return s;
+}
+
+void sources_free(struct sources *s)
+{
+	if (!s)
+		return;
+	arena_free(s->a);
+	free(s);
+}
+
+/* SHA-256 of one file, from the store when nothing about the file has changed since. */
+static int hash_file(struct sources *s, const struct source_file *f, uint8_t sha[SHA256_LEN],
+		     struct err *e)
+{
+	struct err ignored = ERR_INIT;
+	int rc;
+
+	if (s->store && store_hash_get(s->store, f->path, (int64_t)f->size_bytes, f->mtime_ns,
+				       f->ctime_ns, f->inode, sha, &ignored) == 1)
+		return 0;
+	rc = sha256_file(f->path, sha, NULL, e);
+	if (rc == 0 && s->store) /* a cache only: a read-only store is no reason to stop */
+		(void)store_hash_put(s->store, f->path, (int64_t)f->size_bytes, f->mtime_ns,
+				     f->ctime_ns, f->inode, sha, &ignored);
+	return rc;
+}
+
+/* The version of a folder: SHA-256 over "NAME\0SIZE\0SHA256\n" of each file that counts, by name.
+ */
+static int hash_folder(struct sources *s, const struct source_files *files, const char **version,
+		       struct err *e)
+{
+	char hex[SHA256_HEX], size[24];
+	uint8_t sha[SHA256_LEN];
+	struct buf all;
+	int rc = 0;
+
+	buf_init(&all, 16u << 20);
+	for (size_t i = 0; rc == 0 && i < files->n; i++) {
+		rc = hash_file(s, &files->v[i], sha, e);
+		hex_encode(sha, SHA256_LEN, hex);
+		snprintf(size, sizeof(size), "%llu", (unsigned long long)files->v[i].size_bytes);
+		buf_add(&all, files->v[i].name, strlen(files->v[i].name) + 1);
+		buf_add(&all, size, strlen(size) + 1);
+		buf_addf(&all, "%s\n", hex);
+	}
+	if (rc == 0 && all.overflow)
+		rc = err_set(e, ERR_INVALID, "too many files");
+	if (rc == 0) {
+		sha256_bytes(all.data, all.len, sha);
+		hex_encode(sha, SHA256_LEN, hex);
+		*version = arena_strdup(s->a, hex);
+	}
+	buf_release(&all);
+	return rc;
+}
+
+static int resolve_path(struct sources *s, struct resolved *r, bool need_version, struct err *e)
+{
+	struct source_files files;
+	int rc;
+
+	r->kind = "path";
+	r->origin = r->dir = r->model->path;
+	r->version = "";
+	if (access(r->dir, R_OK | X_OK) != 0)
+		return err_set(e, ERR_NOTFOUND,
+			       "%s: there is no such folder, or it may not be read; correct `path`",
+			       r->dir);
+	rc = source_list(s->a, r->dir, &files, e);
+	if (rc == 0)
+		rc = source_read_facts(s->a, r->dir, &r->facts, e);
+	if (rc == 0 && need_version)
+		rc = hash_folder(s, &files, &r->version, e);
+	return rc;
+}
+
+static void facts_from_json(struct sources *s, const struct json *v, struct source_facts *f)
+{
+	f->architecture = arena_strdup(s->a, json_str(v, "architecture", ""));
+	f->model_type = arena_strdup(s->a, json_str(v, "model_type", ""));
+	f->dtype = arena_strdup(s->a, json_str(v, "dtype", ""));
+	f->format = "safetensors";
+	f->license = arena_strdup(s->a, json_str(v, "license", NULL));
+	f->params = (uint64_t)json_int(v, "params", 0);
+	f->matrix_params = (uint64_t)json_int(v, "matrix_params", 0);
+	f->vector_params = (uint64_t)json_int(v, "vector_params", 0);
+	f->size_bytes = (uint64_t)json_int(v, "size_bytes", 0);
+	f->largest_tensor_bytes = (uint64_t)json_int(v, "largest_tensor_bytes", 0);
+	f->n_tensors = (uint64_t)json_int(v, "n_tensors", 0);
+	f->max_row = (uint64_t)json_int(v, "max_row", 0);
+	f->tokenizer_bytes = (uint64_t)json_int(v, "tokenizer_bytes", 0);
+}
+
+/* A fake model is a pure function of its spec and the generator's version: nothing needs to exist
+ * yet. */
+static int resolve_fake(struct sources *s, struct resolved *r, struct err *e)
+{
+	const char *args[] = { "describe", r->model->fake }, *program;
+	struct json *v = NULL;
+	struct buf b;
+	int rc;
+
+	program = launch_program(s->a, "quern-fake");
+	if (!program)
+		return err_set(e, ERR_ENV, "quern-fake is missing; install quern completely");
+	buf_init(&b, DESCRIBE_MAX);
+	rc = launch_capture(program, args, 2, NULL, &b, e);
+	if (rc > 0)
+		rc = err_set(e, ERR_INVALID, "%s",
+			     e->msg[0] ? e->msg : "quern-fake refuses this spec");
+	if (rc == 0)
+		rc = json_parse(s->a, b.data, b.len, &v, e);
+	if (rc == 0) {
+		facts_from_json(s, v, &r->facts);
+		r->kind = "fake";
+		r->origin = arena_strdup(s->a, json_str(v, "spec", r->model->fake));
+		r->version = arena_printf(s->a, "fake-%lld",
+					  (long long)json_int(v, "format_version", 0));
+		r->dir = workdir_source(s->a, s->cfg->work, r->version, r->origin);
+		r->fake = r->origin;
+	}
+	buf_release(&b);
+	return rc;
+}
+
+static void resolve(struct sources *s, struct resolved *r, bool need_version)
+{
+	struct err e = ERR_INIT;
+	int rc;
+
+	if (r->model->lora)
+		rc = err_set(&e, ERR_ENV,
+			     "lora %s: this version merges no adapters; merge it and name the "
+			     "merged folder "
+			     "with `path`",
+			     r->model->lora);
+	else if (r->model->path)
+		rc = resolve_path(s, r, need_version, &e);
+	else if (r->model->fake)
+		rc = resolve_fake(s, r, &e);
+	else
+		rc = err_set(&e, ERR_ENV,
+			     "id %s: this version downloads nothing; fetch it (hf download %s "
+			     "--local-dir DIR) "
+			     "and name the folder with `path`",
+			     r->model->id, r->model->id);
+	r->tried = true;
+	r->fault = rc < 0 ? arena_strdup(s->a, e.msg) : NULL;
+	if (!r->version)
+		r->version = "";
+	if (!r->kind) {
+		r->kind = r->model->id ? "hub" : r->model->fake ? "fake" : "path";
+		r->origin = r->model->id ? r->model->id : r->model->fake;
+	}
+}
+
+const struct resolved *sources_get(struct sources *s, size_t index, bool need_version)
+{
+	struct resolved *r = &s->v[index];
+
+	r->model = &s->cfg->models[index];
+	if (!r->tried || (need_version && !r->fault && !r->version[0]))
+		resolve(s, r, need_version);
+	return r;
+}
+
+bool source_is_ready(const struct resolved *r)
+{
+	return !r->fake || access(r->dir, F_OK) == 0; /* made under another name, then renamed */
+}

@@ -1,0 +1,40 @@
+/* orchestrator/sources.h -- each model of the matrix as something a worker can
+ * read: its folder, its version for the job key, and what it looks like. A
+ * model is resolved once, at its first point. */
+#ifndef QUERN_ORCHESTRATOR_SOURCES_H
+#define QUERN_ORCHESTRATOR_SOURCES_H
+
+#include <stdbool.h>
+
+#include "core/err.h"
+#include "core/source.h"
+#include "db/store.h"
+#include "orchestrator/config.h"
+
+struct resolved {
+	const struct model *model;
+	bool tried;
+	const char *fault;  /* NULL, or why no point of this model can be done */
+	const char *kind;   /* "path", "fake" or "hub": job_spec.source_kind */
+	const char *origin; /* job_spec.source */
+	const char
+		*version; /* job_spec.source_version; 64 hex digits, or the generator's version */
+	const char *dir;  /* what the worker reads, absolute */
+	const char *fake; /* NULL, or the spec that dir is made from before the first job */
+	struct source_facts facts;
+};
+
+struct sources;
+
+/* store may be NULL: then hashes are not remembered. */
+struct sources *sources_new(const struct config *cfg, struct store *store);
+void sources_free(struct sources *s); /* NULL is fine */
+
+/* The model at index. need_version false leaves out what is dear (hashing a folder): version is
+ * then "". Never fails as a call: what is wrong is in ->fault. */
+const struct resolved *sources_get(struct sources *s, size_t index, bool need_version);
+
+/* True when dir is there, complete, or needs no making. */
+bool source_is_ready(const struct resolved *r);
+
+#endif

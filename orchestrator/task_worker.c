@@ -1,0 +1,263 @@
+/* orchestrator/task_worker.c -- the worker side of a task: start it, listen to
+ * it, hold it to its limits, and hand its ending to task.c. */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/clock.h"
+#include "core/crash.h"
+#include "core/json.h"
+#include "core/path.h"
+#include "core/proc.h"
+#include "orchestrator/launch.h"
+#include "orchestrator/task_private.h"
+
+#define LOG_LIMIT_BYTES (64 << 20) /* a worker's log; above it the worker is ended */
+#define LINES_LOGGED_MAX 10000	   /* of its standard output that are no protocol lines */
+#define PROGRESS_STORE_MS 1000	   /* `quern status` sees progress this fresh */
+#define WORKER_MEMORY_SLACK 2	   /* address space allowed, times the estimate */
+#define WORKER_MEMORY_FLOOR (2ull << 30)
+
+#ifdef __SANITIZE_ADDRESS__
+#define LIMIT_ADDRESS_SPACE 0 /* the sanitizer's shadow alone is terabytes of it */
+#else
+#define LIMIT_ADDRESS_SPACE 1
+#endif
+
+/* ---- workers */
+
+static void log_line_of(struct task *t, const char *line, size_t len)
+{
+	char *path;
+	int fd;
+
+	if (t->lines_logged++ >= LINES_LOGGED_MAX)
+		return;
+	path = path_join(t->dir, "log");
+	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+	if (fd >= 0) {
+		if (write(fd, line, len) < 0 || write(fd, "\n", 1) < 0)
+			t->lines_logged = LINES_LOGGED_MAX; /* no room: a log is not worth a job */
+		close(fd);
+	}
+	free(path);
+}
+
+static void on_line(struct execution *x, const char *line, size_t len)
+{
+	struct task *t = x->data;
+	struct arena *a = arena_new();
+	struct err ignored = ERR_INIT;
+	struct json *v;
+
+	if (line[0] == '{' && json_parse(a, line, len, &v, &ignored) == 0 &&
+	    strcmp(json_str(v, "event", ""), "progress") == 0) {
+		snprintf(t->stage, sizeof(t->stage), "%s", json_str(v, "stage", ""));
+		snprintf(t->unit, sizeof(t->unit), "%s", json_str(v, "unit", ""));
+		t->done = json_int(v, "done", 0);
+		t->total = json_int(v, "total", 0);
+		t->progress_dirty = true;
+		t->progress_ms = clock_mono_ms();
+	} else {
+		log_line_of(t, line, len);
+	}
+	arena_free(a);
+}
+
+static void on_converted(struct task *t)
+{
+	struct verdict v;
+
+	verdict_of_worker(&t->x, t->end_reason, t->dir, &v);
+	if (v.good) {
+		CRASH_POINT("task:converted");
+		if (!task_move(t, EV_EXIT_OK, &no_fault, false)) {
+			task_free(t);
+			return;
+		}
+		CRASH_POINT("task:validating");
+		if (engine_has_verb(t->engine, "validate"))
+			task_spawn(t, "validate");
+		else
+			task_seal(t);
+		return;
+	}
+	if (v.cancelled)
+		task_free(t); /* the row says so already */
+	else
+		task_fail(t, &v);
+}
+
+static void on_done(struct execution *x)
+{
+	struct task *t = x->data;
+	struct verdict v;
+
+	if (t->phase == TASK_CONVERT) {
+		on_converted(t);
+		return;
+	}
+	verdict_of_validation(&t->x, t->end_reason, t->dir, &v);
+	if (v.good)
+		task_seal(t);
+	else if (v.cancelled)
+		task_free(t);
+	else
+		task_fail(t, &v);
+}
+
+static uint64_t memory_limit(const struct task *t)
+{
+	uint64_t limit = (uint64_t)t->job.memory_bytes * WORKER_MEMORY_SLACK;
+
+	/* Mapped files count as address space, so the limit is a net for runaways only. */
+	limit += t->source ? t->source->facts.size_bytes : 0;
+	limit += (uint64_t)t->job.output_bytes;
+	return limit + WORKER_MEMORY_FLOOR;
+}
+
+void task_spawn(struct task *t, const char *verb)
+{
+	struct scheduler *s = t->sched;
+	bool validate = strcmp(verb, "validate") == 0;
+	const char **args = arena_array(t->a, t->engine->n_args + 2, sizeof(*args));
+	struct launch l = { .dir = t->dir,
+			    .program = t->engine->program,
+			    .args = args,
+			    .n_args = t->engine->n_args + 2,
+			    .read = { t->source ? t->source->dir : NULL },
+			    .network = t->engine->network,
+			    .memory_bytes = LIMIT_ADDRESS_SPACE ? memory_limit(t) : 0 };
+	struct err e = ERR_INIT;
+	struct verdict v;
+
+	for (size_t i = 0; i < t->engine->n_args; i++)
+		args[i] = t->engine->args[i];
+	args[t->engine->n_args] = verb;
+	args[t->engine->n_args + 1] = "job.json";
+	t->phase = validate ? TASK_VALIDATE : TASK_CONVERT;
+	t->phase_ms = t->progress_ms = clock_mono_ms();
+	t->killed_ms = 0;
+	t->x = (struct execution){
+		.dir = t->dir, .on_line = on_line, .on_done = on_done, .data = t
+	};
+	t->x.lock_fd = t->lock_fd;
+	t->lock_fd = -1;
+	if (validate)
+		t->x.lock_fd = lock_take(arena_printf(t->a, "%s/lock.validate", t->dir), &e);
+	t->x.argv = launch_argv(t->a, &l, &e);
+	if (t->x.lock_fd < 0 || !t->x.argv) {
+		verdict_of_error(&e, &v);
+		if (t->x.lock_fd >= 0)
+			close(t->x.lock_fd);
+		task_fail(t, &v);
+		return;
+	}
+	s->ex->start(s->ex, &s->loop, &t->x);
+	CRASH_POINT("task:spawned");
+	if (!validate && sched_batch(s, &e) < 0)
+		sched_fatal(s, &e);
+	else if (!validate &&
+		 store_attempt_pid(s->store, t->attempt_id, t->x.pid, t->x.pid_start, &e) < 0)
+		sched_fatal(s, &e);
+}
+
+void task_stop(struct task *t, enum task_end why, int sig)
+{
+	if (t->phase != TASK_CONVERT && t->phase != TASK_VALIDATE)
+		return; /* a pool thread: it ends soon, and what it does is safe */
+	if (t->end_reason == END_BY_ITSELF)
+		t->end_reason = why;
+	if (!t->killed_ms)
+		t->killed_ms = clock_mono_ms();
+	t->sched->ex->signal(t->sched->ex, &t->x, sig);
+}
+
+/* A worker of a dead run: its lines are lost, its ending is seen by its lock. */
+void task_reattach(struct task *t, const struct attempt_row *at)
+{
+	struct scheduler *s = t->sched;
+
+	t->phase = TASK_CONVERT;
+	t->x = (struct execution){ .dir = t->dir,
+				   .lock_fd = -1,
+				   .on_line = on_line,
+				   .on_done = on_done,
+				   .data = t,
+				   .pid = at->pid,
+				   .pid_start = at->pid_start };
+	s->ex->reattach(s->ex, &s->loop, &t->x);
+}
+
+/* ---- once a second */
+
+static int64_t file_bytes(const char *dir, const char *name)
+{
+	char *path = path_join(dir, name);
+	struct stat st;
+	int64_t size = stat(path, &st) == 0 ? st.st_size : 0;
+
+	free(path);
+	return size;
+}
+
+static void look_at_limits(struct task *t, int64_t mono_ms)
+{
+	const struct config *c = t->sched->cfg;
+
+	if (t->adopted && t->phase == TASK_CONVERT) {
+		/* Its lines are lost; a growing output is its progress. */
+		int64_t size = file_bytes(t->dir, "out");
+
+		if (size != t->out_bytes)
+			t->progress_ms = mono_ms;
+		t->out_bytes = size;
+	}
+	if (t->killed_ms) {
+		if (mono_ms - t->killed_ms > c->resources.grace_ms)
+			task_stop(t, t->end_reason, SIGKILL);
+	} else if (mono_ms - t->phase_ms > c->resources.timeout_ms) {
+		task_stop(t, END_TIMEOUT, SIGTERM);
+	} else if (mono_ms - t->progress_ms > c->resources.stall_ms) {
+		task_stop(t, END_STALL, SIGTERM);
+	} else if (file_bytes(t->dir, "log") > LOG_LIMIT_BYTES) {
+		task_stop(t, END_LOG, SIGTERM);
+	}
+}
+
+static void look_for_cancel(struct task *t)
+{
+	struct err e = ERR_INIT;
+	struct arena *a = arena_new();
+	struct job_row row;
+
+	if (store_job_get(t->sched->store, t->job.id, a, &row, &e) >= 0 &&
+	    row.state == JOB_CANCELLED)
+		task_stop(t, END_CANCEL, SIGTERM);
+	arena_free(a);
+}
+
+void task_tick(struct task *t, int64_t mono_ms)
+{
+	struct err e = ERR_INIT;
+
+	if (t->phase != TASK_CONVERT && t->phase != TASK_VALIDATE)
+		return;
+	if (t->x.pid > 0) {
+		uint64_t rss = proc_peak_rss((pid_t)t->x.pid);
+
+		if (rss > t->peak_rss_bytes)
+			t->peak_rss_bytes = rss;
+	}
+	look_at_limits(t, mono_ms);
+	if (t->end_reason == END_BY_ITSELF)
+		look_for_cancel(t);
+	if (t->progress_dirty && store_attempt_progress(t->sched->store, t->attempt_id, t->stage,
+							t->unit, t->done, t->total, &e) < 0)
+		sched_fatal(t->sched, &e);
+	t->progress_dirty = false;
+}
