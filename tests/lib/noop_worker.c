@@ -1,0 +1,157 @@
+/* tests/lib/noop_worker.c -- a worker that does next to nothing, or one thing
+ * wrong: the parameter "mode" says which. It speaks the protocol by hand and
+ * links nothing of quern, as a stranger would. Small and static: benchmarks of
+ * the scheduler start it thousands of times. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char content[] = "quern\n";
+#define CONTENT_SHA "37e14a107ffd2b34ff7ecb364002a796b9cbf553cfead74bb825e326857c45f0"
+
+static char job[65536];
+
+/* The text behind "name": in job.json, up to the next quote, comma or brace; "" when absent. */
+static const char *field(const char *name, char *out, size_t size)
+{
+	char key[64];
+	const char *p;
+	size_t n;
+
+	snprintf(key, sizeof(key), "\"%s\":", name);
+	p = strstr(job, key);
+	out[0] = '\0';
+	if (!p)
+		return out;
+	p += strlen(key);
+	p += strspn(p, " \"");
+	n = strcspn(p, "\",}\n");
+	snprintf(out, size, "%.*s", (int)n, p);
+	return out;
+}
+
+static void put(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text)) {
+		fprintf(stderr, "noop: %s: %s\n", path, strerror(errno));
+		_exit(1);
+	}
+	close(fd);
+}
+
+static void result(const char *name, const char *sha)
+{
+	char text[1024], temp[64];
+
+	snprintf(temp, sizeof(temp), "result.json.tmp-%d", (int)getpid());
+	snprintf(text, sizeof(text),
+		 "{\"protocol\":1,\"status\":\"ok\",\"files\":[{\"path\":\"%s\",\"size\":%zu,"
+		 "\"sha256\":\"%s\"}],\"facts\":{\"quant\":\"none\"}}\n",
+		 name, strlen(content), sha);
+	put(temp, text);
+	if (rename(temp, "result.json") != 0)
+		_exit(1);
+}
+
+static void nap(long ms)
+{
+	struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
+
+	while (nanosleep(&t, &t) != 0 && errno == EINTR)
+		;
+}
+
+static void chatter(void)
+{
+	for (int i = 0; i < 20000; i++)
+		puts("{\"event\":\"progress\",\"stage\":\"\\u001b[2J\",\"done\":1,\"total\":2,"
+		     "\"unit\":\"x\"}");
+	for (int i = 0; i < 200000; i++)
+		putchar('x');
+	puts("\xff\xfe\x1b[31m");
+}
+
+static int misbehave(const char *mode, const char *name)
+{
+	if (strcmp(mode, "fail") == 0) {
+		fputs("noop: it went wrong\n", stderr);
+		return 1;
+	}
+	if (strcmp(mode, "refuse") == 0) {
+		put("result.json", "{\"protocol\":1,\"status\":\"error\",\"code\":\"invalid\","
+				   "\"message\":\"no such thing\"}");
+		return 3;
+	}
+	if (strcmp(mode, "crash") == 0) {
+		unlink("result.json");
+		raise(SIGSEGV);
+	}
+	if (strcmp(mode, "late") == 0)
+		raise(SIGKILL); /* after its last act: nothing is lost */
+	if (strcmp(mode, "hang") == 0) {
+		unlink("result.json");
+		signal(SIGTERM, SIG_IGN);
+		for (;;)
+			pause();
+	}
+	if (strcmp(mode, "lie") == 0)
+		result(name, "0000000000000000000000000000000000000000000000000000000000000000");
+	if (strcmp(mode, "rubbish") == 0)
+		put("result.json", "{\"protocol\":1,\"status\":");
+	if (strcmp(mode, "extra") == 0)
+		put("out/extra", "x");
+	if (strcmp(mode, "link") == 0 && symlink("/etc/passwd", "out/link") != 0)
+		return 1;
+	if (strcmp(mode, "silent") == 0)
+		unlink("result.json");
+	if (strcmp(mode, "chatter") == 0)
+		chatter();
+	return 0;
+}
+
+static int convert(void)
+{
+	char mode[32], ms[16], file[256], name[300], path[320];
+
+	field("mode", mode, sizeof(mode));
+	field("sleep_ms", ms, sizeof(ms));
+	snprintf(name, sizeof(name), "%s.noop", field("file", file, sizeof(file)));
+	snprintf(path, sizeof(path), "out/%s", name);
+	if (ms[0])
+		nap(atol(ms));
+	put(path, content);
+	result(name, CONTENT_SHA);
+	return misbehave(mode, name);
+}
+
+static int validate(void)
+{
+	char mode[32];
+
+	if (strcmp(field("mode", mode, sizeof(mode)), "invalid") != 0)
+		return 0;
+	fputs("noop: the output is not what it should be\n", stderr);
+	return 3;
+}
+
+int main(int argc, char **argv)
+{
+	int fd;
+
+	if (argc != 3)
+		return 2;
+	fd = open(argv[2], O_RDONLY);
+	if (fd < 0 || read(fd, job, sizeof(job) - 1) <= 0)
+		return 2;
+	return strcmp(argv[1], "convert") == 0	  ? convert()
+	       : strcmp(argv[1], "validate") == 0 ? validate()
+						  : 2;
+}

@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""llama.cpp's own quantizer, release v0.5.0, as a program: what llama-quantize does, through llama_model_quantize().
+
+    quantizer.py IN.gguf OUT.gguf Q8_0|Q4_0 THREADS [OUTPUT_TYPE]
+
+OUTPUT_TYPE (Q8_0, ...): type of the output matrix and the embedding, in place of llama.cpp's choice. The library and
+the processor variant that it chose go to standard output, the seconds that the call took to the last line. Exits 77
+when the library is not installed (see setup.sh). A program of its own, so that its library meets no other build.
+"""
+import ctypes as c
+import os
+import re
+import sys
+import time
+from pathlib import Path
+
+FILE_TYPES = {"F16": 1, "Q4_0": 2, "Q8_0": 7}  # include/llama.h: enum llama_ftype
+TENSOR_TYPES = {"F16": 1, "Q4_0": 2, "Q8_0": 8, "Q6_K": 14}  # ggml/include/ggml.h: enum ggml_type
+LOG = c.CFUNCTYPE(None, c.c_int, c.c_char_p, c.c_void_p)
+
+
+class Params(c.Structure):
+    """The head of struct llama_model_quantize_params (include/llama.h); what follows keeps its default."""
+    _fields_ = [("nthread", c.c_int32), ("ftype", c.c_int), ("output_tensor_type", c.c_int),
+                ("token_embedding_type", c.c_int), ("rest", c.c_uint8 * 496)]
+
+
+def folder():
+    """Where setup.sh put the libraries."""
+    peers = Path(os.environ.get("QUERN_PEER_DIR") or Path(__file__).resolve().parents[2] / "build" / "peer")
+    found = sorted(peers.glob("node_modules/@node-llama-cpp/linux-*/bins/linux-*/libllama.*so*"))
+    if not found:
+        print(f"SKIP: llama.cpp's library is not installed in {peers}; run tests/peer/setup.sh")
+        sys.exit(77)
+    return found[0].parent
+
+
+def load(where):
+    """The library with the backend for this processor, and the name of that backend's file."""
+    for pattern in ("libggml-base.so", "libggml.*so*"):
+        c.CDLL(str(next(where.glob(pattern))), mode=c.RTLD_GLOBAL)
+    ggml = c.CDLL(str(next(where.glob("libggml.*so*"))))
+    lib = c.CDLL(str(next(where.glob("libllama.*so*"))))
+    ggml.ggml_backend_load_all_from_path(str(where).encode())
+    loaded = re.search(r"libggml-cpu-\w+\.so", Path("/proc/self/maps").read_text())
+    lib.llama_model_quantize_default_params.restype = Params
+    lib.llama_model_quantize.restype = c.c_uint32
+    lib.llama_model_quantize.argtypes = [c.c_char_p, c.c_char_p, c.POINTER(Params)]
+    return lib, loaded.group() if loaded else "no CPU backend"
+
+
+def main(source, out, quant, threads, output_type=None):
+    where = folder()
+    lib, backend = load(where)
+    words = []
+
+    @LOG
+    def log(level, text, _):
+        words.append(text.decode(errors="replace"))
+
+    lib.llama_log_set(log, None)
+    lib.llama_backend_init()
+    params = lib.llama_model_quantize_default_params()
+    if params.output_tensor_type != params.token_embedding_type or params.output_tensor_type < max(TENSOR_TYPES.values()):
+        sys.exit("struct llama_model_quantize_params is not what this program knows")
+    params.nthread = int(threads)
+    params.ftype = FILE_TYPES[quant]
+    if output_type:
+        params.output_tensor_type = params.token_embedding_type = TENSOR_TYPES[output_type]
+    start = time.monotonic()
+    failed = lib.llama_model_quantize(source.encode(), out.encode(), c.byref(params))
+    seconds = time.monotonic() - start
+    if failed:
+        sys.exit("".join(words[-10:]) + f"llama_model_quantize returned {failed}")
+    print(f"{next(where.glob('libllama.*so*')).name}, {backend}")
+    print(f"{seconds:.3f}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,212 @@
+/* What a worker says against what lies in its folder: only the truth becomes an artifact. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "core/mem.h"
+#include "core/path.h"
+#include "orchestrator/seal.h"
+
+#define KEY "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
+#define SHA "37e14a107ffd2b34ff7ecb364002a796b9cbf553cfead74bb825e326857c45f0" /* of "quern\n" */
+
+struct place {
+	char root[64];
+	char *dir, *out, *artifact;
+	struct arena *a;
+	struct seal_job job;
+};
+
+static void put(const char *dir, const char *name, const char *text)
+{
+	struct err e = ERR_INIT;
+	char *path = path_join(dir, name);
+
+	assert_int_equal(path_write(path, text, strlen(text), 0644, &e), 0);
+	free(path);
+}
+
+static int setup(void **state)
+{
+	struct place *p = mem_zalloc(sizeof(*p));
+	struct err e = ERR_INIT;
+
+	strcpy(p->root, "/tmp/quern-seal-XXXXXX");
+	assert_non_null(mkdtemp(p->root));
+	p->dir = path_join(p->root, "job");
+	p->out = path_join(p->dir, "out");
+	p->artifact = path_join(p->root, "artifact");
+	assert_int_equal(path_mkdirs(p->out, 0755, &e), 0);
+	p->a = arena_new();
+	p->job = (struct seal_job){ .dir = p->dir,
+				    .artifact = p->artifact,
+				    .key_hex = KEY,
+				    .canonical = "{\"engine\":\"x\"}",
+				    .license = "mit" };
+	put(p->out, "a.bin", "quern\n");
+	*state = p;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct place *p = *state;
+	struct err e = ERR_INIT;
+
+	assert_int_equal(path_remove_tree(p->root, &e), 0);
+	free(p->dir);
+	free(p->out);
+	free(p->artifact);
+	arena_free(p->a);
+	free(p);
+	return 0;
+}
+
+static void result(struct place *p, const char *name, int size, const char *sha, const char *facts)
+{
+	char text[1024];
+
+	snprintf(text, sizeof(text),
+		 "{\"protocol\":1,\"status\":\"ok\",\"files\":[{\"path\":\"%s\",\"size\":%d,"
+		 "\"sha256\":\"%s\"}],"
+		 "\"facts\":%s}",
+		 name, size, sha, facts);
+	put(p->dir, "result.json", text);
+}
+
+static void refused(struct place *p, const char *words)
+{
+	struct err e = ERR_INIT;
+	struct sealed s;
+
+	assert_int_equal(seal(&p->job, p->a, &s, &e), ERR_INVALID);
+	if (!strstr(e.msg, words))
+		fail_msg("\"%s\" does not say \"%s\"", e.msg, words);
+	assert_int_not_equal(access(p->artifact, F_OK), 0);
+}
+
+static void the_truth_is_sealed(void **state)
+{
+	struct place *p = *state;
+	struct err e = ERR_INIT;
+	struct sealed s, again;
+	struct stat st;
+	char *file = path_join(p->artifact, "a.bin");
+
+	result(p, "a.bin", 6, SHA, "{\"quant\":\"Q8_0\",\"license\":\"forged\"}");
+	assert_int_equal(seal(&p->job, p->a, &s, &e), 0);
+	assert_int_equal(s.n, 1);
+	assert_string_equal(s.files[0].name, "a.bin");
+	assert_string_equal(s.facts, "{\"quant\":\"Q8_0\",\"license\":\"mit\"}");
+	assert_int_equal(stat(file, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0444);
+	assert_int_not_equal(access(p->out, F_OK), 0);
+	assert_int_equal(seal_read(p->artifact, KEY, p->a, &again, &e), 1);
+	assert_memory_equal(again.files[0].sha256, s.files[0].sha256, SHA256_LEN);
+	assert_string_equal(again.facts, s.facts);
+	free(file);
+}
+
+static void a_wrong_hash_is_refused(void **state)
+{
+	result(*state, "a.bin", 6, KEY, "{}");
+	refused(*state, "does not have the SHA-256");
+}
+
+static void a_wrong_size_is_refused(void **state)
+{
+	result(*state, "a.bin", 7, SHA, "{}");
+	refused(*state, "has 6 bytes, the result says 7");
+}
+
+static void an_absent_file_is_refused(void **state)
+{
+	struct place *p = *state;
+
+	result(p, "b.bin", 6, SHA, "{}");
+	refused(p, "is not in the result's list");
+}
+
+static void an_extra_file_is_refused(void **state)
+{
+	struct place *p = *state;
+
+	put(p->out, "more", "x");
+	result(p, "a.bin", 6, SHA, "{}");
+	refused(p, "more is not in the result's list");
+}
+
+static void a_link_is_refused(void **state)
+{
+	struct place *p = *state;
+	char *link = path_join(p->out, "a.bin");
+
+	assert_int_equal(unlink(link), 0);
+	assert_int_equal(symlink("/etc/hostname", link), 0);
+	result(p, "a.bin", 6, SHA, "{}");
+	refused(p, "not a plain file");
+	free(link);
+}
+
+static void a_second_name_is_refused(void **state)
+{
+	struct place *p = *state;
+	char *file = path_join(p->out, "a.bin"), *keep = path_join(p->dir, "keep");
+
+	assert_int_equal(link(file, keep), 0);
+	result(p, "a.bin", 6, SHA, "{}");
+	refused(p, "not a plain file of its own");
+	free(file);
+	free(keep);
+}
+
+static void a_path_that_leaves_is_refused(void **state)
+{
+	result(*state, "../a.bin", 6, SHA, "{}");
+	refused(*state, "not a plain file name");
+}
+
+static void rubbish_is_refused(void **state)
+{
+	struct place *p = *state;
+
+	put(p->dir, "result.json", "{\"protocol\":1,");
+	refused(p, "result.json");
+}
+
+static void a_damaged_artifact_is_seen(void **state)
+{
+	struct place *p = *state;
+	struct err e = ERR_INIT;
+	struct sealed s;
+	char *file = path_join(p->artifact, "a.bin");
+
+	assert_int_equal(seal_read(p->artifact, KEY, p->a, &s, &e), 0);
+	result(p, "a.bin", 6, SHA, "{}");
+	assert_int_equal(seal(&p->job, p->a, &s, &e), 0);
+	assert_int_equal(unlink(file), 0);
+	assert_int_equal(seal_read(p->artifact, KEY, p->a, &s, &e), ERR_CORRUPT);
+	free(file);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+		T(the_truth_is_sealed),	     T(a_wrong_hash_is_refused),
+		T(a_wrong_size_is_refused),  T(an_absent_file_is_refused),
+		T(an_extra_file_is_refused), T(a_link_is_refused),
+		T(a_second_name_is_refused), T(a_path_that_leaves_is_refused),
+		T(rubbish_is_refused),	     T(a_damaged_artifact_is_seen),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
