@@ -1,0 +1,93 @@
+# Bash completion for quern: commands, options, states, job numbers, engines, files.
+# shellcheck shell=bash
+
+# The words of the line so far that name the store, so that job numbers come from the right one.
+_quern_store_options() {
+	local i
+	for ((i = 2; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		--work | --file | -f)
+			# -f follows in `logs`, and takes no file there.
+			[[ ${COMP_WORDS[1]} == logs && ${COMP_WORDS[i]} == -f ]] && continue
+			printf '%s\n%s\n' "${COMP_WORDS[i]/#-f/--file}" "${COMP_WORDS[i + 1]}"
+			;;
+		esac
+	done
+}
+
+# Numbers of the jobs in one state, or with --all of every job.
+_quern_list() {
+	local options
+	mapfile -t options < <(_quern_store_options)
+	quern status "$@" --json "${options[@]}" 2>/dev/null |
+		sed -n '/^ "jobs": \[/,$s/^ *"job": \([0-9]*\),$/\1/p'
+}
+
+_quern_jobs() {
+	local state
+	(($#)) || _quern_list --all
+	for state in "$@"; do
+		_quern_list --all --state "$state"
+	done
+}
+
+_quern_engines() {
+	quern engines --json 2>/dev/null | sed -n 's/^   "name": "\([^"]*\)",$/\1/p'
+}
+
+_quern_words() {
+	mapfile -t COMPREPLY < <(compgen -W "$1" -- "$cur")
+}
+
+_quern_files() {
+	compopt -o filenames 2>/dev/null
+	mapfile -t COMPREPLY < <(compgen "$@" -- "$cur")
+}
+
+# The value of the option before the cursor; fails when that takes none.
+_quern_value() {
+	case $1:$2 in
+	logs:-f) return 1 ;;
+	*:-f | *:--file) _quern_files -f -X '!*.y*ml' -o plusdirs ;;
+	*:--work) _quern_files -d ;;
+	*:-o | *:--out | *:--output) _quern_files -f ;;
+	status:-s | status:--state)
+		_quern_words "pending running validating ready uploading done failed cancelled"
+		;;
+	*:--engine) _quern_words "$(_quern_engines)" ;;
+	*:--quant | *:--hybrid | *:--opt | *:--only | *:--set | *:--jobs | *:-j | *:--run | *:--attempt) ;;
+	*) return 1 ;;
+	esac
+}
+
+_quern_operand() {
+	case $1 in
+	show | logs) _quern_words "$(_quern_jobs)" ;;
+	retry) _quern_words "$(_quern_jobs failed cancelled)" ;;
+	cancel) _quern_words "$(_quern_jobs pending running validating ready)" ;;
+	help) _quern_words "$commands" ;;
+	convert | verify | inspect | fake) _quern_files -f ;;
+	esac
+}
+
+_quern() {
+	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}
+	local commands="run plan status show logs retry cancel upload gc convert verify inspect fake engines doctor help"
+	local options
+
+	COMPREPLY=()
+	if ((COMP_CWORD == 1)); then
+		_quern_words "$commands --help --version"
+		return
+	fi
+	_quern_value "$command" "$prev" && return
+	if [[ $cur == -* ]]; then
+		# The help is the one list of options.
+		options=$(quern help "$command" 2>/dev/null | grep -o -- '--[a-z][a-z-]*')
+		_quern_words "$options"
+		return
+	fi
+	_quern_operand "$command"
+}
+
+complete -F _quern quern
