@@ -146,6 +146,27 @@ static void error_is_bounded(void **state)
 	}
 }
 
+/* With +1 and -1 in a block, one of them is cut to 7/8: the rarer one, wherever it stands. */
+static void a_tie_goes_to_the_better_sign(void **state)
+{
+	const struct type *q4 = type_by_id(TYPE_Q4_0);
+
+	(void)state;
+	for (int common = -1; common <= 1; common += 2) {
+		for (int rare_at = 0; rare_at < 32; rare_at += 31) {
+			float x[32], y[32];
+			unsigned char out[18];
+
+			for (int i = 0; i < 32; i++)
+				x[i] = (float)(i == rare_at ? -common : common);
+			q4->encode(x, out, 32);
+			q4->decode(out, y, 32);
+			for (int i = 0; i < 32; i++)
+				assert_true(y[i] == (i == rare_at ? x[i] * 0.875f : x[i]));
+		}
+	}
+}
+
 static void what_does_not_fit_is_seen(void **state)
 {
 	static float x[64];
@@ -254,6 +275,7 @@ int main(void)
 		cmocka_unit_test(fast_floats_are_the_portable_ones),
 		cmocka_unit_test(fast_blocks_are_the_portable_ones),
 		cmocka_unit_test(error_is_bounded),
+		cmocka_unit_test(a_tie_goes_to_the_better_sign),
 		cmocka_unit_test(what_does_not_fit_is_seen),
 		cmocka_unit_test(every_scale_is_looked_at),
 		cmocka_unit_test(scales_of_other_kinds),

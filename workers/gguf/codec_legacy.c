@@ -71,22 +71,41 @@ void decode_q8_0(const void *in, float *x, size_t n)
 	}
 }
 
-/* The element of largest magnitude with its sign; the positive one of equals. */
-static inline float extreme(const float *x)
-{
-	float most = x[0], least = x[0];
-
-	for (int i = 1; i < BLOCK; i++) {
-		most = x[i] > most ? x[i] : most;
-		least = x[i] < least ? x[i] : least;
-	}
-	return most >= -least ? most : least;
-}
-
 /* d for the extreme at code 0 (-8). A block of zeros gets +0 whatever their signs. */
 static inline float q4_scale(float signed_max)
 {
 	return signed_max == 0 ? 0.0f : signed_max / -8.0f;
+}
+
+static void q4_block(const float *x, float signed_max, unsigned char *p)
+{
+	float inv = store_scale(p, q4_scale(signed_max));
+
+	for (int j = 0; j < BLOCK / 2; j++) {
+		int lo = clamp((int)rintf(x[j] * inv), -8, 7) + 8;
+		int hi = clamp((int)rintf(x[j + 16] * inv), -8, 7) + 8;
+
+		p[2 + j] = (unsigned char)(lo | hi << 4);
+	}
+}
+
+/* Both +m and -m are in the block, which 16-bit sources make common: only one of them gets the
+ * code -8, the other is cut to 7. Take the sign that loses less (ggml: the one that comes first).
+ */
+static void q4_tie(const float *x, float m, unsigned char *p)
+{
+	unsigned char other[Q4_BYTES];
+	float y[2][BLOCK], error[2] = { 0, 0 };
+
+	q4_block(x, m, p);
+	q4_block(x, -m, other);
+	decode_q4_0(p, y[0], BLOCK);
+	decode_q4_0(other, y[1], BLOCK);
+	for (int k = 0; k < 2; k++)
+		for (int i = 0; i < BLOCK; i++)
+			error[k] += (y[k][i] - x[i]) * (y[k][i] - x[i]);
+	if (error[1] < error[0])
+		memcpy(p, other, sizeof(other));
 }
 
 void encode_q4_0(const float *x, void *out, size_t n)
@@ -94,14 +113,16 @@ void encode_q4_0(const float *x, void *out, size_t n)
 	unsigned char *p = out;
 
 	for (size_t b = 0; b < n; b += BLOCK, p += Q4_BYTES) {
-		float inv = store_scale(p, q4_scale(extreme(x + b)));
+		float most = x[b], least = x[b];
 
-		for (int j = 0; j < BLOCK / 2; j++) {
-			int lo = clamp((int)rintf(x[b + j] * inv), -8, 7) + 8;
-			int hi = clamp((int)rintf(x[b + j + 16] * inv), -8, 7) + 8;
-
-			p[2 + j] = (unsigned char)(lo | hi << 4);
+		for (int i = 1; i < BLOCK; i++) {
+			most = x[b + i] > most ? x[b + i] : most;
+			least = x[b + i] < least ? x[b + i] : least;
 		}
+		if (most == -least)
+			q4_tie(x + b, most, p);
+		else
+			q4_block(x + b, most > -least ? most : least, p);
 	}
 }
 
@@ -189,28 +210,28 @@ AVX2 void encode_q8_0_avx2(const float *x, void *out, size_t n)
 	}
 }
 
-AVX2 static inline float extreme_avx2(const __m256 v[4])
-{
-	__m256 most = _mm256_max_ps(_mm256_max_ps(v[0], v[1]), _mm256_max_ps(v[2], v[3]));
-	__m256 least = _mm256_min_ps(_mm256_min_ps(v[0], v[1]), _mm256_min_ps(v[2], v[3]));
-	float a = largest(most), b = largest(_mm256_xor_ps(least, _mm256_set1_ps(-0.0f)));
-
-	return a >= b ? a : -b;
-}
-
 AVX2 void encode_q4_0_avx2(const float *x, void *out, size_t n)
 {
-	const __m256i least = _mm256_set1_epi8(-8), most = _mm256_set1_epi8(7);
+	const __m256 sign = _mm256_set1_ps(-0.0f);
+	const __m256i floor = _mm256_set1_epi8(-8), ceiling = _mm256_set1_epi8(7);
 	unsigned char *p = out;
 
 	for (size_t b = 0; b < n; b += BLOCK, p += Q4_BYTES) {
 		__m256 v[4], inv;
 		__m256i q;
 		__m128i lo, hi;
+		float most, least;
 
 		load_block(x + b, v);
-		inv = store_scale_avx2(p, q4_scale(extreme_avx2(v)));
-		q = _mm256_min_epi8(_mm256_max_epi8(round_pack(v, inv), least), most);
+		most = largest(_mm256_max_ps(_mm256_max_ps(v[0], v[1]), _mm256_max_ps(v[2], v[3])));
+		least = -largest(_mm256_xor_ps(
+			_mm256_min_ps(_mm256_min_ps(v[0], v[1]), _mm256_min_ps(v[2], v[3])), sign));
+		if (most == -least) {
+			q4_tie(x + b, most, p);
+			continue;
+		}
+		inv = store_scale_avx2(p, q4_scale(most > -least ? most : least));
+		q = _mm256_min_epi8(_mm256_max_epi8(round_pack(v, inv), floor), ceiling);
 		q = _mm256_add_epi8(q, _mm256_set1_epi8(8));
 		lo = _mm256_castsi256_si128(q);
 		hi = _mm256_extracti128_si256(q, 1);
