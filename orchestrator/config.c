@@ -252,10 +252,10 @@ int config_parse(struct arena *a, const char *path, const char *dir, const char 
 		if (root && root->type == YNODE_MAP)
 			finish(&r, &d);
 	}
+	*out = d.c;
 	n = f->n + f->more;
 	if (n)
 		return err_set(e, ERR_INVALID, "%s: %zu fault%s", path, n, n == 1 ? "" : "s");
-	*out = d.c;
 	return 0;
 }
 

@@ -132,9 +132,9 @@ void faults_sort(const struct faults *f); /* by place; without one, in the order
 struct buf;
 void faults_print(const struct faults *f, struct buf *b);
 
-/* Read and check. Returns 0 with *out in arena a; ERR_INVALID with f filled (e holds a summary);
- * ERR_NOTFOUND, ERR_IO when the file cannot be read. Legality per engine is checked by
- * matrix_check(). */
+/* Read and check. Returns 0 with *out in arena a; ERR_INVALID with f filled (e holds a summary),
+ * and then *out is what could be read, for matrix_check() to find more faults in, and for nothing
+ * else; ERR_NOTFOUND, ERR_IO when the file cannot be read. */
 int config_load(struct arena *a, const char *path, const struct config_set *set, struct faults *f,
 		struct config **out, struct err *e);
 /* The same from memory; path only names it. For tests and fuzzing. */

@@ -34,7 +34,8 @@ uint64_t matrix_excluded(const struct matrix *m);
 
 /* What can be known wrong of a file before any model is looked at: unknown engine (did you mean),
  * parameters the manifest does not have, values outside their range, exclude patterns that match
- * nothing. Adds to f. */
+ * nothing. Adds to f; when f has faults of the file already, what may follow from them is not said.
+ */
 void matrix_check(const struct config *c, const struct engines *es, struct faults *f);
 
 /* ERR_INVALID with why: an unknown variable, an open brace, a character that no file or repository

@@ -207,11 +207,12 @@ static void check_exclusion(const struct config *c, const struct pattern *p, str
 }
 
 static void check_entry(const struct config *c, const struct engines *es, const struct target *t,
-			struct faults *f)
+			int whole, struct faults *f)
 {
-	const struct engine *en = check_engine(t, es, f);
+	const struct engine *en = t->engine ? check_engine(t, es, f) : NULL;
 
-	check_models(c, &t->models, f);
+	if (whole)
+		check_models(c, &t->models, f);
 	if (!en)
 		return;
 	check_quants(t, en, f);
@@ -221,10 +222,14 @@ static void check_entry(const struct config *c, const struct engines *es, const 
 
 void matrix_check(const struct config *c, const struct engines *es, struct faults *f)
 {
+	/* Of a faulty file, names and exclusions may miss what could not be read: say only what is
+	 * wrong by itself. */
+	const int whole = f->n == 0;
+
 	for (size_t i = 0; i < c->n_targets; i++)
-		check_entry(c, es, &c->targets[i], f);
+		check_entry(c, es, &c->targets[i], whole, f);
 	for (size_t i = 0; i < c->n_include; i++)
-		check_entry(c, es, &c->include[i], f);
-	for (size_t i = 0; i < c->n_exclude; i++)
+		check_entry(c, es, &c->include[i], whole, f);
+	for (size_t i = 0; whole && i < c->n_exclude; i++)
 		check_exclusion(c, &c->exclude[i], f);
 }

@@ -34,8 +34,8 @@ static int read_all(struct session *s, const char *file, const struct config_set
 	int rc;
 
 	rc = config_load(s->a, file, set, &f, &s->cfg, e);
-	if (rc < 0)
-		return f.n ? say_faults(&f, e) : rc;
+	if (rc < 0 && !f.n)
+		return rc;
 	rc = engines_load(s->a, &s->engines, &manifests, e);
 	if (rc < 0)
 		return rc;

@@ -52,11 +52,11 @@ static void as_config(struct arena *a, const char *text, size_t size)
 		if (e.code != ERR_INVALID || !e.msg[0])
 			abort();
 		check_faults(&f);
-		return;
+	} else {
+		if (f.n)
+			abort();
+		walk(a, c, &es);
 	}
-	if (f.n)
-		abort();
-	walk(a, c, &es);
 	matrix_check(c, &es, &f); /* no engine is installed: every target is a fault */
 	check_faults(&f);
 }
