@@ -9,10 +9,7 @@
 
 #include "core/arena.h"
 #include "core/err.h"
-
-struct mark { /* a place in the file, both from 1; 0: from the command line */
-	int line, column;
-};
+#include "orchestrator/faults.h"
 
 struct model {
 	const char *name;	   /* given, or the last part of id/path/fake spec */
@@ -111,26 +108,6 @@ struct config_set { /* --set key=value: "resources.jobs=4"; value is YAML */
 	const char **v;
 	size_t n;
 };
-
-/* A fault list: one line each. A value that stands in several places (an alias) tells its fault
- * once, and after FAULTS_KEPT_MAX the rest is only counted. */
-#define FAULTS_KEPT_MAX 1000
-struct faults {
-	struct fault {
-		struct mark at;
-		size_t order; /* in which they were added */
-		const char *text;
-	} * v;		     /* text: "what is wrong; what would be right" */
-	size_t n, cap, more; /* more: those that were only counted */
-	struct arena *a;
-	const char *file;
-};
-void faults_add(struct faults *f, struct mark at, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-void faults_sort(const struct faults *f); /* by place; without one, in the order they were added */
-/* "file:line:column: text\n" for each, sorted by place, into b. */
-struct buf;
-void faults_print(const struct faults *f, struct buf *b);
 
 /* Read and check. Returns 0 with *out in arena a; ERR_INVALID with f filled (e holds a summary),
  * and then *out is what could be read, for matrix_check() to find more faults in, and for nothing

@@ -3,7 +3,7 @@
 #ifndef QUERN_ORCHESTRATOR_ENGINE_PRIVATE_H
 #define QUERN_ORCHESTRATOR_ENGINE_PRIVATE_H
 
-#include "orchestrator/config.h"
+#include "orchestrator/faults.h"
 #include "orchestrator/engine.h"
 
 /* Fill en from the manifest's text. ERR_INVALID with the faults in f (f->file is path). A program

@@ -9,7 +9,7 @@
 
 #include "core/arena.h"
 #include "core/json.h"
-#include "orchestrator/config.h"
+#include "orchestrator/faults.h"
 
 #define YAML_TEXT_MAX (4u << 20)   /* bytes of one file */
 #define YAML_FILLED_MAX (4u << 20) /* bytes that ${VAR} may bring in altogether */
