@@ -191,10 +191,12 @@ int job_canonical(const struct job_spec *s, struct buf *b)
 		put_string(b, s->lora);
 		LITERAL(b, ",\"version\":");
 		put_string(b, s->lora_version);
-		LITERAL(b, "},\"opt\":");
+		LITERAL(b, "},\"model\":");
 	} else {
-		LITERAL(b, ",\"lora\":null,\"opt\":");
+		LITERAL(b, ",\"lora\":null,\"model\":");
 	}
+	put_string(b, s->model); /* it stands inside the file: general.name of a GGUF */
+	LITERAL(b, ",\"opt\":");
 	put_int(b, s->opt);
 	LITERAL(b, ",\"platform\":");
 	put_string(b, s->platform);

@@ -49,7 +49,7 @@ int job_state_is_end(enum job_state s); /* nothing happens by itself: done, fail
 
 /* A point of the matrix. Strings belong to whoever made the spec (an arena). */
 struct job_spec {
-	const char *model; /* display name, also in file names */
+	const char *model; /* name, also inside files and in their names */
 	const char *engine, *engine_version;
 	const char *source_kind; /* "path", "hub" or "fake" */
 	const char *source; /* absolute folder, hub id, or fake spec; only hub and fake specs enter
@@ -65,8 +65,8 @@ struct job_spec {
 };
 
 /* The canonical JSON the key is hashed over; appended to b. Members, sorted: engine {name,
- * version}, hybrid, lora (null or {repo, version}), opt, platform, quant, source {kind, repo,
- * version}, with. */
+ * version}, hybrid, lora (null or {repo, version}), model, opt, platform, quant, source {kind,
+ * repo, version}, with. */
 int job_canonical(const struct job_spec *s, struct buf *b);
 /* SHA-256 of job_canonical(). scratch: any buffer of the caller, cleared here; may not be NULL. */
 void job_key(const struct job_spec *s, struct buf *scratch, uint8_t key[SHA256_LEN]);
