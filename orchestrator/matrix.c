@@ -33,7 +33,6 @@ struct entry {
 	uint32_t opts;	 /* bit N: opt N is in it */
 	uint64_t quants; /* Bloom filter of quant */
 	size_t rival;	 /* the entry before it with the same engine and parameters, or NONE */
-	size_t tail;	 /* the last of all these */
 	int included;	 /* from include: exclusions do not touch it */
 };
 
@@ -48,7 +47,6 @@ struct matrix {
 	const char *only;
 	struct entry *entries;
 	size_t n;
-	size_t *twin; /* model -> the model before it with the same source, or NONE */
 	size_t model, entry, platform, quant, hybrid, opt;
 	uint64_t excluded;
 };
@@ -196,11 +194,6 @@ static void add_entry(struct matrix *m, const struct target *t, int included)
 		en->quants |= name_bit(t->quant.v[i]);
 }
 
-static int text_order(const char *a, const char *b)
-{
-	return strcmp(a ? a : "", b ? b : "");
-}
-
 /* By engine, then by parameters, then by place. */
 static int entry_order(const void *x, const void *y)
 {
@@ -225,47 +218,6 @@ static void link_rivals(struct matrix *m)
 
 		sorted[i]->rival = same ? (size_t)(sorted[i - 1] - m->entries) : NONE;
 	}
-	for (size_t i = m->n; i-- > 0;) {
-		int same = i + 1 < m->n && sorted[i + 1]->rival != NONE;
-
-		sorted[i]->tail = same ? sorted[i + 1]->tail : (size_t)(sorted[i] - m->entries);
-	}
-}
-
-static int source_order(const struct model *a, const struct model *b)
-{
-	int order = text_order(a->id, b->id);
-
-	order = order ? order : text_order(a->path, b->path);
-	order = order ? order : text_order(a->fake, b->fake);
-	order = order ? order : text_order(a->revision, b->revision);
-	order = order ? order : text_order(a->lora, b->lora);
-	return order ? order : text_order(a->lora_revision, b->lora_revision);
-}
-
-static int model_order(const void *x, const void *y)
-{
-	const struct model *a = *(const struct model *const *)x,
-			   *b = *(const struct model *const *)y;
-	int order = source_order(a, b);
-
-	return order ? order : (a > b) - (a < b);
-}
-
-static void link_twins(struct matrix *m)
-{
-	const struct config *c = m->c;
-	const struct model **sorted = arena_array(m->a, c->n_models + 1, sizeof(*sorted));
-
-	m->twin = arena_array(m->a, c->n_models + 1, sizeof(*m->twin));
-	for (size_t i = 0; i < c->n_models; i++)
-		sorted[i] = &c->models[i];
-	qsort(sorted, c->n_models, sizeof(*sorted), model_order);
-	for (size_t i = 0; i < c->n_models; i++) {
-		int same = i > 0 && source_order(sorted[i], sorted[i - 1]) == 0;
-
-		m->twin[sorted[i] - c->models] = same ? (size_t)(sorted[i - 1] - c->models) : NONE;
-	}
 }
 
 struct matrix *matrix_new(const struct config *c, const struct engines *es, const char *only)
@@ -283,7 +235,6 @@ struct matrix *matrix_new(const struct config *c, const struct engines *es, cons
 	for (size_t i = 0; i < c->n_include; i++)
 		add_entry(m, &c->include[i], 1);
 	link_rivals(m);
-	link_twins(m);
 	return m;
 }
 
@@ -373,26 +324,11 @@ static int made_from(const struct matrix *m, size_t entry, const struct model *m
 /* Does something before the current position make the same point? */
 static int made_before(const struct matrix *m, const struct entry *en, const struct job_spec *s)
 {
-	const struct model *models = m->c->models;
-	size_t twin = m->twin[m->model];
-	uint64_t bit;
-
 	if (en->platform.again[m->platform] || en->quant.again[m->quant] ||
 	    en->hybrid.again[m->hybrid] || en->opt_again[m->opt])
 		return 1; /* the value stands twice in its own list */
-	if (en->rival == NONE && twin == NONE)
-		return 0;
-	bit = name_bit(s->quant);
-	if (made_from(m, en->rival, &models[m->model], s, bit))
-		return 1;
-	if (twin == NONE)
-		return 0;
-	/* A twin stands earlier, so all of its entries do. */
-	for (; twin != NONE; twin = m->twin[twin]) {
-		if (made_from(m, en->tail, &models[twin], s, bit))
-			return 1;
-	}
-	return 0;
+	return en->rival != NONE &&
+	       made_from(m, en->rival, &m->c->models[m->model], s, name_bit(s->quant));
 }
 
 /* ---- iterating */

@@ -124,8 +124,8 @@ static void test_duplicates(void **state)
 					     "b/gguf/F16\n");
 }
 
-/* Models of one source under several names make the same points. */
-static void test_twins(void **state)
+/* A name stands inside the files: one source under two names is two models. */
+static void test_names_of_one_source(void **state)
 {
 	struct fixture *x = *state;
 
@@ -139,8 +139,8 @@ static void test_twins(void **state)
 		"  - {engine: gguf, quant: Q8_0, model: [a, c]}\n");
 	assert_string_equal(points(x, NULL), "a/gguf/Q8_0\n"
 					     "b/gguf/F16\n"
-					     "c/gguf/F16 duplicate\n"
-					     "c/gguf/Q8_0 duplicate\n"
+					     "c/gguf/F16\n"
+					     "c/gguf/Q8_0\n"
 					     "d/gguf/F16\n");
 }
 
@@ -224,7 +224,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_illegal, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_default_platform, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_duplicates, setup, teardown),
-		cmocka_unit_test_setup_teardown(test_twins, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_names_of_one_source, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_with, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_excluded_count, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_million, setup, teardown),
