@@ -33,6 +33,22 @@ SELECT id, started_ms, ended_ms, exit_code, pid, host, name, config,
 	points, added, changed, duplicates, illegal
 FROM run WHERE id = CASE ?1 WHEN 0 THEN (SELECT max(id) FROM run) ELSE ?1 END
 
+-- name: NIGHTS
+-- The last ?1 runs and what they did, newest first; of the last million events at most, so that a
+-- store of years answers as fast as one of days.
+WITH did AS MATERIALIZED (
+	SELECT run_id, count(*) FILTER (WHERE event IN ('valid', 'found')) AS converted,
+		count(*) FILTER (WHERE event = 'uploaded') AS uploaded,
+		count(*) FILTER (WHERE event IN ('exit_retry', 'invalid_retry')) AS retried,
+		count(*) FILTER (WHERE event IN ('exit_fail', 'invalid_fail')) AS failed
+	FROM event
+	WHERE id > (SELECT max(id) - 1000000 FROM event) AND run_id > (SELECT max(id) - ?1 FROM run)
+	GROUP BY run_id)
+SELECT run.id, started_ms, ended_ms, exit_code, points, converted, uploaded, retried, failed
+FROM run LEFT JOIN did ON did.run_id = run.id
+WHERE run.id > (SELECT max(id) - ?1 FROM run)
+ORDER BY run.id DESC
+
 -- ---- jobs: add
 
 -- name: JOB_INSERT
@@ -206,6 +222,10 @@ ON CONFLICT (hub, repo, path) DO UPDATE SET job_id = excluded.job_id, sha256 = e
 -- name: UPLOADS
 SELECT id, job_id, hub, repo, path, sha256, size_bytes, state, commit_id, message, changed_ms
 FROM upload WHERE hub = ?1 AND repo = ?2 ORDER BY path
+
+-- name: UPLOADS_OF_JOB
+SELECT id, job_id, hub, repo, path, sha256, size_bytes, state, commit_id, message, changed_ms
+FROM upload WHERE job_id = ?1 ORDER BY path LIMIT ?2
 
 -- name: REPOS_READY
 SELECT name FROM repo

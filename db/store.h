@@ -51,6 +51,14 @@ int store_run_end(struct store *s, int64_t run_id, int exit_code, int64_t now_ms
 int store_run_get(struct store *s, int64_t run_id, struct arena *a, struct run_row *out,
 		  struct err *e);
 
+struct night_row {
+	int64_t run_id, started_ms, ended_ms; /* ended_ms 0: still going, or died */
+	int exit_code;			      /* -1 until ended */
+	int64_t points, converted, uploaded, retried, failed;
+};
+/* The last n runs, newest first. Returns how many. */
+int store_nights(struct store *s, struct night_row *out, int n, struct err *e);
+
 /* ---- jobs */
 struct job_row {
 	int64_t id;
@@ -208,6 +216,9 @@ int store_upload_put(struct store *s, const struct upload_row *r,
 		     struct err *e); /* by hub, repo, path */
 int store_uploads(struct store *s, const char *hub, const char *repo, struct arena *a,
 		  struct upload_row **out, size_t *n, struct err *e);
+/* Of one job, by path. Returns how many, at most n. */
+int store_job_uploads(struct store *s, int64_t job_id, struct arena *a, struct upload_row *out,
+		      int n, struct err *e);
 /* Repositories that have jobs in state ready (or uploading left by a dead run). */
 int store_repos_ready(struct store *s, struct arena *a, const char ***repos, size_t *n,
 		      struct err *e);

@@ -109,6 +109,22 @@ static int read_upload(struct store *s, sqlite3_stmt *st, struct arena *a, struc
 	return column_sha256(s, st, 5, r->sha256, e);
 }
 
+int store_job_uploads(struct store *s, int64_t job_id, struct arena *a, struct upload_row *out,
+		      int n, struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, Q_UPLOADS_OF_JOB, e);
+	int rc = 0, found = 0;
+
+	if (!st)
+		return e->code;
+	bind_int(st, 1, job_id);
+	bind_int(st, 2, n);
+	while (rc >= 0 && found < n && (rc = store_step(s, st, e)) > 0)
+		rc = read_upload(s, st, a, &out[found++], e);
+	(void)sqlite3_reset(st);
+	return rc < 0 ? rc : found;
+}
+
 /* The array grows on the heap and ends in the arena, where its strings are. */
 int store_uploads(struct store *s, const char *hub, const char *repo, struct arena *a,
 		  struct upload_row **out, size_t *n, struct err *e)

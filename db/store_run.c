@@ -109,6 +109,33 @@ int store_run_get(struct store *s, int64_t run_id, struct arena *a, struct run_r
 	return 0;
 }
 
+int store_nights(struct store *s, struct night_row *out, int n, struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, Q_NIGHTS, e);
+	int rc = 0, found = 0;
+
+	if (!st)
+		return e->code;
+	bind_int(st, 1, n);
+	while (found < n && (rc = store_step(s, st, e)) > 0) {
+		out[found++] = (struct night_row){
+			.run_id = sqlite3_column_int64(st, 0),
+			.started_ms = sqlite3_column_int64(st, 1),
+			.ended_ms = sqlite3_column_int64(st, 2),
+			.exit_code = sqlite3_column_type(st, 3) == SQLITE_NULL
+					     ? -1
+					     : sqlite3_column_int(st, 3),
+			.points = sqlite3_column_int64(st, 4),
+			.converted = sqlite3_column_int64(st, 5),
+			.uploaded = sqlite3_column_int64(st, 6),
+			.retried = sqlite3_column_int64(st, 7),
+			.failed = sqlite3_column_int64(st, 8),
+		};
+	}
+	(void)sqlite3_reset(st);
+	return rc < 0 ? rc : found;
+}
+
 /* ---- meta */
 
 int store_meta_get(struct store *s, const char *name, struct arena *a, const char **value,

@@ -54,6 +54,7 @@ _quern_value() {
 	status:-s | status:--state)
 		_quern_words "pending running validating ready uploading done failed cancelled"
 		;;
+	retry:--cause) ;;
 	*:--engine) _quern_words "$(_quern_engines)" ;;
 	*:--quant | *:--hybrid | *:--opt | *:--only | *:--set | *:--jobs | *:-j | *:--run | *:--attempt) ;;
 	*) return 1 ;;
@@ -72,7 +73,7 @@ _quern_operand() {
 
 _quern() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}
-	local commands="run plan status show logs retry cancel upload gc convert verify inspect fake engines doctor help"
+	local commands="run plan status show logs retry cancel upload report gc convert verify inspect fake engines doctor help"
 	local options
 
 	COMPREPLY=()

@@ -16,20 +16,29 @@ int cmd_retry(int argc, char **argv)
 				.nothing = "no job has failed" };
 	struct store_command sc = { 0 };
 	bool failed = false, help;
+	const char *only = NULL;
 	const struct option_def opts[] = {
 		STORE_COMMAND_OPTIONS(&sc),
 		{ "failed", 0, OPT_FLAG, NULL, "every job that has failed", &failed },
+		{ "cause", 0, OPT_STRING, "CAUSE", "every job that has failed for this cause",
+		  &only },
 	};
 	struct err e = ERR_INIT;
 	int at = cli_parse("retry", opts, ARRAY_LEN(opts), argc, argv, &help, &e), rc;
 
 	if (help)
 		return EXIT_GOOD;
+	failed |= only != NULL;
 	if (at >= 0 && (at == argc) == !failed)
 		at = err_set(&e, ERR_INVALID,
-			     "retry: name jobs, or give --failed for every one that has failed");
+			     "retry: name jobs, or give --failed for every one that has failed, or "
+			     "--cause for some of them");
 	if (at < 0)
 		return cli_fail(&e);
+	c.only_cause = only;
+	if (only)
+		c.nothing =
+			"no job has failed for this cause; quern status --state failed lists them";
 	c.n_states = failed ? ARRAY_LEN(failed_states) : 0;
 	rc = store_command_open(&sc, 0);
 	if (rc == 0)

@@ -3,8 +3,8 @@
 #ifndef QUERN_ORCHESTRATOR_ENGINE_PRIVATE_H
 #define QUERN_ORCHESTRATOR_ENGINE_PRIVATE_H
 
-#include "orchestrator/faults.h"
 #include "orchestrator/engine.h"
+#include "orchestrator/faults.h"
 
 /* Fill en from the manifest's text. ERR_INVALID with the faults in f (f->file is path). A program
  * that is not there is no fault: en->missing says it. */

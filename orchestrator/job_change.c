@@ -114,7 +114,7 @@ static int change_states(struct changing *x)
 	int rc = 0;
 
 	for (size_t i = 0; rc >= 0 && i < x->c->n_states; i++) {
-		struct job_filter f = { .state = (int)x->c->states[i] };
+		struct job_filter f = { .state = (int)x->c->states[i], .cause = x->c->only_cause };
 
 		rc = store_job_each(x->s, &f, collect, &ids, &e);
 	}

@@ -13,7 +13,8 @@ struct job_change {
 	const enum job_state
 		*states; /* --all, --failed: jobs in these; n_states 0: the named ones */
 	size_t n_states;
-	const char *nothing; /* said when no job is in these states */
+	const char *only_cause; /* of these only the ones with this cause; NULL: all */
+	const char *nothing;	/* said when no job is in these states */
 };
 
 /* Each name on its own: one that cannot be changed is said and the others are done. Returns an

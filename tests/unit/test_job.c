@@ -316,7 +316,8 @@ static void test_key_stays(void **state)
 {
 	static const char text[] =
 		"{\"engine\":{\"name\":\"gguf\",\"version\":\"1.0.0\"},\"hybrid\":0,\"lora\":null,"
-		"\"model\":\"kjv-llama\",\"opt\":0,\"platform\":\"\",\"quant\":\"Q8_0\",\"source\":{\"kind\":\"hub\","
+		"\"model\":\"kjv-llama\",\"opt\":0,\"platform\":\"\",\"quant\":\"Q8_0\",\"source\":"
+		"{\"kind\":\"hub\","
 		"\"repo\":\"org/kjv-llama\",\"version\":\"0123abcd\"},\"with\":{}}";
 	struct job_spec s = plain_spec();
 	uint8_t key[SHA256_LEN], expected[SHA256_LEN];

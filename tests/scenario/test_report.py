@@ -1,0 +1,149 @@
+"""quern report: text, JSON and one HTML page, of good runs, bad runs, and names that are hostile."""
+import json
+import re
+import sqlite3
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
+from matrix import Matrix, expect, run_all  # noqa: E402
+
+MATRIX = """\
+version: 1
+name: nightly
+work: work
+models:
+  - {path: model, name: m1}
+  - {path: model, name: m2}
+targets:
+  - {engine: noop, quant: none, opt: [0, 1], with: {n: 1}}
+  - {engine: noop, quant: none, hybrid: [0.25, 0.5], with: {mode: fail}}
+  - {engine: noop, quant: none, hybrid: 0.75, with: {mode: refuse}}
+resources: {jobs: 2, memory: 1GiB, disk_reserve: 1MiB, grace: 1s}
+retry: {attempts: 1}
+upload: {hub: local, namespace: ns, repo: "{model}", file: "{model}-{quant}-opt-{opt}-h-{hybrid}"}
+"""
+EMPTY = {"meta", "line", "br", "link", "img"}
+
+
+class Page(HTMLParser):
+    """Tags that open and close as they should, ids, links, text; nothing that loads or runs."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.open, self.ids, self.links, self.words, self.tags = [], set(), [], [], []
+        self.feed(text)
+        self.close()
+        assert not self.open, self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        for name, value in attrs:
+            assert not name.startswith("on") and name not in ("src", "srcset", "style"), (tag, name)
+            if name == "id":
+                assert value not in self.ids, value
+                self.ids.add(value)
+            if name == "href":
+                self.links.append(value)
+        if tag not in EMPTY:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def page(m):
+    expect(m.quern("report", "-o", "r.html"), 0)
+    text = (m.root / "r.html").read_text()
+    p = Page(text)
+    assert not {"script", "iframe", "object", "link", "img"} & set(p.tags), p.tags
+    assert "url(" not in text and "@import" not in text and "http:" not in text and "https:" not in text
+    for link in p.links:
+        assert link[0] == "#" and link[1:] in p.ids, link
+    return p, text
+
+
+def test_nothing_has_run_yet():
+    with Matrix() as m:
+        expect(m.quern("report"), 4, "nothing has run here yet")
+
+
+def test_a_good_night():
+    with Matrix() as m:
+        expect(m.quern("run"), 0)
+        done = expect(m.quern("report"), 0, "3 of 3 done", "new on the hub: 3 files, ", "ns/m: 3 files", "longest: m/noop")
+        assert "failed" not in done.stdout and max(map(len, done.stdout.splitlines())) <= 80, done.stdout
+        p, _ = page(m)
+        assert "What failed, and what to type" not in p.words
+        expect(m.quern("run"), 0)
+        expect(m.quern("report"), 0, "3 of 3 done", "nothing new on the hub", "earlier runs, newest first: 3 new\n")
+
+
+def test_failures_by_cause_with_what_to_type():
+    with Matrix(MATRIX) as m:
+        expect(m.quern("run"), 1)
+        done = expect(m.quern("report"), 0, "4 of 10 done, 6 failed", "4 x failed: noop: it went wrong", "2 x refused: no such thing",
+                      "these settings cannot work for this model: exclude them")
+        # The most frequent first; each names its jobs and a command that works as it is printed.
+        assert done.stdout.index("4 x failed") < done.stdout.index("2 x refused")
+        commands = re.findall(r"^  quern (logs \d+)$", done.stdout, re.M)
+        assert len(commands) == 2, done.stdout
+        for command in commands:
+            expect(m.quern(*command.split()), 0)
+        expect(m.quern("retry", "--cause", "refused"), 0, "back in the queue")
+        assert [s for s in m.states().values()].count("pending") == 2
+        expect(m.quern("retry", "--cause", "refused"), 0, "no job has failed for this cause")
+
+
+def test_json_has_what_the_text_has():
+    with Matrix(MATRIX) as m:
+        expect(m.quern("run"), 1)
+        r = json.loads(expect(m.quern("report", "--json"), 0).stdout)
+        assert r["run"]["name"] == "nightly" and r["run"]["state"] == "ended"
+        assert r["counts"]["done"] == 4 and r["counts"]["failed"] == 6 and r["counts"]["total"] == 10
+        assert [(c["cause"], c["count"], len(c["jobs"])) for c in r["causes"]] == [("failed", 4, 4), ("refused", 2, 2)]
+        assert {(p["repo"], p["files"]) for p in r["published"]} == {("ns/m1", 2), ("ns/m2", 2)}
+        assert len(r["jobs"]) == 10 and all(j["artifact_bytes"] == 6 for j in r["jobs"] if j["state"] == "done")
+        assert r["nights"][0]["converted"] == 4 and r["nights"][0]["failed"] == 6
+        expect(m.quern("report", "-o", "r.json"), 0)
+        assert json.loads((m.root / "r.json").read_text()) == r
+
+
+def test_the_page_is_whole_and_foreign_text_is_text():
+    with Matrix(MATRIX) as m:
+        expect(m.quern("run"), 1)
+        # What a worker says is anything; the store is told as a worker would.
+        said = "</td><script>alert('x')</script> & \"quoted\" \x1b[31m \u202e"
+        with sqlite3.connect(m.work / "state.db") as db:
+            db.execute("UPDATE job SET message = ? WHERE cause = 'refused'", (said,))
+        p, text = page(m)
+        shown = "</td><script>alert('x')</script> & \"quoted\" \\x1b[31m"
+        assert "".join(p.words).count(shown) == 3, text  # two jobs, one cause
+        assert "\x1b" not in text
+        assert {f"j{n}" for n in range(1, 11)} <= p.ids
+        assert text.count('class="s-done"') == 8 and text.count('class="s-failed"') == 12  # in the grid and in the list
+        assert p.tags.count("rect") == 10
+        assert "none opt 1" in p.words and "none hybrid 0.75" in p.words
+
+
+def test_twenty_thousand_points_fit_on_one_page():
+    """Points that never ran: no disk is as large as the reserve."""
+    with Matrix() as m:
+        opts = ", ".join(f"{i / 20000:.5f}" for i in range(20000))
+        m.write(f"version: 1\nwork: work\nmodels: [{{path: model, name: m}}]\n"
+                f"targets: [{{engine: noop, quant: none, hybrid: [{opts}]}}]\n"
+                "resources: {jobs: 1, memory: 1GiB, disk_reserve: 1000TiB}\n")
+        expect(m.quern("run"), 4, "no job fits the free disk")
+        p, text = page(m)
+        assert len([i for i in p.ids if i.startswith("j")]) == 20000
+        assert len(text) < 16 << 20
+
+
+run_all(globals())
