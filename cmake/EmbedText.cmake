@@ -1,7 +1,7 @@
-# cmake -DSOURCE=<file> -DOUT=<file> -P EmbedText.cmake
-# OUT is SOURCE as one C string literal, to be included behind an "=".
+# cmake -DSOURCE=<file> -DNAME=<identifier> -DOUT=<file> -P EmbedText.cmake
+# OUT defines NAME, a C string with the text of SOURCE.
 file(READ ${SOURCE} text)
 string(REPLACE "\\" "\\\\" text "${text}")
 string(REPLACE "\"" "\\\"" text "${text}")
-string(REPLACE "\n" "\\n\"\n\"" text "${text}")
-file(WRITE ${OUT} "\"${text}\"\n")
+string(REPLACE "\n" "\\n\"\n\t\"" text "${text}")
+file(WRITE ${OUT} "static const char ${NAME}[] =\n\t\"${text}\";\n")

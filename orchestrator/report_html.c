@@ -6,15 +6,12 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/units.h"
+#include "orchestrator/report.css.inc"
 #include "orchestrator/report.h"
 #include "orchestrator/report_page.h"
 #include "orchestrator/store_command.h"
 
 #define LONGEST 10
-
-static const char style[] =
-#include "orchestrator/report.css.inc"
-	;
 
 /* ---- text */
 
@@ -99,7 +96,7 @@ static void head(const struct report *r, struct arena *a, struct buf *b)
 	buf_addf(
 		b,
 		": %lld of %lld done</title>\n<style>\n%s</style>\n</head>\n<body>\n<header>\n<h1>",
-		(long long)r->counts[JOB_DONE], (long long)r->total, style);
+		(long long)r->counts[JOB_DONE], (long long)r->total, report_css);
 	page_text(b, r->run.name);
 	buf_addf(b, "</h1>\n<p class=\"soft\">run %lld, %s, %s%s, on ", (long long)r->run.id,
 		 show_time(a, r->run.started_ms), duration_text(a, end - r->run.started_ms),
