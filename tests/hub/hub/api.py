@@ -2,11 +2,10 @@
 import base64
 import json
 import time
-from datetime import datetime, timezone
 from urllib.parse import parse_qs, quote
 
 from hub.cards import card_data, front_matter_error
-from hub.gitstore import PLAIN_MAX, Refused, is_binary, lfs_patterns, matches, path_ok, pointer_text
+from hub.gitstore import PLAIN_MAX, Refused, is_binary, iso, lfs_patterns, matches, path_ok, pointer_text
 from hub.http import Response, Routes, as_json
 
 routes = Routes()
@@ -27,10 +26,6 @@ def raise_limited(headers):
     e = Refused(429, "Too Many Requests: you have reached your 'api' rate limit.")
     e.headers = headers
     raise e
-
-
-def iso(seconds):
-    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def commit_of(repo, revision):

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import threading
+from datetime import datetime, timezone
 from pathlib import Path
 
 # Of a new model repository; neither *.gguf nor *.rkllm.
@@ -223,9 +224,9 @@ class Repo:
         return self.git("rev-parse", commit + "^{tree}").decode().strip()
 
     def history(self, commit):
-        out = self.git("log", "--format=%H%x00%s%x00%b%x00%an%x00%cI%x01", commit).decode()
+        out = self.git("log", "--format=%H%x00%s%x00%b%x00%an%x00%ct%x01", commit).decode()
         rows = (r.strip("\n").split("\0") for r in out.split("\1") if r.strip())
-        return [{"id": h, "title": s, "message": b, "authors": [{"user": a}], "date": d} for h, s, b, a, d in rows]
+        return [{"id": h, "title": s, "message": b, "authors": [{"user": a}], "date": iso(int(t))} for h, s, b, a, t in rows]
 
     def refs(self, prefix):
         out = self.git("for-each-ref", "--format=%(refname) %(objectname) %(*objectname)", prefix).decode()
@@ -259,6 +260,10 @@ def now():
     """Commit times that grow by one, so that histories sort."""
     _clock[0] += 1
     return _clock[0]
+
+
+def iso(seconds):
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.000Z")
 
 
 def quote_path(path):

@@ -16,7 +16,7 @@ OID = re.compile(r"\A[0-9a-f]{64}\Z")
 OBJECTS_MAX = 256
 
 
-def upload_actions(hub, request, obj, repo_url, transfers):
+def upload_actions(hub, obj, request, repo_url, transfers):
     oid, size = obj["oid"], obj["size"]
     verify = {"href": f"{repo_url}/objects/verify", "header": {"Authorization": request.headers.get("Authorization", "")}}
     if "multipart" in transfers and hub.multipart_above is not None and size > hub.multipart_above:
@@ -55,25 +55,10 @@ def batch(hub, request, kind, repo_id):
             else:
                 row["error"] = {"code": 404, "message": "Object does not exist"}
         elif not hub.state.lfs.has(oid, size):
-            used, row["actions"] = upload_actions(hub, request, obj, repo_url, ask.get("transfers") or ["basic"])
+            kind_used, row["actions"] = upload_actions(hub, obj, request, repo_url, ask.get("transfers") or ["basic"])
+            used = kind_used if used == "basic" else used  # small objects of such an answer have no parts
         out.append(row)
-    # One answer has one transfer: with objects of both kinds, the small ones come as one part.
-    if len({kind_of(r) for r in out if "actions" in r}) > 1:
-        used = "multipart"
-        for r in out:
-            if kind_of(r) == "basic":
-                above, hub_size = hub.multipart_above, r["size"]
-                hub.multipart_above = -1
-                _, r["actions"] = upload_actions(hub, request, r, repo_url, ["multipart"])
-                hub.multipart_above = above
-                assert hub_size == r["size"]
     return Response(200, LFS_JSON, json.dumps({"transfer": used, "objects": out, "hash_algo": "sha256"}).encode())
-
-
-def kind_of(row):
-    if "actions" not in row or "upload" not in row["actions"]:
-        return None
-    return "multipart" if "header" in row["actions"]["upload"] else "basic"
 
 
 @routes.add("POST", REPO + r"/objects/verify")
