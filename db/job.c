@@ -36,6 +36,7 @@ static const struct {
 	{ JOB_READY,      EV_UPLOAD,        JOB_UPLOADING  },
 	{ JOB_READY,      EV_ARTIFACT_GONE, JOB_PENDING    },
 	{ JOB_READY,      EV_CANCEL,        JOB_CANCELLED  },
+	{ JOB_READY,      EV_REPLACED,      JOB_DONE       },
 
 	{ JOB_UPLOADING,  EV_UPLOADED,      JOB_DONE       },
 	{ JOB_UPLOADING,  EV_UPLOAD_FAIL,   JOB_READY      },
@@ -43,6 +44,8 @@ static const struct {
 	{ JOB_UPLOADING,  EV_ARTIFACT_GONE, JOB_PENDING    },
 
 	{ JOB_DONE,       EV_ARTIFACT_GONE, JOB_PENDING    },
+	{ JOB_DONE,       EV_REPLACED,      JOB_DONE       }, /* says so: it was published once */
+	{ JOB_DONE,       EV_WANTED,        JOB_READY      },
 	{ JOB_FAILED,     EV_RETRY,         JOB_PENDING    },
 	{ JOB_CANCELLED,  EV_RETRY,         JOB_PENDING    },
 };
@@ -70,6 +73,8 @@ static const char *const event_names[JOB_EVENT_COUNT] = {
 	[EV_ARTIFACT_GONE] = "artifact_gone",
 	[EV_RETRY] = "retry",
 	[EV_CANCEL] = "cancel",
+	[EV_REPLACED] = "replaced",
+	[EV_WANTED] = "wanted",
 };
 /* clang-format on */
 

@@ -45,6 +45,18 @@ static bool batch_is_full(struct adding *x)
 	return ++x->n_added % BATCH_LOOK == 0 && clock_mono_ms() - x->batch_start_ms >= BATCH_MS;
 }
 
+/* Its place on the hub went to a newer job, and now it is the newest. */
+static int publish_again(struct adding *x, const struct plan_point *p, struct err *e)
+{
+	struct job_move m = { .id = p->job_id,
+			      .from = p->state,
+			      .ev = EV_WANTED,
+			      .now_ms = x->now_ms,
+			      .run_id = x->run_id };
+
+	return store_job_move(x->s->store, &m, NULL, e);
+}
+
 static int redo(struct adding *x, const struct plan_point *p, struct err *e)
 {
 	struct job_move m = { .id = p->job_id,
@@ -83,6 +95,8 @@ static int add_point(void *ctx, const struct plan_point *p, struct err *e)
 	rc = store_job_add(x->s->store, &j, x->run_id, x->now_ms, &how, &id, &state, e);
 	if (rc >= 0 && p->status == PLAN_LOST)
 		rc = redo(x, p, e);
+	if (rc >= 0 && p->status == PLAN_CONVERTED && p->state == JOB_DONE)
+		rc = publish_again(x, p, e);
 	x->to_do += p->status <= PLAN_LOST;
 	if (rc >= 0 && batch_is_full(x))
 		rc = next_batch(x, e);

@@ -1,6 +1,8 @@
 """quern run as a person and as cron meets it: what goes well, what goes wrong, what is said."""
+import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -52,6 +54,33 @@ def test_a_changed_source_makes_new_jobs():
         path.write_bytes(path.read_bytes()[:-1] + b"\1")
         expect(m.quern("plan"), 0, "changed", "source content")
         expect(m.quern("run"), 0, "3 converted")
+
+
+def published_keys(m):
+    """What the manifest on the local hub names."""
+    repo = next((m.work / "hub" / "ns").glob("*.git"))
+    manifest = subprocess.run(["git", "-C", repo, "show", "HEAD:quern.json"], check=True, stdout=subprocess.PIPE)
+    return [v["key"] for v in json.loads(manifest.stdout)["variants"]]
+
+
+def test_what_a_newer_job_replaces_is_done_and_comes_back():
+    """The newer job takes the file name; after going back to the old source, the old job has it again."""
+    with Matrix(JOBS.replace("opt: [0, 1, 2]", "opt: 0")) as m:
+        expect(m.quern("run", "--no-upload"), 0)
+        old = (m.root / "model" / "model.safetensors").read_bytes()
+        (m.root / "model" / "model.safetensors").write_bytes(old[:-1] + b"\x01")
+        expect(m.quern("run"), 0)
+        by_id = "SELECT state, cause FROM job ORDER BY id"
+        assert m.sql(by_id) == [(5, "replaced"), (5, "")]
+        expect(m.quern("show", 1), 0, "replaced", "job 2 (m/noop/none)")
+        expect(m.quern("status"), 0, "nothing to do")
+        (m.root / "model" / "model.safetensors").write_bytes(old)
+        expect(m.quern("plan"), 0, "converted")
+        expect(m.quern("run"), 0)
+        assert m.sql(by_id) == [(5, ""), (5, "replaced")]
+        assert published_keys(m) == [key for key, in m.sql("SELECT lower(hex(key)) FROM job WHERE id = 1")]
+        expect(m.quern("run"), 0, "nothing to do")
+        assert len(m.sql("SELECT 1 FROM attempt")) == 2, "something was converted again"
 
 
 def test_neighbours_of_a_bad_job_finish():
