@@ -73,21 +73,6 @@ const char *plan_status_name(enum plan_status s)
 	return names[s];
 }
 
-const char *plan_with(struct arena *a, const struct target *t)
-{
-	struct buf b;
-	const char *text;
-
-	buf_init(&b, 1u << 20);
-	buf_addc(&b, '{');
-	for (size_t i = 0; i < t->n_with; i++)
-		buf_addf(&b, "%s\"%s\":%s", i ? "," : "", t->with[i].name, t->with[i].value);
-	buf_addc(&b, '}');
-	text = arena_strdup(a, buf_str(&b));
-	buf_release(&b);
-	return text;
-}
-
 static void changed_part(struct buf *b, const char *what, const char *old, const char *now,
 			 int brief)
 {

@@ -260,7 +260,7 @@ static void setup_work(uv_work_t *w)
 				.file = t->job.file,
 				.source_dir = t->source->dir,
 				.source_format = t->source->facts.format,
-				.with = t->job.spec.with,
+				.with = matrix_with(t->sched->matrix, &t->job.spec),
 				.threads = t->sched->cfg->resources.threads };
 
 	t->work_rc = seal_read(t->artifact, t->key_hex, t->a, &t->sealed, &t->work_err);

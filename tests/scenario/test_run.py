@@ -1,6 +1,7 @@
 """quern run as a person and as cron meets it: what goes well, what goes wrong, what is said."""
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -81,6 +82,25 @@ def test_what_a_newer_job_replaces_is_done_and_comes_back():
         assert published_keys(m) == [key for key, in m.sql("SELECT lower(hex(key)) FROM job WHERE id = 1")]
         expect(m.quern("run"), 0, "nothing to do")
         assert len(m.sql("SELECT 1 FROM attempt")) == 2, "something was converted again"
+
+
+def test_a_parameter_outside_the_key_reaches_the_worker():
+    """It makes no new job; when the job is done again, the worker gets what the file says by then."""
+    def given(m, key, number):
+        return json.loads((m.work / "jobs" / key / str(number) / "job.json").read_text())["with"]
+
+    text = JOBS.replace("opt: [0, 1, 2]", "opt: 0\n    with: {n: 7, hint: 1}")
+    with Matrix(text) as m:
+        expect(m.quern("run"), 0)
+        (key,), = m.sql("SELECT lower(hex(key)) FROM job")
+        assert given(m, key, 1) == {"hint": 1, "n": 7}
+        assert m.sql("SELECT params FROM job") == [('{"n":7}',)]
+        m.write(text.replace("hint: 1", "hint: 2"))
+        expect(m.quern("run"), 0, "nothing to do")
+        shutil.rmtree(m.work / "artifacts" / key)
+        expect(m.quern("run"), 0)
+        assert given(m, key, 2) == {"hint": 2, "n": 7}
+        assert m.sql("SELECT count(*) FROM job") == [(1,)]
 
 
 def test_neighbours_of_a_bad_job_finish():
