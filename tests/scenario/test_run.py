@@ -1,6 +1,7 @@
 """quern run as a person and as cron meets it: what goes well, what goes wrong, what is said."""
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
-from matrix import JOBS, Matrix, expect, run_all  # noqa: E402
+from matrix import BUILD, JOBS, Matrix, expect, run_all  # noqa: E402
 
 
 def with_mode(mode, **more):
@@ -175,6 +176,40 @@ def test_the_second_signal_ends_them():
         assert p.returncode == 130
         assert set(m.states().values()) == {"pending"}
         assert m.sql("SELECT max(attempts) FROM job") == [(0,)], "an interrupted attempt must not count"
+
+
+def durations(value, name=""):
+    """Every number of a JSON document that is called a duration."""
+    if isinstance(value, dict):
+        return [d for k, v in value.items() for d in durations(v, k)]
+    if isinstance(value, list):
+        return [d for v in value for d in durations(v, name)]
+    return [value] if name.endswith(("duration_ms", "elapsed_ms", "left_ms", "user_ms", "system_ms")) and value else []
+
+
+def test_a_clock_that_runs_backwards_loses_nothing():
+    """The wall clock loses a second each millisecond of the run, and the next run begins before the first one."""
+    clock = {"LD_PRELOAD": BUILD / "test-tools" / "backwards-clock.so",
+             "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+    with Matrix(with_mode("fail")) as m:
+        expect(m.quern("run", **clock), 1)
+        assert sorted(m.states().values()) == ["done", "done", "failed"]
+        assert m.sql("SELECT min(at_ms) FROM event")[0][0] < m.sql("SELECT started_ms FROM run")[0][0], \
+            "the clock did not run backwards"
+        m.write(with_mode("ok"))
+        expect(m.quern("run", **clock), 0)
+        assert sorted(m.sql("SELECT state FROM job")) == [(5,), (5,), (5,), (6,)]
+        for view in ("v_night", "v_attempts"):
+            assert all(seconds >= 0 for seconds, in m.sql(f"SELECT seconds FROM {view}")), view
+        for job, in m.sql("SELECT id FROM job"):
+            story = m.sql("SELECT from_state, to_state FROM event WHERE job_id = ? ORDER BY id", job)
+            assert all(a[1] == b[0] for a, b in zip(story, story[1:])), story
+            shown = m.quern("show", job, "--json", **clock).stdout
+            assert all(d >= 0 for d in durations(json.loads(shown))), shown
+            text = expect(m.quern("show", job, **clock), 0).stdout
+            assert not re.search(r"(^|\s)-\d", text), text
+        told = json.loads(m.quern("status", "--json", **clock).stdout)
+        assert durations(told) and all(d >= 0 for d in durations(told)), told
 
 
 def test_a_second_run_is_turned_away():
