@@ -20,7 +20,7 @@ enum stop_level {
 };
 
 enum task_phase {
-	TASK_SETUP, /* a pool thread makes the job folder */
+	TASK_SETUP, /* a pool thread looks for the artifact, makes the job folder */
 	TASK_CONVERT,
 	TASK_VALIDATE,
 	TASK_SEAL, /* a pool thread checks, hashes, renames */

@@ -178,6 +178,12 @@ def test_the_second_signal_ends_them():
         assert m.sql("SELECT max(attempts) FROM job") == [(0,)], "an interrupted attempt must not count"
 
 
+def preload(library, **more):
+    """Environment for a quern in which a library of tests/lib stands before libc."""
+    return {"LD_PRELOAD": BUILD / "test-tools" / f"{library}.so",
+            "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0", **more}
+
+
 def durations(value, name=""):
     """Every number of a JSON document that is called a duration."""
     if isinstance(value, dict):
@@ -189,8 +195,7 @@ def durations(value, name=""):
 
 def test_a_clock_that_runs_backwards_loses_nothing():
     """The wall clock loses a second each millisecond of the run, and the next run begins before the first one."""
-    clock = {"LD_PRELOAD": BUILD / "test-tools" / "backwards-clock.so",
-             "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+    clock = preload("backwards_clock")
     with Matrix(with_mode("fail")) as m:
         expect(m.quern("run", **clock), 1)
         assert sorted(m.states().values()) == ["done", "done", "failed"]
@@ -269,6 +274,22 @@ def test_a_disk_that_is_too_full_ends_the_run_with_4():
         expect(m.quern("run"), 4, "resources.disk_reserve")
         assert set(m.states().values()) == {"pending"}
         expect(m.quern("run", "--set", "resources.disk_reserve=1MiB"), 0, "3 converted")
+
+
+def test_a_disk_that_fills_at_any_point_loses_nothing():
+    """One line that says so, exit 4; with room again the next run goes on, and nothing counts as a failure."""
+    outcomes = set()
+    for after in (0, *range(50000, 450000, 25000)):
+        with Matrix(JOBS.replace("attempts: 2", "attempts: 1")) as m:
+            done = m.quern("run", **preload("full_disk", FULL_DISK_AFTER=after))
+            outcomes.add(done.returncode)
+            if done.returncode != 0:
+                expect(done, 4, "no space left")
+            expect(m.quern("run"), 0)
+            assert set(m.states().values()) == {"done"}, (after, m.states())
+            assert not m.sql("SELECT 1 FROM event WHERE event IN ('exit_retry', 'invalid_retry')"), after
+            expect(m.quern("run"), 0, "nothing to do")
+    assert outcomes == {0, 4}, outcomes
 
 
 def test_hold_waits_for_quern_upload():
