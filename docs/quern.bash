@@ -54,8 +54,8 @@ _quern_value() {
 	status:-s | status:--state)
 		_quern_words "pending running validating ready uploading done failed cancelled"
 		;;
-	*:--engine) _quern_words "$(_quern_engines)" ;;
-	*:--quant | *:--hybrid | *:--opt | *:--only | *:--set | *:--jobs | *:-j | *:--run | *:--attempt) ;;
+	*:--engine | convert:-e) _quern_words "$(_quern_engines)" ;;
+	convert:-q | *:--platform | *:--with | *:--name | *:--threads | *:--quant | *:--hybrid | *:--opt | *:--only | *:--set | *:--jobs | *:-j | *:--run | *:--attempt) ;;
 	*) return 1 ;;
 	esac
 }
