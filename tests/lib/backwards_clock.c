@@ -23,14 +23,14 @@ __attribute__((constructor)) static void start(void)
 	start_mono_ns = read_ns(CLOCK_MONOTONIC);
 }
 
-int clock_gettime(clockid_t id, struct timespec *out)
+int clock_gettime(clockid_t id, struct timespec *tp)
 {
 	long long ns;
 
 	if (id != CLOCK_REALTIME)
-		return (int)syscall(SYS_clock_gettime, id, out);
+		return (int)syscall(SYS_clock_gettime, id, tp);
 	ns = start_wall_ns - SPEED * (read_ns(CLOCK_MONOTONIC) - start_mono_ns);
-	out->tv_sec = ns / NS_PER_S;
-	out->tv_nsec = ns % NS_PER_S;
+	tp->tv_sec = ns / NS_PER_S;
+	tp->tv_nsec = ns % NS_PER_S;
 	return 0;
 }

@@ -31,23 +31,23 @@ static int take(int fd, size_t n)
 	return 1;
 }
 
-ssize_t write(int fd, const void *p, size_t n)
+ssize_t write(int fd, const void *buf, size_t n)
 {
 	ssize_t (*real)(int, const void *, size_t) = dlsym(RTLD_NEXT, "write");
 
-	return take(fd, n) ? real(fd, p, n) : -1;
+	return take(fd, n) ? real(fd, buf, n) : -1;
 }
 
-ssize_t pwrite(int fd, const void *p, size_t n, off_t at)
+ssize_t pwrite(int fd, const void *buf, size_t n, off_t offset)
 {
 	ssize_t (*real)(int, const void *, size_t, off_t) = dlsym(RTLD_NEXT, "pwrite");
 
-	return take(fd, n) ? real(fd, p, n, at) : -1;
+	return take(fd, n) ? real(fd, buf, n, offset) : -1;
 }
 
-ssize_t pwrite64(int fd, const void *p, size_t n, off64_t at)
+ssize_t pwrite64(int fd, const void *buf, size_t n, off64_t offset)
 {
 	ssize_t (*real)(int, const void *, size_t, off64_t) = dlsym(RTLD_NEXT, "pwrite64");
 
-	return take(fd, n) ? real(fd, p, n, at) : -1;
+	return take(fd, n) ? real(fd, buf, n, offset) : -1;
 }
