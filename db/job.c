@@ -1,7 +1,6 @@
 /* db/job.c -- see job.h. */
 #include "db/job.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -37,6 +36,7 @@ static const struct {
 	{ JOB_READY,      EV_UPLOAD,        JOB_UPLOADING  },
 	{ JOB_READY,      EV_ARTIFACT_GONE, JOB_PENDING    },
 	{ JOB_READY,      EV_CANCEL,        JOB_CANCELLED  },
+	{ JOB_READY,      EV_REPLACED,      JOB_DONE       },
 
 	{ JOB_UPLOADING,  EV_UPLOADED,      JOB_DONE       },
 	{ JOB_UPLOADING,  EV_UPLOAD_FAIL,   JOB_READY      },
@@ -44,6 +44,8 @@ static const struct {
 	{ JOB_UPLOADING,  EV_ARTIFACT_GONE, JOB_PENDING    },
 
 	{ JOB_DONE,       EV_ARTIFACT_GONE, JOB_PENDING    },
+	{ JOB_DONE,       EV_REPLACED,      JOB_DONE       }, /* says so: it was published once */
+	{ JOB_DONE,       EV_WANTED,        JOB_READY      },
 	{ JOB_FAILED,     EV_RETRY,         JOB_PENDING    },
 	{ JOB_CANCELLED,  EV_RETRY,         JOB_PENDING    },
 };
@@ -71,6 +73,8 @@ static const char *const event_names[JOB_EVENT_COUNT] = {
 	[EV_ARTIFACT_GONE] = "artifact_gone",
 	[EV_RETRY] = "retry",
 	[EV_CANCEL] = "cancel",
+	[EV_REPLACED] = "replaced",
+	[EV_WANTED] = "wanted",
 };
 /* clang-format on */
 
@@ -134,27 +138,11 @@ static void put_string(struct buf *b, const char *s)
 	}
 }
 
-/* Shares are written with two decimals at most, and for n < 100,000 the double nearest to n/100
- * has no shorter text than n/100 without its trailing zeros: the general search is not needed. */
-static void put_share(struct buf *b, double v)
+static void put_number(struct buf *b, double v)
 {
 	char text[32];
-	int n;
 
-	if (!(v >= 0 && v < 1000) || signbit(v)) {
-		json_format_number(v, text);
-		buf_adds(b, text);
-		return;
-	}
-	n = (int)(v * 100 + 0.5);
-	if ((double)n / 100 != v)
-		json_format_number(v, text);
-	else if (n % 100 == 0)
-		(void)snprintf(text, sizeof(text), "%d", n / 100);
-	else if (n % 10 == 0)
-		(void)snprintf(text, sizeof(text), "%d.%d", n / 100, n / 10 % 10);
-	else
-		(void)snprintf(text, sizeof(text), "%d.%02d", n / 100, n % 100);
+	json_format_number(v, text);
 	buf_adds(b, text);
 }
 
@@ -185,7 +173,7 @@ int job_canonical(const struct job_spec *s, struct buf *b)
 	LITERAL(b, ",\"version\":");
 	put_string(b, s->engine_version);
 	LITERAL(b, "},\"hybrid\":");
-	put_share(b, s->hybrid);
+	put_number(b, s->hybrid);
 	if (s->lora) {
 		LITERAL(b, ",\"lora\":{\"repo\":");
 		put_string(b, s->lora);

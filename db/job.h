@@ -15,11 +15,13 @@ enum job_state {
 	JOB_VALIDATING, /* the worker ended well; its output is being checked and sealed */
 	JOB_READY,	/* artifact under its final name; not on the hub */
 	JOB_UPLOADING,	/* an uploader has it */
-	JOB_DONE,	/* the hub's own listing shows it */
+	JOB_DONE,	/* the hub's own listing shows it, or what replaced it */
 	JOB_FAILED,	/* will not be tried again by itself */
 	JOB_CANCELLED,	/* a person said so */
 	JOB_STATE_COUNT
 };
+
+#define JOB_CAUSE_REPLACED "replaced" /* of a done job: a newer one has its place on the hub */
 
 enum job_event {
 	EV_CLAIM,	  /* scheduler starts an attempt; the attempt counter grows */
@@ -37,6 +39,8 @@ enum job_event {
 	EV_ARTIFACT_GONE, /* an artifact that should be there is not: do it again */
 	EV_RETRY,	  /* a person asked: counter back to zero */
 	EV_CANCEL,	  /* a person asked */
+	EV_REPLACED,	  /* a newer job's files have the place of this one's */
+	EV_WANTED,	  /* a matrix has the replaced job again */
 	JOB_EVENT_COUNT
 };
 

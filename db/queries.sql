@@ -183,7 +183,8 @@ UPDATE attempt SET stage = ?2, unit = ?3, done = ?4, total = ?5 WHERE id = ?1
 
 -- name: ATTEMPT_END
 -- ?3 verb, ?11 stage, ?12 unit: NULL keeps what is there. With ?11 NULL the last progress stays as well.
-UPDATE attempt SET ended_ms = ?2, verb = coalesce(?3, verb), exit_code = ?4, signal = ?5, cause = ?6,
+-- An attempt of an earlier run may have begun on a clock that was ahead.
+UPDATE attempt SET ended_ms = max(?2, started_ms), verb = coalesce(?3, verb), exit_code = ?4, signal = ?5, cause = ?6,
 	message = ?7, peak_rss_bytes = ?8, user_ms = ?9, system_ms = ?10, stage = coalesce(?11, stage),
 	unit = coalesce(?12, unit), done = iif(?11 IS NULL, done, ?13),
 	total = iif(?11 IS NULL, total, ?14)

@@ -21,19 +21,20 @@ static uint32_t fnv1a_text(uint32_t h, const char *s)
 	return fnv1a(h, s, strlen(s) + 1); /* with the NUL: "a","bc" is not "ab","c" */
 }
 
-/* Model in the upper half, the rest in the lower: points of one model lie together in the index,
- * and they come together. Equal points have equal values; the statement compares the fields
- * themselves. */
+/* From the left: 32 bits of the model, 16 of engine, platform and quant, 12 of hybrid, 4 of opt. A
+ * plan goes through them in this order, so that it adds to the index at one place after the other
+ * and not all over. Equal points have equal values; the statement compares the fields themselves.
+ */
 int64_t store_point(const struct job_spec *spec)
 {
 	uint32_t model = fnv1a_text(FNV_START, spec->model), rest = FNV_START;
+	double share = spec->hybrid > 0 ? spec->hybrid < 1 ? spec->hybrid : 1 : 0;
 
 	rest = fnv1a_text(rest, spec->engine);
 	rest = fnv1a_text(rest, spec->platform);
 	rest = fnv1a_text(rest, spec->quant);
-	rest = fnv1a(rest, &spec->hybrid, sizeof(spec->hybrid));
-	rest = fnv1a(rest, &spec->opt, sizeof(spec->opt));
-	return (int64_t)((uint64_t)model << 32 | rest);
+	return (int64_t)((uint64_t)model << 32 | (uint64_t)((rest ^ rest >> 16) & 0xffff) << 16 |
+			 (uint64_t)(share * 4095) << 4 | ((unsigned)spec->opt & 15));
 }
 
 static void bind_spec(sqlite3_stmt *st, const struct job_spec *spec)

@@ -21,8 +21,9 @@
 #define HEADER_MAGIC "SQLite format 3" /* with its NUL, 16 bytes */
 #define HEADER_APPLICATION_ID 68
 
-/* Upper bound of what one connection keeps of the file in memory, KiB. */
-#define CACHE_KIB 20480
+/* Upper bound of what one connection keeps of the file in memory, KiB: the index of a million keys
+ * (19 MB, which adding touches all over) and what stands beside it. */
+#define CACHE_KIB 25600
 /* Commits do not move the WAL into the file, so that the loop never waits for the disk; a
  * connection of its own does. Should nobody do it, commits start to do it here. */
 #define WAL_LIMIT_BYTES (64LL << 20)

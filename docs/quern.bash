@@ -55,8 +55,8 @@ _quern_value() {
 		_quern_words "pending running validating ready uploading done failed cancelled"
 		;;
 	retry:--cause) ;;
-	*:--engine) _quern_words "$(_quern_engines)" ;;
-	*:--quant | *:--hybrid | *:--opt | *:--only | *:--set | *:--jobs | *:-j | *:--run | *:--attempt) ;;
+	*:--engine | convert:-e) _quern_words "$(_quern_engines)" ;;
+	convert:-q | *:--platform | *:--with | *:--name | *:--threads | *:--quant | *:--hybrid | *:--opt | *:--only | *:--set | *:--jobs | *:-j | *:--run | *:--attempt) ;;
 	*) return 1 ;;
 	esac
 }

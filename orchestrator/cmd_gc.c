@@ -185,8 +185,8 @@ static int source_folder(void *ctx, const char *path, const char *name, bool is_
 	struct gc *g = ctx;
 	int busy;
 
-	if (is_dir && sweep_is_temporary(name)) {
-		busy = is_busy(path, e);
+	if (sweep_is_temporary(name)) {
+		busy = is_dir ? is_busy(path, e) : 0;
 		return busy ? (busy < 0 ? busy : 0) : sweep_remove(&g->sweep, path, "temporary", e);
 	}
 	if (!is_dir || strncmp(name, "fake-", 5) != 0)

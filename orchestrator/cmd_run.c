@@ -20,11 +20,11 @@ struct run_options {
 
 static int run_matrix(struct session *s, const struct run_options *o, struct err *e)
 {
-	int64_t mono_ms = clock_mono_ms();
+	int64_t mono_ms = clock_mono_ms(), start_ms = clock_wall_ms(), took_ms;
 	struct scheduler_options so = { 0 };
 	struct scheduler_result r = { 0 };
 	struct run_filled run;
-	int rc = run_fill(s, o->only, clock_wall_ms(), &run, e), code;
+	int rc = run_fill(s, o->only, start_ms, &run, e), code;
 
 	if (rc < 0)
 		return rc;
@@ -37,10 +37,10 @@ static int run_matrix(struct session *s, const struct run_options *o, struct err
 	so.fail_fast = o->fail_fast;
 	so.upload = !o->no_upload && !s->cfg->upload.hold && s->cfg->upload.kind != HUB_NONE;
 	rc = scheduler_run(s, &so, &r, e);
+	took_ms = clock_mono_ms() - mono_ms;
 	code = rc < 0 ? exit_code_for(e)
-		      : summary_run(stdout, s, run.run_id, &run.totals, &r,
-				    clock_mono_ms() - mono_ms);
-	(void)store_run_end(s->store, run.run_id, code, clock_wall_ms(), &(struct err)ERR_INIT);
+		      : summary_run(stdout, s, run.run_id, &run.totals, &r, took_ms);
+	(void)store_run_end(s->store, run.run_id, code, start_ms + took_ms, &(struct err)ERR_INIT);
 	return rc < 0 ? rc : code;
 }
 

@@ -124,6 +124,7 @@ static int list_json_row(void *ctx, const struct job_row *j, struct err *e)
 static void json_run(struct json_out *w, const struct status *st)
 {
 	const struct run_row *r = &st->run;
+	int64_t end_ms = r->ended_ms ? r->ended_ms : st->now_ms;
 
 	jw_key(w, "run");
 	if (st->life == RUN_NONE) {
@@ -137,7 +138,7 @@ static void json_run(struct json_out *w, const struct status *st)
 	jw_kstr(w, "state", run_life_name(st->life));
 	jw_time(w, "started", r->started_ms);
 	jw_time(w, "ended", r->ended_ms);
-	jw_kint(w, "duration_ms", (r->ended_ms ? r->ended_ms : st->now_ms) - r->started_ms);
+	jw_kint(w, "duration_ms", end_ms > r->started_ms ? end_ms - r->started_ms : 0);
 	jw_key(w, "exit_code");
 	if (st->life == RUN_ENDED)
 		jw_int(w, r->exit_code);

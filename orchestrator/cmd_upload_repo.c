@@ -59,13 +59,14 @@ int cmd_upload_repo(int argc, char **argv)
 {
 	const char *work = NULL, *hub = NULL, *repo = NULL;
 	struct option_list exclude = { .n = 0 };
-	int64_t run = 0;
+	int64_t run = 0, parent = 0;
 	bool private = false, help;
 	const struct option_def opts[] = {
 		{ "work", 0, OPT_STRING, "DIR", "the work folder", &work },
 		{ "hub", 0, OPT_STRING, "HUB", "as in jobs.yaml", &hub },
 		{ "repo", 0, OPT_STRING, "NS/NAME", "the repository", &repo },
 		{ "run", 0, OPT_INT, "ID", "the run that asks", &run },
+		{ "parent", 0, OPT_INT, "PID", "its process", &parent },
 		{ "private", 0, OPT_FLAG, NULL, "make it private", &private },
 		{ "exclude", 0, OPT_LIST, "GLOB", "files not to publish", &exclude },
 	};
@@ -75,18 +76,19 @@ int cmd_upload_repo(int argc, char **argv)
 	struct arena *a;
 	struct store *s = NULL;
 	struct hub *h = NULL;
-	pid_t parent = getppid();
 	int at = cli_parse("upload-repo", opts, ARRAY_LEN(opts), argc, argv, &help, &e), rc;
 
 	if (help)
 		return EXIT_GOOD;
-	if (at >= 0 && (!work || !hub || !repo))
-		at = err_set(&e, ERR_INVALID, "upload-repo needs --work, --hub and --repo");
+	if (at >= 0 && (!work || !hub || !repo || !parent))
+		at = err_set(&e, ERR_INVALID,
+			     "upload-repo needs --work, --hub, --repo and --parent");
 	if (at < 0)
 		return cli_fail(&e);
-	/* It must not outlive the run that holds the lock: the next run uploads by itself. */
+	/* It must not outlive the run that holds the lock: the next run uploads by itself. Who is
+	 * dead before the prctl() sends no signal, and getppid() alone would not know him. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
+	if (getppid() != (pid_t)parent)
 		return EXIT_INTERRUPTED;
 	o.work = work;
 	o.hub_name = hub;

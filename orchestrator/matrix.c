@@ -26,7 +26,8 @@ struct numbers {
 struct entry {
 	const struct target *t;
 	const struct engine *engine;
-	const char *with; /* canonical, for the key */
+	const char *with;   /* canonical, for the key */
+	const char *passed; /* the same with what is outside the key, for the worker */
 	struct strings platform, quant;
 	struct numbers hybrid;
 	uint8_t *opt_again;
@@ -60,9 +61,10 @@ static int param_by_name(const void *x, const void *y)
 	return strcmp((*a)->name, (*b)->name);
 }
 
-/* Sorted, without what cannot change the output and what only repeats the default: writing a
- * default out does not make a new key. */
-static const char *with_of(struct arena *a, const struct engine *en, const struct target *t)
+/* Sorted, without what only repeats the default: writing a default out does not make a new key. And
+ * for the key without what cannot change the output. */
+static const char *with_of(struct arena *a, const struct engine *en, const struct target *t,
+			   int for_key)
 {
 	const struct param **v = arena_array(a, t->n_with + 1, sizeof(*v));
 	struct json_out w;
@@ -74,7 +76,7 @@ static const char *with_of(struct arena *a, const struct engine *en, const struc
 		const struct engine_param *p = en ? engine_find_param(en, t->with[i].name) : NULL;
 		int is_default = p && p->dflt && strcmp(p->dflt, t->with[i].value) == 0;
 
-		if (!is_default && (!p || p->affects_output))
+		if (!is_default && (!p || p->affects_output || !for_key))
 			v[n++] = &t->with[i];
 	}
 	if (n)
@@ -178,7 +180,8 @@ static void add_entry(struct matrix *m, const struct target *t, int included)
 	en->t = t;
 	en->included = included;
 	en->engine = engine_find(m->es, t->engine);
-	en->with = with_of(m->a, en->engine, t);
+	en->with = with_of(m->a, en->engine, t, 1);
+	en->passed = with_of(m->a, en->engine, t, 0);
 	/* A platform from `defaults` is for the engines that have one. */
 	unwanted = t->platform_is_default && en->engine && !en->engine->n_platforms;
 	index_strings(m->a, t->platform.n && !unwanted ? &t->platform : &no_platform,
@@ -329,6 +332,30 @@ static int made_before(const struct matrix *m, const struct entry *en, const str
 		return 1; /* the value stands twice in its own list */
 	return en->rival != NONE &&
 	       made_from(m, en->rival, &m->c->models[m->model], s, name_bit(s->quant));
+}
+
+static const struct model *model_by_name(const struct config *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_models; i++) {
+		if (strcmp(c->models[i].name, name) == 0)
+			return &c->models[i];
+	}
+	return NULL;
+}
+
+const char *matrix_with(const struct matrix *m, const struct job_spec *s)
+{
+	const struct model *model = model_by_name(m->c, s->model);
+	uint64_t bit = name_bit(s->quant);
+
+	for (size_t i = 0; model && i < m->n; i++) {
+		const struct entry *en = &m->entries[i];
+
+		if (strcmp(en->t->engine, s->engine) == 0 && strcmp(en->with, s->with) == 0 &&
+		    makes(m, en, model, s, bit))
+			return en->passed;
+	}
+	return s->with;
 }
 
 /* ---- iterating */

@@ -31,6 +31,9 @@ void matrix_free(struct matrix *m);
  * counted; duplicates come out flagged. */
 int matrix_next(struct matrix *m, struct matrix_point *p);
 uint64_t matrix_excluded(const struct matrix *m);
+/* The parameters that a worker gets for a point: those of its key, and from the first target that
+ * makes it those outside the key (affects_output: false). JSON, owned by m or s. */
+const char *matrix_with(const struct matrix *m, const struct job_spec *s);
 
 /* What can be known wrong of a file before any model is looked at: unknown engine (did you mean),
  * parameters the manifest does not have, values outside their range, exclude patterns that match

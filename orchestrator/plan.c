@@ -73,21 +73,6 @@ const char *plan_status_name(enum plan_status s)
 	return names[s];
 }
 
-const char *plan_with(struct arena *a, const struct target *t)
-{
-	struct buf b;
-	const char *text;
-
-	buf_init(&b, 1u << 20);
-	buf_addc(&b, '{');
-	for (size_t i = 0; i < t->n_with; i++)
-		buf_addf(&b, "%s\"%s\":%s", i ? "," : "", t->with[i].name, t->with[i].value);
-	buf_addc(&b, '}');
-	text = arena_strdup(a, buf_str(&b));
-	buf_release(&b);
-	return text;
-}
-
 static void changed_part(struct buf *b, const char *what, const char *old, const char *now,
 			 int brief)
 {
@@ -135,9 +120,12 @@ static int artifacts_there(struct walk *w, const struct plan_point *p, struct er
 	return 1;
 }
 
-static int judge_known(struct walk *w, struct plan_point *p, struct err *e)
+/* row: what the store has of it. A replaced job that a matrix has again is to be published again.
+ */
+static int judge_known(struct walk *w, const struct job_row *row, struct plan_point *p,
+		       struct err *e)
 {
-	int there;
+	int there, published;
 
 	switch (p->state) {
 	case JOB_FAILED:
@@ -151,7 +139,8 @@ static int judge_known(struct walk *w, struct plan_point *p, struct err *e)
 		there = artifacts_there(w, p, e);
 		if (there < 0)
 			return there;
-		p->status = !there ? PLAN_LOST : p->state == JOB_DONE ? PLAN_DONE : PLAN_CONVERTED;
+		published = p->state == JOB_DONE && strcmp(row->cause, JOB_CAUSE_REPLACED) != 0;
+		p->status = !there ? PLAN_LOST : published ? PLAN_DONE : PLAN_CONVERTED;
 		if (!there)
 			p->why = "its artifact is gone";
 		return 0;
@@ -177,7 +166,7 @@ static int judge_by_store(struct walk *w, struct plan_point *p, struct err *e)
 		p->state = row.state;
 		if (row.message[0])
 			p->why = row.message;
-		return judge_known(w, p, e);
+		return judge_known(w, &row, p, e);
 	}
 	if (rc == 0)
 		rc = store_job_same_point(w->s->store, &p->spec, p->key, w->scratch, &row, e);

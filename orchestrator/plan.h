@@ -60,7 +60,4 @@ typedef int (*plan_fn)(void *ctx, const struct plan_point *p, struct err *e);
 int plan_walk(struct session *s, const char *only, int64_t run_id, plan_fn fn, void *ctx,
 	      struct plan_totals *t, struct err *e);
 
-/* The parameters a worker gets: every one given in `with`, also those outside the key. In a. */
-const char *plan_with(struct arena *a, const struct target *t);
-
 #endif

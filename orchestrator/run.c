@@ -2,18 +2,21 @@
 
 #include <stdio.h>
 
+#include "core/clock.h"
 #include "orchestrator/cli.h"
 
-#define BATCH                                                                                      \
-	20000 /* points in one commit: the WAL stays small, a crash costs nothing (adding is       \
-		 repeatable) */
+/* One commit a second: other commands that write wait no longer, and the pages of the index of
+ * keys, which every few thousand points touch all, are not written more often. A crash costs
+ * nothing, as adding is repeatable. */
+#define BATCH_MS 1000
+#define BATCH_LOOK 1000 /* points between two looks at the clock */
 
 #define ILLEGAL_SAID 10 /* by name; a wrong line of a large matrix would fill the screen */
 
 struct adding {
 	struct session *s;
 	int64_t run_id, now_ms;
-	int64_t in_batch;
+	int64_t n_added, batch_start_ms;
 	int64_t to_do;
 	int said_illegal;
 };
@@ -33,8 +36,25 @@ static int next_batch(struct adding *x, struct err *e)
 {
 	int rc = store_commit(x->s->store, e);
 
-	x->in_batch = 0;
+	x->batch_start_ms = clock_mono_ms();
 	return rc < 0 ? rc : store_begin(x->s->store, e);
+}
+
+static bool batch_is_full(struct adding *x)
+{
+	return ++x->n_added % BATCH_LOOK == 0 && clock_mono_ms() - x->batch_start_ms >= BATCH_MS;
+}
+
+/* Its place on the hub went to a newer job, and now it is the newest. */
+static int publish_again(struct adding *x, const struct plan_point *p, struct err *e)
+{
+	struct job_move m = { .id = p->job_id,
+			      .from = p->state,
+			      .ev = EV_WANTED,
+			      .now_ms = x->now_ms,
+			      .run_id = x->run_id };
+
+	return store_job_move(x->s->store, &m, NULL, e);
 }
 
 static int redo(struct adding *x, const struct plan_point *p, struct err *e)
@@ -75,8 +95,10 @@ static int add_point(void *ctx, const struct plan_point *p, struct err *e)
 	rc = store_job_add(x->s->store, &j, x->run_id, x->now_ms, &how, &id, &state, e);
 	if (rc >= 0 && p->status == PLAN_LOST)
 		rc = redo(x, p, e);
+	if (rc >= 0 && p->status == PLAN_CONVERTED && p->state == JOB_DONE)
+		rc = publish_again(x, p, e);
 	x->to_do += p->status <= PLAN_LOST;
-	if (rc >= 0 && ++x->in_batch >= BATCH)
+	if (rc >= 0 && batch_is_full(x))
 		rc = next_batch(x, e);
 	return rc;
 }
@@ -103,7 +125,7 @@ static int fill_store(struct adding *x, const char *only, struct plan_totals *t,
 int run_fill(struct session *s, const char *only, int64_t now_ms, struct run_filled *out,
 	     struct err *e)
 {
-	struct adding x = { .s = s, .now_ms = now_ms };
+	struct adding x = { .s = s, .now_ms = now_ms, .batch_start_ms = clock_mono_ms() };
 	int rc = store_run_begin(s->store, s->cfg->name, s->cfg->file, now_ms, &x.run_id, e);
 
 	if (rc >= 0)

@@ -354,6 +354,7 @@ static void setup(struct scheduler *s, struct session *session, const struct sch
 	s->ex = &exec_local;
 	s->display = display_new(o->to_do);
 	s->window_arena = arena_new();
+	s->matrix = matrix_new(session->cfg, &session->engines, NULL);
 	s->wall_base_ms = clock_wall_ms();
 	s->mono_base_ms = s->checkpoint_ms = clock_mono_ms();
 	s->adm.slots = s->cfg->resources.jobs;
@@ -392,6 +393,7 @@ static void teardown(struct scheduler *s)
 	making_free(s);
 	publish_free(s);
 	display_free(s->display);
+	matrix_free(s->matrix);
 	arena_free(s->window_arena);
 }
 

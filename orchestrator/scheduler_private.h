@@ -8,6 +8,7 @@
 #include "orchestrator/admission.h"
 #include "orchestrator/display.h"
 #include "orchestrator/executor.h"
+#include "orchestrator/matrix.h"
 #include "orchestrator/scheduler.h"
 #include "orchestrator/seal.h"
 
@@ -19,7 +20,7 @@ enum stop_level {
 };
 
 enum task_phase {
-	TASK_SETUP, /* a pool thread makes the job folder */
+	TASK_SETUP, /* a pool thread looks for the artifact, makes the job folder */
 	TASK_CONVERT,
 	TASK_VALIDATE,
 	TASK_SEAL, /* a pool thread checks, hashes, renames */
@@ -79,6 +80,7 @@ struct scheduler {
 	bool in_batch;
 	struct session *session;
 	const struct config *cfg;
+	struct matrix *matrix; /* of cfg: knows the parameters outside the keys */
 	struct store *store;
 	struct scheduler_options opt;
 	struct scheduler_result *res;

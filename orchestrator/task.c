@@ -250,6 +250,14 @@ static int set_aside(const char *artifact, struct err *e)
 	return rc;
 }
 
+/* A crash may have come between the rename of an artifact and its row. 1 it is there, 0 not. */
+static int look_for_artifact(struct task *t)
+{
+	int rc = seal_read(t->artifact, t->key_hex, t->a, &t->sealed, &t->work_err);
+
+	return rc == ERR_CORRUPT ? set_aside(t->artifact, &t->work_err) : rc;
+}
+
 static void setup_work(uv_work_t *w)
 {
 	struct task *t = w->data;
@@ -260,15 +268,11 @@ static void setup_work(uv_work_t *w)
 				.file = t->job.file,
 				.source_dir = t->source->dir,
 				.source_format = t->source->facts.format,
-				.with = t->job.spec.with,
+				.with = matrix_with(t->sched->matrix, &t->job.spec),
 				.threads = t->sched->cfg->resources.threads };
 
-	t->work_rc = seal_read(t->artifact, t->key_hex, t->a, &t->sealed, &t->work_err);
-	if (t->work_rc == 1)
-		return; /* a crash came between the rename and its row */
-	if (t->work_rc == ERR_CORRUPT)
-		t->work_rc = set_aside(t->artifact, &t->work_err);
-	if (t->work_rc < 0)
+	t->work_rc = look_for_artifact(t);
+	if (t->work_rc != 0)
 		return;
 	t->lock_fd = jobdir_create(&j, &t->work_err);
 	t->work_rc = t->lock_fd < 0 ? t->lock_fd : 0;
@@ -370,6 +374,33 @@ void task_seal(struct task *t)
 
 /* ---- recovery's ways in */
 
+static void adopt_work(uv_work_t *w)
+{
+	struct task *t = w->data;
+
+	t->work_rc = look_for_artifact(t);
+}
+
+static void after_adopt(uv_work_t *w, int status)
+{
+	struct task *t = w->data;
+	struct verdict v;
+
+	(void)status;
+	if (t->work_rc == 1) {
+		finish_ready(t, EV_FOUND);
+	} else if (t->work_rc < 0) {
+		verdict_of_error(&t->work_err, &v);
+		task_fail(t, &v);
+	} else if (t->sched->stop >= STOP_WORKERS) {
+		task_free(t); /* as it was: the next run adopts it */
+	} else if (engine_has_verb(t->engine, "validate")) {
+		task_spawn(t, "validate");
+	} else {
+		task_seal(t);
+	}
+}
+
 void task_adopt(struct scheduler *s, const struct job_row *job, const struct attempt_row *at,
 		bool alive)
 {
@@ -379,12 +410,10 @@ void task_adopt(struct scheduler *s, const struct job_row *job, const struct att
 	t->job.attempts = job->attempts > 0 ? job->attempts - 1 : 0;
 	t->attempt_id = at->id;
 	t->adopted = true;
-	if (!alive) {
-		if (engine_has_verb(t->engine, "validate"))
-			task_spawn(t, "validate");
-		else
-			task_seal(t);
+	if (alive) {
+		task_reattach(t, at);
 		return;
 	}
-	task_reattach(t, at);
+	t->work.data = t;
+	uv_queue_work(&s->loop, &t->work, adopt_work, after_adopt);
 }

@@ -119,7 +119,6 @@ static const char *value_of(int variable, const struct job_spec *s, char text[80
 	char ratio[40];
 
 	text[0] = '\0';
-	format_ratio(s->hybrid, ratio);
 	switch (variable) {
 	case V_MODEL:
 		return s->model;
@@ -130,12 +129,13 @@ static const char *value_of(int variable, const struct job_spec *s, char text[80
 	case V_QUANT:
 		return s->quant;
 	case V_HYBRID:
-		(void)snprintf(text, 80, "%s", ratio);
+		format_ratio(s->hybrid, text);
 		break;
 	case V_OPT:
 		(void)snprintf(text, 80, "%d", s->opt);
 		break;
 	case V_MORE_HYBRID:
+		format_ratio(s->hybrid, ratio);
 		if (s->hybrid > 0)
 			(void)snprintf(text, 80, "-hybrid-ratio-%s", ratio);
 		break;

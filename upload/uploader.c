@@ -363,29 +363,6 @@ static int publish_once(struct upload *u, struct err *e)
 	return rc;
 }
 
-/* Ready jobs that a newer one replaced stay ready, and say so. */
-static int explain_replaced(struct upload *u, struct err *e)
-{
-	char why[512];
-
-	for (size_t i = 0; i < u->n_jobs; i++) {
-		struct up_job *j = &u->jobs[i];
-		int rc;
-
-		if (j->fate != UP_REPLACED || j->row.state != JOB_READY)
-			continue;
-		(void)snprintf(
-			why, sizeof(why),
-			"job %lld (%.100s) writes the same file name; a newer variant replaces "
-			"an older one, and upload.file can tell two of one matrix apart",
-			(long long)j->by->row.id, j->by->row.label);
-		rc = up_refuse(u, j, "replaced", why, e);
-		if (rc < 0)
-			return rc;
-	}
-	return 0;
-}
-
 static int publish(struct upload *u, struct err *e)
 {
 	int rc, conflicts = 0;
@@ -395,10 +372,9 @@ static int publish(struct upload *u, struct err *e)
 	} while (rc == ERR_CONFLICT && ++conflicts < CONFLICTS_MAX);
 	if (rc >= 0)
 		rc = up_done(u, u->head, e);
-	if (rc < 0)
-		return rc;
-	CRASH_POINT("upload:done");
-	return explain_replaced(u, e);
+	if (rc >= 0)
+		CRASH_POINT("upload:done");
+	return rc;
 }
 
 static void count_kept(struct upload *u)

@@ -1,6 +1,7 @@
 /* upload/uploader_journal.c -- what the store is told, in the order that makes
  * a crash harmless: a job is uploading before anything is sent, and done only
  * after the hub's listing was read. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -136,6 +137,29 @@ int up_sent(struct upload *u, const struct up_job *j, const struct up_file *f, s
 	return put_file_row(u, j, f, "sent", "", "", e);
 }
 
+/* Jobs whose place a newer one has are done as well, and say so. */
+static int end_replaced(struct upload *u, struct err *e)
+{
+	char why[512];
+
+	for (size_t i = 0; i < u->n_jobs; i++) {
+		struct up_job *j = &u->jobs[i];
+		int rc;
+
+		if (j->fate != UP_REPLACED || strcmp(j->row.cause, JOB_CAUSE_REPLACED) == 0)
+			continue;
+		(void)snprintf(why, sizeof(why),
+			       "job %lld (%.100s) writes the same file name and was published in "
+			       "its place; upload.file can tell two variants apart",
+			       (long long)j->by->row.id, j->by->row.label);
+		rc = move(u, j, EV_REPLACED, JOB_CAUSE_REPLACED, why, e);
+		if (rc < 0 &&
+		    rc != ERR_CONFLICT) /* else somebody has moved it: not ours any more */
+			return rc;
+	}
+	return 0;
+}
+
 int up_done(struct upload *u, const char *commit, struct err *e)
 {
 	int rc = store_begin(u->store, e);
@@ -156,6 +180,8 @@ int up_done(struct upload *u, const char *commit, struct err *e)
 			rc = move(u, j, EV_UPLOADED, NULL,
 				  j->n ? NULL : "upload.exclude leaves nothing to publish", e);
 	}
+	if (rc >= 0)
+		rc = end_replaced(u, e);
 	return finish(u, rc, e);
 }
 

@@ -53,7 +53,7 @@ CREATE TABLE job (
 	scratch_bytes INTEGER NOT NULL,
 	opt INTEGER NOT NULL,
 	hybrid REAL NOT NULL,
-	point INTEGER NOT NULL,                    -- hash of model; of engine, platform, quant, hybrid, opt
+	point INTEGER NOT NULL,                    -- hashes of model, of engine to quant; hybrid, opt
 	key BLOB NOT NULL CHECK (length(key) = 32), -- SHA-256 of all that can change the output
 	model TEXT NOT NULL,
 	engine TEXT NOT NULL,

@@ -4,8 +4,9 @@
     quantizer.py IN.gguf OUT.gguf Q8_0|Q4_0 THREADS [OUTPUT_TYPE]
 
 OUTPUT_TYPE (Q8_0, ...): type of the output matrix and the embedding, in place of llama.cpp's choice. The library and
-the processor variant that it chose go to standard output, the seconds that the call took to the last line. Exits 77
-when the library is not installed (see setup.sh). A program of its own, so that its library meets no other build.
+the processor variant that it chose go to standard output, the seconds and the CPU seconds that the call took to the
+last line. Exits 77 when the library is not installed (see setup.sh). A program of its own, so that its library meets
+no other build.
 """
 import ctypes as c
 import os
@@ -67,13 +68,13 @@ def main(source, out, quant, threads, output_type=None):
     params.ftype = FILE_TYPES[quant]
     if output_type:
         params.output_tensor_type = params.token_embedding_type = TENSOR_TYPES[output_type]
-    start = time.monotonic()
+    start, cpu_start = time.monotonic(), time.process_time()
     failed = lib.llama_model_quantize(source.encode(), out.encode(), c.byref(params))
-    seconds = time.monotonic() - start
+    seconds, cpu_seconds = time.monotonic() - start, time.process_time() - cpu_start
     if failed:
         sys.exit("".join(words[-10:]) + f"llama_model_quantize returned {failed}")
     print(f"{next(where.glob('libllama.*so*')).name}, {backend}")
-    print(f"{seconds:.3f}")
+    print(f"{seconds:.3f} {cpu_seconds:.3f}")
 
 
 if __name__ == "__main__":

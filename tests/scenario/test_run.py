@@ -1,12 +1,16 @@
 """quern run as a person and as cron meets it: what goes well, what goes wrong, what is said."""
+import json
 import os
+import re
+import shutil
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
-from matrix import JOBS, Matrix, expect, run_all  # noqa: E402
+from matrix import BUILD, JOBS, Matrix, expect, run_all  # noqa: E402
 
 
 def with_mode(mode, **more):
@@ -52,6 +56,52 @@ def test_a_changed_source_makes_new_jobs():
         path.write_bytes(path.read_bytes()[:-1] + b"\1")
         expect(m.quern("plan"), 0, "changed", "source content")
         expect(m.quern("run"), 0, "3 converted")
+
+
+def published_keys(m):
+    """What the manifest on the local hub names."""
+    repo = next((m.work / "hub" / "ns").glob("*.git"))
+    manifest = subprocess.run(["git", "-C", repo, "show", "HEAD:quern.json"], check=True, stdout=subprocess.PIPE)
+    return [v["key"] for v in json.loads(manifest.stdout)["variants"]]
+
+
+def test_what_a_newer_job_replaces_is_done_and_comes_back():
+    """The newer job takes the file name; after going back to the old source, the old job has it again."""
+    with Matrix(JOBS.replace("opt: [0, 1, 2]", "opt: 0")) as m:
+        expect(m.quern("run", "--no-upload"), 0)
+        old = (m.root / "model" / "model.safetensors").read_bytes()
+        (m.root / "model" / "model.safetensors").write_bytes(old[:-1] + b"\x01")
+        expect(m.quern("run"), 0)
+        by_id = "SELECT state, cause FROM job ORDER BY id"
+        assert m.sql(by_id) == [(5, "replaced"), (5, "")]
+        expect(m.quern("show", 1), 0, "replaced", "job 2 (m/noop/none)")
+        expect(m.quern("status"), 0, "nothing to do")
+        (m.root / "model" / "model.safetensors").write_bytes(old)
+        expect(m.quern("plan"), 0, "converted")
+        expect(m.quern("run"), 0)
+        assert m.sql(by_id) == [(5, ""), (5, "replaced")]
+        assert published_keys(m) == [key for key, in m.sql("SELECT lower(hex(key)) FROM job WHERE id = 1")]
+        expect(m.quern("run"), 0, "nothing to do")
+        assert len(m.sql("SELECT 1 FROM attempt")) == 2, "something was converted again"
+
+
+def test_a_parameter_outside_the_key_reaches_the_worker():
+    """It makes no new job; when the job is done again, the worker gets what the file says by then."""
+    def given(m, key, number):
+        return json.loads((m.work / "jobs" / key / str(number) / "job.json").read_text())["with"]
+
+    text = JOBS.replace("opt: [0, 1, 2]", "opt: 0\n    with: {n: 7, hint: 1}")
+    with Matrix(text) as m:
+        expect(m.quern("run"), 0)
+        (key,), = m.sql("SELECT lower(hex(key)) FROM job")
+        assert given(m, key, 1) == {"hint": 1, "n": 7}
+        assert m.sql("SELECT params FROM job") == [('{"n":7}',)]
+        m.write(text.replace("hint: 1", "hint: 2"))
+        expect(m.quern("run"), 0, "nothing to do")
+        shutil.rmtree(m.work / "artifacts" / key)
+        expect(m.quern("run"), 0)
+        assert given(m, key, 2) == {"hint": 2, "n": 7}
+        assert m.sql("SELECT count(*) FROM job") == [(1,)]
 
 
 def test_neighbours_of_a_bad_job_finish():
@@ -128,6 +178,45 @@ def test_the_second_signal_ends_them():
         assert m.sql("SELECT max(attempts) FROM job") == [(0,)], "an interrupted attempt must not count"
 
 
+def preload(library, **more):
+    """Environment for a quern in which a library of tests/lib stands before libc."""
+    return {"LD_PRELOAD": BUILD / "test-tools" / f"{library}.so",
+            "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0", **more}
+
+
+def durations(value, name=""):
+    """Every number of a JSON document that is called a duration."""
+    if isinstance(value, dict):
+        return [d for k, v in value.items() for d in durations(v, k)]
+    if isinstance(value, list):
+        return [d for v in value for d in durations(v, name)]
+    return [value] if name.endswith(("duration_ms", "elapsed_ms", "left_ms", "user_ms", "system_ms")) and value else []
+
+
+def test_a_clock_that_runs_backwards_loses_nothing():
+    """The wall clock loses a second each millisecond of the run, and the next run begins before the first one."""
+    clock = preload("backwards_clock")
+    with Matrix(with_mode("fail")) as m:
+        expect(m.quern("run", **clock), 1)
+        assert sorted(m.states().values()) == ["done", "done", "failed"]
+        assert m.sql("SELECT min(at_ms) FROM event")[0][0] < m.sql("SELECT started_ms FROM run")[0][0], \
+            "the clock did not run backwards"
+        m.write(with_mode("ok"))
+        expect(m.quern("run", **clock), 0)
+        assert sorted(m.sql("SELECT state FROM job")) == [(5,), (5,), (5,), (6,)]
+        for view in ("v_night", "v_attempts"):
+            assert all(seconds >= 0 for seconds, in m.sql(f"SELECT seconds FROM {view}")), view
+        for job, in m.sql("SELECT id FROM job"):
+            story = m.sql("SELECT from_state, to_state FROM event WHERE job_id = ? ORDER BY id", job)
+            assert all(a[1] == b[0] for a, b in zip(story, story[1:])), story
+            shown = m.quern("show", job, "--json", **clock).stdout
+            assert all(d >= 0 for d in durations(json.loads(shown))), shown
+            text = expect(m.quern("show", job, **clock), 0).stdout
+            assert not re.search(r"(^|\s)-\d", text), text
+        told = json.loads(m.quern("status", "--json", **clock).stdout)
+        assert durations(told) and all(d >= 0 for d in durations(told)), told
+
+
 def test_a_second_run_is_turned_away():
     text = JOBS.replace("opt: [0, 1, 2]", "opt: [0]\n    with: {sleep_ms: 3000}")
     with Matrix(text) as m:
@@ -185,6 +274,22 @@ def test_a_disk_that_is_too_full_ends_the_run_with_4():
         expect(m.quern("run"), 4, "resources.disk_reserve")
         assert set(m.states().values()) == {"pending"}
         expect(m.quern("run", "--set", "resources.disk_reserve=1MiB"), 0, "3 converted")
+
+
+def test_a_disk_that_fills_at_any_point_loses_nothing():
+    """One line that says so, exit 4; with room again the next run goes on, and nothing counts as a failure."""
+    outcomes = set()
+    for after in (0, *range(50000, 450000, 25000)):
+        with Matrix(JOBS.replace("attempts: 2", "attempts: 1")) as m:
+            done = m.quern("run", **preload("full_disk", FULL_DISK_AFTER=after))
+            outcomes.add(done.returncode)
+            if done.returncode != 0:
+                expect(done, 4, "no space left")
+            expect(m.quern("run"), 0)
+            assert set(m.states().values()) == {"done"}, (after, m.states())
+            assert not m.sql("SELECT 1 FROM event WHERE event IN ('exit_retry', 'invalid_retry')"), after
+            expect(m.quern("run"), 0, "nothing to do")
+    assert outcomes == {0, 4}, outcomes
 
 
 def test_hold_waits_for_quern_upload():

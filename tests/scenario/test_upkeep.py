@@ -1,4 +1,5 @@
 """Looking after things: gc, verify, inspect, fake, engines, doctor."""
+import fcntl
 import json
 import os
 import shutil
@@ -56,6 +57,31 @@ def test_gc_removes_what_no_job_needs_and_nothing_else():
                      m.work / "jobs" / ("ab" * 32), m.work / "sources" / "my-model", outside / "precious"):
             assert kept.exists(), kept
         expect(m.quern("gc"), 0, "nothing to remove")
+        expect(m.quern("run"), 0, "nothing to do")
+
+
+def test_gc_removes_what_dead_processes_left():
+    """Half-written files, half-made models of quern-fake; not what a process still works on."""
+    with Matrix() as m:
+        expect(m.quern("run"), 0)
+        before = below(m.work)
+        sources = m.work / "sources"
+        busy = sources / ".making-fake-1-111111111111111111111111"
+        for folder in (sources / ".fake-1-000000000000000000000000.tmp-4194305", sources / ".making-fake-1-2", busy):
+            folder.mkdir()
+            (folder / "model.safetensors").write_bytes(bytes(100))
+        for file in (sources / ".fake.tmp-4194305-0", m.work / "artifacts" / ".left.tmp-4194305-1",
+                     m.work / "hub" / "ns" / ".HEAD.tmp-4194305-2",
+                     *(d / "1" / ".result.json.tmp-4194305-3" for d in (m.work / "jobs").iterdir())):
+            file.write_text("half")
+        with open(busy / "lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            expect(m.quern("gc"), 0, "temporary")
+            assert busy.exists(), "a model was removed while it was being made"
+        expect(m.quern("gc"), 0, "temporary")
+        after = below(m.work)
+        assert not [p for p in after if ".tmp-" in p or ".making-" in p], after
+        assert set(after) <= set(before)
         expect(m.quern("run"), 0, "nothing to do")
 
 

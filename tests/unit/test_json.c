@@ -271,6 +271,42 @@ static void test_numbers(void **state)
 	}
 }
 
+/* The text with the fewest digits, searched for: short numbers take another road in json.c. */
+static void shortest_text(double v, char out[32])
+{
+	for (int decimals = 0; decimals <= 17; decimals++) {
+		(void)snprintf(out, 32, "%.*f", decimals, v);
+		if (strtod(out, NULL) == v)
+			return;
+	}
+}
+
+static void test_short_numbers(void **state)
+{
+	uint64_t bits = 0x9e3779b97f4a7c15u;
+	char out[32], want[32];
+
+	(void)state;
+	for (int i = 0; i < 20000; i++) {
+		double scale = 1, v;
+
+		bits = bits * 6364136223846793005u + 1442695040888963407u;
+		for (unsigned k = bits >> 32 & 7; k; k--)
+			scale *= 10;
+		v = (double)(bits >> 40 >> (bits & 15)) / scale;
+		if (v < 0.001 || v > 1e6) /* printf's %f has all digits of these */
+			continue;
+		json_format_number(v, out);
+		shortest_text(v, want);
+		assert_string_equal(out, want);
+		json_format_number(-v, out);
+		assert_int_equal(out[0], '-');
+		assert_string_equal(out + 1, want);
+		json_format_number(nextafter(v, 1), out); /* not short: all its digits */
+		assert_true(strtod(out, NULL) == nextafter(v, 1));
+	}
+}
+
 static void test_writer(void **state)
 {
 	struct json_out w;
@@ -327,8 +363,9 @@ static void test_writer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_refused),	 T(test_depth),	    T(test_values),  T(test_large),
-		T(test_large_duplicate), T(test_canonical), T(test_numbers), T(test_writer),
+		T(test_refused), T(test_depth),		  T(test_values),
+		T(test_large),	 T(test_large_duplicate), T(test_canonical),
+		T(test_numbers), T(test_writer),	  T(test_short_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

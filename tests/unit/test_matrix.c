@@ -171,6 +171,33 @@ static void test_with(void **state)
 	assert_string_equal(with(x, "gguf", "chunk: 5"), "{}");	   /* changes no byte */
 }
 
+/* The first target that makes a point says what is outside its key; the label names the point. */
+static void test_what_a_worker_gets(void **state)
+{
+	struct fixture *x = *state;
+	struct matrix_point p;
+	struct job_spec stranger;
+	struct matrix *m;
+
+	good(x, "version: 1\nmodels: [{path: a}, {path: b}]\ntargets:\n"
+		"  - {engine: gguf, quant: F16, model: b, with: {chunk: 9}}\n"
+		"  - {engine: gguf, quant: [F16, Q8_0], with: {chunk: 5, mode: plain}}\n"
+		"  - {engine: gguf, quant: F16, with: {chunk: 7, mode: tuned}}\n");
+	m = matrix_new(x->c, &x->es, NULL);
+	while (matrix_next(m, &p)) {
+		int of_b = p.spec.model[0] == 'b' && strcmp(p.spec.quant, "F16") == 0;
+		const char *want = strcmp(p.spec.with, "{}") ? "{\"chunk\":7,\"mode\":\"tuned\"}"
+				   : of_b		     ? "{\"chunk\":9}"
+							     : "{\"chunk\":5}";
+
+		assert_string_equal(matrix_with(m, &p.spec), want);
+		stranger = p.spec;
+	}
+	stranger.quant = "Q4_0"; /* a job of an earlier matrix: what its key says */
+	assert_string_equal(matrix_with(m, &stranger), stranger.with);
+	matrix_free(m);
+}
+
 static void test_excluded_count(void **state)
 {
 	struct fixture *x = *state;
@@ -226,6 +253,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_duplicates, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_names_of_one_source, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_with, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_what_a_worker_gets, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_excluded_count, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_million, setup, teardown),
 	};

@@ -173,6 +173,7 @@ static void a_newer_variant_replaces_an_older_one(void **state)
 	struct upload_fixture *f = &((struct state *)*state)->f;
 	struct fixture_job one = q8, two = q8;
 	struct uploader_result res;
+	struct job_row row;
 	int64_t old_id, new_id;
 
 	one.names[1] = "kjv-Q8_0-part2.gguf";
@@ -185,7 +186,9 @@ static void a_newer_variant_replaces_an_older_one(void **state)
 			 0);
 	new_id = fixture_job(f, &two);
 	assert_int_equal(fixture_upload(f, &res), 0);
-	assert_int_equal(fixture_state(f, old_id), JOB_DONE);
+	assert_int_equal(store_job_get(f->store, old_id, f->a, &row, &f->e), 0);
+	assert_int_equal(row.state, JOB_DONE);
+	assert_string_equal(row.cause, JOB_CAUSE_REPLACED);
 	assert_int_equal(fixture_state(f, new_id), JOB_DONE);
 	assert_published(f, "kjv-Q8_0.gguf", "better");
 	assert_null(find(f, "kjv-Q8_0-part2.gguf"));
@@ -200,6 +203,7 @@ static void two_of_one_matrix_with_one_name_are_told_apart(void **state)
 	struct event_row events[32];
 	struct job_row row;
 	int64_t loser, winner;
+	char expected[32];
 	int n;
 
 	loser = fixture_job(f, &q8);
@@ -208,9 +212,11 @@ static void two_of_one_matrix_with_one_name_are_told_apart(void **state)
 	winner = fixture_job(f, &other);
 	assert_int_equal(fixture_upload(f, &res), 0);
 	assert_int_equal(fixture_state(f, winner), JOB_DONE);
+	(void)snprintf(expected, sizeof(expected), "job %lld ", (long long)winner);
 	assert_int_equal(store_job_get(f->store, loser, f->a, &row, &f->e), 0);
-	assert_int_equal(row.state, JOB_READY);
-	assert_string_equal(row.cause, "replaced");
+	assert_int_equal(row.state, JOB_DONE);
+	assert_string_equal(row.cause, JOB_CAUSE_REPLACED);
+	assert_non_null(strstr(row.message, expected));
 	n = store_events(f->store, loser, f->a, events, 32, &f->e);
 	assert_int_equal(fixture_upload(f, &res), 0);
 	assert_int_equal(store_events(f->store, loser, f->a, events, 32, &f->e), n);

@@ -3,40 +3,52 @@
 
     bench.py BUILD [SPEC [ROUNDS]]
 
-Both programs are timed as a user waits for them, from start to exit, in turn within one run, with the model's files
-in the page cache and the outputs on the same file system; medians are compared. llama.cpp gets a head start: the
-GGUF that it reads has been made beforehand (its way from safetensors to that GGUF is not counted), and quern's time
-includes the check and the sync to disk that `quern convert` does. llama.cpp is also told to give the output matrix
-the type that quern gives it (Q8_0), as its own choice (Q6_K) costs it more time. MB/s are of the source's weights.
+Both take turns within one run, with the model's files in the page cache and the outputs on the same file system;
+medians are compared. llama.cpp gets a head start: the GGUF that it reads has been made beforehand (its way from
+safetensors to that GGUF is not counted), only its call llama_model_quantize() is timed, without the start of the
+program around it, and it does not wait for the disk. quern is timed as a user waits for it, from start to exit:
+with the sandbox, the check of the output and its sync to disk. llama.cpp is also told to give the output matrix the
+type that quern gives it (Q8_0), as its own choice (Q6_K) costs it more time. MB/s are of the source's weights.
 """
 import os
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-PEER = HERE.parents[1] / "peer" / "quantizer.py"
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from bench import BUILD, QUERN, folder, number  # noqa: E402
+
+PEER = Path(__file__).resolve().parents[2] / "peer" / "quantizer.py"
+SPEC = sys.argv[2] if len(sys.argv) > 2 else "llama-1b:layers=6,fill=random"
+ROUNDS = number(3, 3)
 QUANTS = ("Q8_0", "Q4_0")
 THREADS = (1, 2)
 
 
-def timed(argv):
-    """Seconds from start to exit, CPU seconds, and what was printed."""
-    before = os.times()
-    start = time.monotonic()
+def run(*argv):
     done = subprocess.run([str(a) for a in argv], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    seconds = time.monotonic() - start
-    after = os.times()
     if done.returncode == 77:
         print(done.stdout, end="")
         sys.exit(77)
     if done.returncode:
         sys.exit(f"{argv[0]} failed:\n{done.stdout}{done.stderr}")
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return seconds, cpu, done.stdout
+    return done.stdout
+
+
+def convert(source, out, quant, threads):
+    """Seconds from start to exit, and CPU seconds."""
+    before, start = os.times(), time.monotonic()
+    run(QUERN, "convert", source, "-o", out, "--engine", "gguf", "--quant", quant, "--threads", threads)
+    seconds, after = time.monotonic() - start, os.times()
+    return seconds, after.children_user + after.children_system - before.children_user - before.children_system
+
+
+def peer(source, out, quant, threads):
+    """Seconds and CPU seconds of the call, and the library's name."""
+    name, times = run(sys.executable, PEER, source, out, quant, threads, "Q8_0").splitlines()
+    return tuple(float(t) for t in times.split()), name
 
 
 def into_page_cache(path):
@@ -45,42 +57,41 @@ def into_page_cache(path):
             pass
 
 
-def measure(quern, folder, plain, work, rounds):
+def clear(out):
+    """What one left to write is not the other's time."""
+    out.unlink()
+    os.sync()
+
+
+def measure(model, plain, out):
     """Rounds of (seconds, CPU seconds) by (who, quant, threads), and the peer's name for its build."""
-    times, build = {}, ""
-    for _ in range(rounds):
+    times = {(who, quant, threads): [] for who in ("quern", "llama.cpp") for quant in QUANTS for threads in THREADS}
+    name = ""
+    for _ in range(ROUNDS):
         for quant in QUANTS:
             for threads in THREADS:
-                out = work / "out.gguf"
-                commands = {
-                    "quern": [quern, "convert", folder, "-o", out, "--engine", "gguf", "--quant", quant,
-                              "--threads", threads],
-                    "llama.cpp": [sys.executable, PEER, plain, out, quant, threads, "Q8_0"]}
-                for who, argv in commands.items():
-                    seconds, cpu, said = timed(argv)
-                    times.setdefault((who, quant, threads), []).append((seconds, cpu))
-                    build = said.splitlines()[0] if who == "llama.cpp" else build
-                    out.unlink()
-                    os.sync()  # what one left to write is not the other's time
-    return times, build
+                times["quern", quant, threads].append(convert(model, out, quant, threads))
+                clear(out)
+                took, name = peer(plain, out, quant, threads)
+                times["llama.cpp", quant, threads].append(took)
+                clear(out)
+    return times, name
 
 
-def main(build, spec="llama-1b:layers=6,fill=random", rounds="3"):
-    quern = Path(build).resolve() / "bin" / "quern"
-    with tempfile.TemporaryDirectory(prefix="quern-bench-", dir=os.environ.get("QUERN_BENCH_DIR")) as temp:
-        work = Path(temp)
-        folder, plain = work / "model", work / "plain.gguf"
-        timed([quern, "fake", spec, folder])
-        timed([quern, "convert", folder, "-o", plain, "--engine", "gguf", "--quant", "BF16"])
-        weights = sorted(folder.glob("*.safetensors"))
+def main():
+    with folder() as work:
+        model, plain = work / "model", work / "plain.gguf"
+        run(QUERN, "fake", SPEC, model)
+        convert(model, plain, "BF16", THREADS[-1])
+        weights = sorted(model.glob("*.safetensors"))
         for path in (*weights, plain):
             into_page_cache(path)
         source_mb = sum(p.stat().st_size for p in weights) / 1e6
-        times, peer = measure(quern, folder, plain, work, int(rounds))
+        times, name = measure(model, plain, work / "out.gguf")
 
-    print(f"{spec}: {source_mb:.0f} MB of BF16 weights, {rounds} rounds, medians, {os.cpu_count()} processors")
-    print(f"peer: llama.cpp release v0.5.0 (node-llama-cpp 3.22.1, prebuilt): {peer}; its block encoders are in")
-    print("libggml-base, one baseline build for every x86-64 processor; quern: the build in " + str(build))
+    print(f"{SPEC}: {source_mb:.0f} MB of BF16 weights, {ROUNDS} rounds, medians, {os.cpu_count()} processors")
+    print(f"peer: llama.cpp release v0.5.0 (node-llama-cpp 3.22.1, prebuilt): {name}; its block encoders are in")
+    print(f"libggml-base, one baseline build for every x86-64 processor; quern: the build in {BUILD}")
     print(f"{'quant':6} {'threads':>7}  {'quern':>16}  {'llama.cpp':>16}  {'time ratio':>10}  {'CPU ratio':>9}")
     for quant in QUANTS:
         for threads in THREADS:
@@ -91,7 +102,4 @@ def main(build, spec="llama-1b:layers=6,fill=random", rounds="3"):
                   f"{source_mb / theirs:4.0f} MB/s  {theirs / ours:10.2f}  {theirs_cpu / ours_cpu:9.2f}")
 
 
-if __name__ == "__main__":
-    if not 2 <= len(sys.argv) <= 4:
-        sys.exit(__doc__)
-    main(*sys.argv[1:])
+main()

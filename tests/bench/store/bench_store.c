@@ -17,7 +17,7 @@
 #include "core/proc.h"
 #include "db/store.h"
 
-#define COMMIT_EVERY 20000
+#define COMMIT_EVERY 100000 /* about what a plan adds in the second between its commits */
 #define MOVES 20000
 
 struct bench {
