@@ -151,7 +151,7 @@ static void start_next(struct publisher *p)
 				   .on_done = on_done,
 				   .data = p };
 	sched_flush(p->sched); /* the child reads the store */
-	child_start(&p->child, &p->sched->loop);
+	child_start(&p->child, &p->sched->children);
 }
 
 /* Is a conversion for this repository still to come in this run? */

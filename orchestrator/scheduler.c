@@ -374,6 +374,7 @@ static void setup(struct scheduler *s, struct session *session, const struct sch
 	uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);
 	uv_signal_start(&s->sigint, on_signal, SIGINT);
 	uv_signal_start(&s->sigterm, on_signal, SIGTERM);
+	children_open(&s->children, &s->loop);
 }
 
 static void close_handle(uv_handle_t *h, void *arg)

@@ -6,6 +6,7 @@
 #include <uv.h>
 
 #include "orchestrator/admission.h"
+#include "orchestrator/child.h"
 #include "orchestrator/display.h"
 #include "orchestrator/executor.h"
 #include "orchestrator/scheduler.h"
@@ -74,6 +75,7 @@ struct scheduler {
 	uv_loop_t loop;
 	uv_timer_t tick;
 	uv_signal_t sigint, sigterm;
+	struct children children;
 	uv_prepare_t before_wait; /* commits what this turn of the loop moved */
 	uv_check_t after_events;
 	bool in_batch;
