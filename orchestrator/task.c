@@ -1,7 +1,6 @@
 /* orchestrator/task.c -- one job from its claim to its next resting state:
  * setup (pool) -> convert (worker) -> validate (worker) -> seal (pool). Each
  * arrow is one transaction; what a crash leaves between them, recover.c reads. */
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,31 +173,11 @@ int task_move(struct task *t, enum job_event ev, const struct verdict *v, bool e
 
 const struct verdict no_fault = { .cause = "", .message = "" };
 
-/* What the worker left in its TMPDIR. An empty one stays, and gc takes it one day: on ext4 every
- * removal makes the creation of files slower for minutes (recently_deleted() in fs/ext4/ialloc.c).
- */
-static void clear_temporary(struct task *t)
-{
-	char *dir = path_join(t->dir, "tmp");
-	struct err ignored = ERR_INIT;
-	DIR *d = opendir(dir);
-	int entries = 0;
-
-	while (d && readdir(d) != NULL)
-		entries++;
-	if (d)
-		closedir(d);
-	if (entries > 2) /* more than "." and ".." */
-		(void)path_remove_tree(dir, &ignored);
-	free(dir);
-}
-
 static void finish_ready(struct task *t, enum job_event ev)
 {
 	struct scheduler *s = t->sched;
 
 	if (task_move(t, ev, &no_fault, true)) {
-		clear_temporary(t);
 		s->res->finished++;
 		publish_job_ready(s, t->job.repo);
 	}
@@ -338,6 +317,8 @@ static void seal_work(uv_work_t *w)
 	j.canonical = buf_str(&canonical);
 	t->work_rc = seal(&j, t->a, &t->sealed, &t->work_err);
 	buf_release(&canonical);
+	if (t->work_rc == 0)
+		jobdir_clear(t->dir);
 }
 
 static void after_seal(uv_work_t *w, int status)

@@ -173,13 +173,12 @@ static void leave_network(const struct place *p)
 	    "", reason(errno));
 }
 
-/* NAME=JOB/tmp into out, whose size fits the longest path. */
+/* NAME=JOB into out, whose size fits the longest path. */
 static const char *variable(char *out, const char *name, const char *job)
 {
 	char *p = text_add(out, name, strlen(name));
 
-	p = text_add(p, job, strlen(job));
-	text_add(p, "/tmp", sizeof("/tmp"));
+	text_add(p, job, strlen(job) + 1);
 	return out;
 }
 
@@ -189,8 +188,6 @@ static void run(const struct place *p)
 	char home[PATH_MAX + 16], tmp[PATH_MAX + 16];
 	size_t n = 0;
 
-	if (mkdir("tmp", 0700) != 0 && errno != EEXIST)
-		die(PLACE_CANNOT_SET_UP, p->job, "/tmp");
 	env[n++] = "PATH=/usr/local/bin:/usr/bin:/bin";
 	env[n++] = variable(home, "HOME=", p->job);
 	env[n++] = variable(tmp, "TMPDIR=", p->job);
