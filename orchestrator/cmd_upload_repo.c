@@ -1,9 +1,7 @@
 /* orchestrator/cmd_upload_repo.c -- the uploader as a child of `quern run`: one
- * repository, JSON lines on standard output, exit 0 when the hub has it all. */
-#include <signal.h>
+ * repository, JSON lines on standard output, exit 0 when the hub has it all. It
+ * does not outlive that run (spawn.h): the next one uploads by itself. */
 #include <stdio.h>
-#include <sys/prctl.h>
-#include <unistd.h>
 
 #include "core/json.h"
 #include "core/mem.h"
@@ -75,7 +73,6 @@ int cmd_upload_repo(int argc, char **argv)
 	struct arena *a;
 	struct store *s = NULL;
 	struct hub *h = NULL;
-	pid_t parent = getppid();
 	int at = cli_parse("upload-repo", opts, ARRAY_LEN(opts), argc, argv, &help, &e), rc;
 
 	if (help)
@@ -84,10 +81,6 @@ int cmd_upload_repo(int argc, char **argv)
 		at = err_set(&e, ERR_INVALID, "upload-repo needs --work, --hub and --repo");
 	if (at < 0)
 		return cli_fail(&e);
-	/* It must not outlive the run that holds the lock: the next run uploads by itself. */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		return EXIT_INTERRUPTED;
 	o.work = work;
 	o.hub_name = hub;
 	o.is_private = private;

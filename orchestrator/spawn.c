@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <stddef.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "core/mem.h"
@@ -37,15 +38,30 @@ static int wire(const struct spawn *s)
 	return 0;
 }
 
+/* Whoever was killed before the question has left its children to another parent already. */
+static void end_with(pid_t parent)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(PLACE_CANNOT_SET_UP);
+}
+
+struct start {
+	const struct spawn *spawn;
+	pid_t parent;
+};
+
 /* The new process. It may share our memory, so it calls nothing that locks or allocates. */
 static int begin(void *arg)
 {
-	const struct spawn *s = arg;
+	const struct start *start = arg;
+	const struct spawn *s = start->spawn;
 
 	if (wire(s) != 0)
 		_exit(PLACE_CANNOT_SET_UP);
 	if (s->place)
 		place_enter(s->place);
+	end_with(start->parent);
 	place_reset_signals();
 	execv(s->argv[0], (char *const *)s->argv);
 	_exit(PLACE_CANNOT_RUN);
@@ -53,21 +69,22 @@ static int begin(void *arg)
 
 /* What vfork() does, on a stack of its own: nothing the child calls can harm the frames we return
  * through. The kernel holds this thread, and no other, until the child runs its program. */
-static pid_t new_process(const struct spawn *s)
+static pid_t new_process(struct start *start)
 {
 #if SHARE_MEMORY
 	_Alignas(16) char stack[STACK_BYTES];
 
-	return clone(begin, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, (void *)s);
+	return clone(begin, stack + sizeof(stack), CLONE_VM | CLONE_VFORK | SIGCHLD, start);
 #else
 	pid_t pid = fork();
 
-	return pid == 0 ? begin((void *)s) : pid;
+	return pid == 0 ? begin(start) : pid;
 #endif
 }
 
 pid_t spawn_start(const struct spawn *s)
 {
+	struct start start = { .spawn = s, .parent = getpid() };
 	sigset_t all, before;
 	int saved;
 	pid_t pid;
@@ -76,7 +93,7 @@ pid_t spawn_start(const struct spawn *s)
 	 * before it lets signals in. */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	pid = new_process(s);
+	pid = new_process(&start);
 	saved = errno;
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	errno = saved;

@@ -10,8 +10,9 @@
 #define SPAWN_LOCK_FD 3 /* the lock's descriptor number in a worker */
 
 struct spawn {
-	const struct place *place; /* a worker; NULL: a plain child, in our folder and ... */
-	const char *const *argv;   /* ... with our environment; [0] is a path */
+	const struct place *place; /* a worker; NULL: a plain child, in our folder, with our
+				      environment, that is killed when the calling thread ends */
+	const char *const *argv;   /* of a plain child; [0] is a path */
 	int out_fd, err_fd;	   /* standard output and error */
 	int lock_fd;		   /* becomes SPAWN_LOCK_FD; -1: none */
 };
