@@ -1,5 +1,5 @@
 /* orchestrator/scheduler_private.h -- shared by scheduler.c, task.c, recover.c,
- * making.c and publish.c, and by nobody else. */
+ * sealing.c, making.c and publish.c, and by nobody else. */
 #ifndef QUERN_ORCHESTRATOR_SCHEDULER_PRIVATE_H
 #define QUERN_ORCHESTRATOR_SCHEDULER_PRIVATE_H
 
@@ -23,7 +23,7 @@ enum task_phase {
 	TASK_SETUP, /* a pool thread makes the job folder */
 	TASK_CONVERT,
 	TASK_VALIDATE,
-	TASK_SEAL, /* a pool thread checks, hashes, renames */
+	TASK_SEAL, /* a pool thread checks, hashes, renames: sealing.c */
 };
 
 enum task_end { /* why we ended a worker */
@@ -64,8 +64,9 @@ struct task {
 
 	uv_work_t work;
 	struct err work_err;
-	int work_rc, lock_fd; /* of setup */
-	struct sealed sealed;
+	int work_rc, lock_fd;	/* of setup */
+	struct seal_job seal;	/* its `sealed` also when setup finds the artifact there */
+	struct task *seal_next; /* in its group, or waiting for one */
 };
 
 struct making;
@@ -90,6 +91,9 @@ struct scheduler {
 	struct admission adm;
 	struct task *tasks;
 	int sealing;
+	struct task *to_seal; /* by seal_next */
+	size_t n_to_seal;
+	int sealers;
 	struct making *makings;
 	struct publisher *publisher;
 
