@@ -116,31 +116,38 @@ static int hash_fd(int fd, const char *path, struct sha256 *s, uint64_t *size, s
 	return (int)n;
 }
 
-int sha256_file(const char *path, uint8_t out[SHA256_LEN], uint64_t *size_bytes, struct err *e)
+int sha256_fd(int fd, const char *path, uint8_t out[SHA256_LEN], uint64_t *size_bytes,
+	      struct err *e)
 {
-	/* O_NONBLOCK: a named pipe must be refused below, not waited for. */
-	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct sha256 *s;
 	struct stat st;
 	uint64_t size = 0;
 	int rc;
 
+	if (fstat(fd, &st) != 0)
+		return err_errno(e, "%s", path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, ERR_INVALID, "%s: not a regular file", path);
+	s = sha256_new();
+	rc = hash_fd(fd, path, s, &size, e);
+	if (rc == 0) {
+		sha256_final(s, out);
+		if (size_bytes)
+			*size_bytes = size;
+	}
+	sha256_free(s);
+	return rc;
+}
+
+int sha256_file(const char *path, uint8_t out[SHA256_LEN], uint64_t *size_bytes, struct err *e)
+{
+	/* O_NONBLOCK: a named pipe must be refused, not waited for. */
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	int rc;
+
 	if (fd < 0)
 		return err_errno(e, "%s", path);
-	if (fstat(fd, &st) != 0) {
-		rc = err_errno(e, "%s", path);
-	} else if (!S_ISREG(st.st_mode)) {
-		rc = err_set(e, ERR_INVALID, "%s: not a regular file", path);
-	} else {
-		s = sha256_new();
-		rc = hash_fd(fd, path, s, &size, e);
-		if (rc == 0) {
-			sha256_final(s, out);
-			if (size_bytes)
-				*size_bytes = size;
-		}
-		sha256_free(s);
-	}
+	rc = sha256_fd(fd, path, out, size_bytes, e);
 	close(fd);
 	return rc;
 }

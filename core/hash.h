@@ -23,6 +23,9 @@ void sha256_final(struct sha256 *s, uint8_t out[SHA256_LEN]);
 void sha256_bytes(const void *p, size_t n, uint8_t out[SHA256_LEN]);
 /* Hash a regular file by reading it; size_bytes may be NULL. */
 int sha256_file(const char *path, uint8_t out[SHA256_LEN], uint64_t *size_bytes, struct err *e);
+/* The same from an open file, from where it stands; path is for the sentence. */
+int sha256_fd(int fd, const char *path, uint8_t out[SHA256_LEN], uint64_t *size_bytes,
+	      struct err *e);
 
 void hex_encode(const uint8_t *p, size_t n, char *out); /* lower case, 2n+1 bytes */
 /* Returns 0, or ERR_INVALID if s is not exactly 2n hex digits. */

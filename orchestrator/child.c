@@ -1,25 +1,28 @@
 #include "orchestrator/child.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
-#include "orchestrator/launch.h"
+#include "orchestrator/spawn.h"
 
-static void closed(uv_handle_t *h)
+static void part_done(struct child *c)
 {
-	struct child *c = h->data;
-
 	if (--c->open == 0) {
 		buf_release(&c->line);
 		c->on_done(c); /* may free c */
 	}
 }
 
-static void close_once(uv_handle_t *h)
+static void closed(uv_handle_t *h)
 {
-	if (!uv_is_closing(h))
-		uv_close(h, closed);
+	part_done(h->data);
 }
+
+/* ---- standard output */
 
 static void give_line(struct child *c)
 {
@@ -56,7 +59,7 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
 		take_bytes(c, b->base, (size_t)n);
 	} else if (n < 0) {
 		give_line(c); /* a last line without its newline */
-		close_once((uv_handle_t *)s);
+		uv_close((uv_handle_t *)s, closed);
 	}
 }
 
@@ -68,61 +71,107 @@ static void on_alloc(uv_handle_t *h, size_t wanted, uv_buf_t *b)
 	*b = uv_buf_init(c->chunk, sizeof(c->chunk));
 }
 
-static void on_exit(uv_process_t *p, int64_t status, int sig)
-{
-	struct child *c = p->data;
+/* ---- endings */
 
-	c->exit_code = (int)status;
-	c->signal = sig;
+static void ended(struct child *c, int status)
+{
+	c->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+	c->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 	if (c->own_session)
-		(void)uv_kill(-p->pid, SIGKILL); /* stragglers of its group hold the pipe */
+		(void)kill(-c->pid, SIGKILL); /* stragglers of its group hold the pipe */
 	c->pid = 0;
-	close_once((uv_handle_t *)p);
+	part_done(c);
 }
 
-void child_start(struct child *c, uv_loop_t *loop)
+static void on_sigchld(uv_signal_t *h, int sig)
 {
-	uv_stdio_container_t io[LAUNCH_LOCK_FD + 1];
-	uv_process_options_t opt = { 0 };
+	struct children *kids = h->data;
+	struct child **at = &kids->live;
 
-	uv_pipe_init(loop, &c->out, 0);
-	c->out.data = c->proc.data = c;
-	c->open = 2; /* uv_spawn() wants uv_close() even when it fails */
+	(void)sig;
+	while (*at) {
+		struct child *c = *at;
+		int status;
+
+		if (waitpid(c->pid, &status, WNOHANG) != c->pid) {
+			at = &c->next;
+			continue;
+		}
+		*at = c->next;
+		ended(c, status);
+		at = &kids->live; /* on_done may have started another one */
+	}
+}
+
+void children_open(struct children *kids, uv_loop_t *loop)
+{
+	kids->loop = loop;
+	kids->live = NULL;
+	uv_signal_init(loop, &kids->ended);
+	kids->ended.data = kids;
+	uv_signal_start(&kids->ended, on_sigchld, SIGCHLD);
+}
+
+void children_close(struct children *kids)
+{
+	uv_close((uv_handle_t *)&kids->ended, NULL);
+}
+
+/* ---- start */
+
+/* The process and the reading end of its standard output. 0, or -1 with errno. */
+static int start_process(struct child *c, int *out)
+{
+	struct spawn s = { .place = c->place,
+			   .argv = c->argv,
+			   .err_fd = c->log_fd >= 0 ? c->log_fd : STDERR_FILENO,
+			   .lock_fd = c->lock_fd };
+	int ends[2], pid, saved;
+
+	if (pipe2(ends, O_CLOEXEC) != 0)
+		return -1;
+	s.out_fd = ends[1];
+	pid = spawn_start(&s);
+	saved = errno;
+	close(ends[1]);
+	if (pid < 0) {
+		close(ends[0]);
+		errno = saved;
+		return -1;
+	}
+	c->pid = pid;
+	*out = ends[0];
+	return 0;
+}
+
+void child_start(struct child *c, struct children *kids)
+{
+	int out;
+
+	uv_pipe_init(kids->loop, &c->out, 0);
+	c->out.data = c;
+	c->open = 1; /* the pipe; 2 with a process */
+	c->own_session = c->place != NULL;
+	c->spawn_err = 0;
 	c->exit_code = -1;
-	c->signal = 0;
+	c->signal = c->pid = 0;
 	c->lines_dropped = 0;
 	c->skipping = 0;
 	buf_init(&c->line, CHILD_LINE_MAX);
-
-	io[0].flags = UV_IGNORE;
-	io[1].flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE;
-	io[1].data.stream = (uv_stream_t *)&c->out;
-	io[2].flags = UV_INHERIT_FD;
-	io[2].data.fd = c->log_fd >= 0 ? c->log_fd : 2;
-	io[3].flags = c->lock_fd >= 0 ? UV_INHERIT_FD : UV_IGNORE;
-	io[3].data.fd = c->lock_fd;
-
-	opt.file = c->argv[0];
-	opt.args = (char **)c->argv; /* libuv's type lacks the const it keeps */
-	opt.env = (char **)c->env;
-	opt.cwd = c->cwd;
-	opt.stdio = io;
-	opt.stdio_count = c->lock_fd >= 0 ? 4 : 3;
-	opt.flags = c->own_session ? UV_PROCESS_DETACHED : 0;
-	opt.exit_cb = on_exit;
-
-	c->spawn_err = uv_spawn(loop, &c->proc, &opt);
-	if (c->spawn_err) {
-		close_once((uv_handle_t *)&c->proc);
-		close_once((uv_handle_t *)&c->out);
+	if (start_process(c, &out) != 0) {
+		c->spawn_err = uv_translate_sys_error(errno);
+		uv_close((uv_handle_t *)&c->out, closed);
 		return;
 	}
-	c->pid = c->proc.pid;
+	c->open = 2;
+	c->next = kids->live;
+	kids->live = c;
+	uv_pipe_open(&c->out, out);
 	uv_read_start((uv_stream_t *)&c->out, on_alloc, on_read);
 }
 
 void child_signal(struct child *c, int sig)
 {
 	if (c->pid > 0)
-		(void)uv_kill(c->own_session ? -c->pid : c->pid, sig);
+		(void)kill(c->own_session ? -c->pid : c->pid, sig);
 }

@@ -1,6 +1,7 @@
-/* orchestrator/child.h -- one child process of the loop: its standard output as
- * lines, its standard error in a file, one ending. Start it once; on_done comes
- * exactly once, after the last handle is closed, also when the start failed. */
+/* orchestrator/child.h -- the child processes of a loop: standard output as
+ * lines, standard error in a file, one ending. Start each once; on_done comes
+ * exactly once, from the loop, after the last handle is closed and the process
+ * has been waited for, also when the start failed. */
 #ifndef QUERN_ORCHESTRATOR_CHILD_H
 #define QUERN_ORCHESTRATOR_CHILD_H
 
@@ -8,17 +9,24 @@
 #include <uv.h>
 
 #include "core/buf.h"
+#include "workers/launch/place.h"
 
 #define CHILD_LINE_MAX 65536 /* protocol: longer lines are dropped */
 
+/* All children of one loop. The kernel says that some child ended, not which: each that lives is
+ * asked, and they are as few as there are slots. */
+struct children {
+	uv_loop_t *loop;
+	uv_signal_t ended;
+	struct child *live;
+};
+
 struct child {
 	/* set by the owner before child_start() */
-	const char *const *argv;
-	const char *const *env; /* NULL-ended; NULL: our own */
-	const char *cwd;	/* NULL: ours */
-	int log_fd;		/* standard error; -1: ours */
-	int lock_fd;		/* becomes descriptor LAUNCH_LOCK_FD; -1: none */
-	int own_session;	/* leads its own session and group, and the group ends with it */
+	const struct place *place; /* a worker: it leads a session, which ends with it */
+	const char *const *argv;   /* or a plain child, with our environment */
+	int log_fd;		   /* standard error; -1: ours */
+	int lock_fd;		   /* becomes SPAWN_LOCK_FD; -1: none */
 	void (*on_line)(struct child *c, const char *line, size_t len); /* may be NULL */
 	void (*on_done)(struct child *c);
 	void *data;
@@ -31,15 +39,20 @@ struct child {
 	uint64_t lines_dropped;
 
 	/* private */
-	uv_process_t proc;
+	struct child *next;
 	uv_pipe_t out;
 	struct buf line;
-	int open, skipping;
+	int open, skipping, own_session;
 	char chunk[16384];
 };
 
-void child_start(struct child *c, uv_loop_t *loop);
-/* Signal its whole group (or itself without own_session); nothing if it has ended. */
+/* Close once no child is left; uv_walk() and uv_close() do for kids->ended as well. */
+void children_open(struct children *kids, uv_loop_t *loop);
+void children_close(struct children *kids);
+
+/* place, argv and the descriptors are used during the call only. */
+void child_start(struct child *c, struct children *kids);
+/* Signal its whole group (a plain child: itself); nothing if it has ended. */
 void child_signal(struct child *c, int sig);
 
 #endif

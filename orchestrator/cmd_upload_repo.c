@@ -1,9 +1,7 @@
 /* orchestrator/cmd_upload_repo.c -- the uploader as a child of `quern run`: one
- * repository, JSON lines on standard output, exit 0 when the hub has it all. */
-#include <signal.h>
+ * repository, JSON lines on standard output, exit 0 when the hub has it all. It
+ * does not outlive that run (spawn.h): the next one uploads by itself. */
 #include <stdio.h>
-#include <sys/prctl.h>
-#include <unistd.h>
 
 #include "core/json.h"
 #include "core/mem.h"
@@ -59,14 +57,13 @@ int cmd_upload_repo(int argc, char **argv)
 {
 	const char *work = NULL, *hub = NULL, *repo = NULL;
 	struct option_list exclude = { .n = 0 };
-	int64_t run = 0, parent = 0;
+	int64_t run = 0;
 	bool private = false, help;
 	const struct option_def opts[] = {
 		{ "work", 0, OPT_STRING, "DIR", "the work folder", &work },
 		{ "hub", 0, OPT_STRING, "HUB", "as in jobs.yaml", &hub },
 		{ "repo", 0, OPT_STRING, "NS/NAME", "the repository", &repo },
 		{ "run", 0, OPT_INT, "ID", "the run that asks", &run },
-		{ "parent", 0, OPT_INT, "PID", "its process", &parent },
 		{ "private", 0, OPT_FLAG, NULL, "make it private", &private },
 		{ "exclude", 0, OPT_LIST, "GLOB", "files not to publish", &exclude },
 	};
@@ -80,16 +77,10 @@ int cmd_upload_repo(int argc, char **argv)
 
 	if (help)
 		return EXIT_GOOD;
-	if (at >= 0 && (!work || !hub || !repo || !parent))
-		at = err_set(&e, ERR_INVALID,
-			     "upload-repo needs --work, --hub, --repo and --parent");
+	if (at >= 0 && (!work || !hub || !repo))
+		at = err_set(&e, ERR_INVALID, "upload-repo needs --work, --hub and --repo");
 	if (at < 0)
 		return cli_fail(&e);
-	/* It must not outlive the run that holds the lock: the next run uploads by itself. Who is
-	 * dead before the prctl() sends no signal, and getppid() alone would not know him. */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != (pid_t)parent)
-		return EXIT_INTERRUPTED;
 	o.work = work;
 	o.hub_name = hub;
 	o.is_private = private;

@@ -11,6 +11,7 @@
 #include "core/proc.h"
 #include "orchestrator/child.h"
 #include "orchestrator/executor.h"
+#include "orchestrator/spawn.h"
 
 #define ADOPTED_POLL_MS 200 /* flock has no event; five looks a second cost nothing */
 
@@ -21,8 +22,6 @@ struct local {
 	char *lock_path;
 	int adopted;
 };
-
-static const char *const no_env[] = { NULL }; /* quern-launch makes the worker's environment */
 
 static void finish(struct local *l)
 {
@@ -52,26 +51,25 @@ static void child_done(struct child *c)
 	finish(l);
 }
 
-static void start(const struct executor *ex, uv_loop_t *loop, struct execution *x)
+static void start(const struct executor *ex, struct children *kids, struct execution *x,
+		  const struct place *place)
 {
 	struct local *l = mem_zalloc(sizeof(*l));
 	char *log = path_join(x->dir, "log");
+	struct place inside = *place;
 
 	(void)ex;
+	inside.lock_fd = SPAWN_LOCK_FD;
 	l->x = x;
 	x->impl = l;
 	x->exit_unknown = 0;
-	l->child = (struct child){ .argv = x->argv,
-				   .env = no_env,
-				   .cwd = x->dir,
-				   .log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
-						  0644),
-				   .lock_fd = x->lock_fd,
-				   .own_session = 1,
-				   .on_line = child_line,
-				   .on_done = child_done,
-				   .data = l };
-	child_start(&l->child, loop);
+	l->child.place = &inside;
+	l->child.log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+	l->child.lock_fd = x->lock_fd;
+	l->child.on_line = child_line;
+	l->child.on_done = child_done;
+	l->child.data = l;
+	child_start(&l->child, kids);
 	if (l->child.log_fd >= 0)
 		close(l->child.log_fd);
 	if (x->lock_fd >= 0)
@@ -97,7 +95,7 @@ static void poll_lock(uv_timer_t *t)
 	uv_close((uv_handle_t *)t, poll_closed);
 }
 
-static void reattach(const struct executor *ex, uv_loop_t *loop, struct execution *x)
+static void reattach(const struct executor *ex, struct children *kids, struct execution *x)
 {
 	struct local *l = mem_zalloc(sizeof(*l));
 
@@ -110,7 +108,7 @@ static void reattach(const struct executor *ex, uv_loop_t *loop, struct executio
 	x->exit_code = -1;
 	x->signal = 0;
 	x->exit_unknown = 1;
-	uv_timer_init(loop, &l->poll);
+	uv_timer_init(kids->loop, &l->poll);
 	l->poll.data = l;
 	uv_timer_start(&l->poll, poll_lock, 0, ADOPTED_POLL_MS);
 }

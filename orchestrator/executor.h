@@ -6,13 +6,14 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <uv.h>
+
+#include "orchestrator/child.h"
+#include "workers/launch/place.h"
 
 struct execution {
 	/* set by the scheduler */
-	const char *dir;	 /* job folder: log and lock lie here */
-	const char *const *argv; /* of quern-launch */
-	int lock_fd;		 /* held; the executor closes it. -1 when reattaching */
+	const char *dir; /* job folder: log and lock lie here */
+	int lock_fd;	 /* held; the executor closes it. -1 when reattaching */
 	void (*on_line)(struct execution *x, const char *line, size_t len);
 	void (*on_done)(struct execution *x);
 	void *data;
@@ -28,10 +29,13 @@ struct execution {
 
 struct executor {
 	const char *name;
-	void (*start)(const struct executor *ex, uv_loop_t *loop, struct execution *x);
+	/* place: where the worker runs and what; used during the call only, its lock_fd not at all.
+	 */
+	void (*start)(const struct executor *ex, struct children *kids, struct execution *x,
+		      const struct place *place);
 	/* A worker of an earlier, dead orchestrator: watch it until its lock is free. x->pid and
 	 * pid_start as stored. */
-	void (*reattach)(const struct executor *ex, uv_loop_t *loop, struct execution *x);
+	void (*reattach)(const struct executor *ex, struct children *kids, struct execution *x);
 	void (*signal)(const struct executor *ex, struct execution *x, int sig);
 };
 

@@ -1,5 +1,6 @@
 #include "orchestrator/jobdir.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -99,17 +100,17 @@ static int write_plain(const char *path, const struct buf *b, struct err *e)
 
 static int make_folders(const char *dir, struct err *e)
 {
-	char *out = path_join(dir, "out");
-	int rc = path_mkdirs(dir, 0755, e);
+	char *key = path_dirname(dir), *out = path_join(dir, "out");
+	int rc = 0;
 
-	if (rc == 0 && mkdir(out, 0755) != 0) {
-		if (errno == EEXIST) {
-			rc = path_remove_tree(dir, e);
-			rc = rc < 0 ? rc : path_mkdirs(out, 0755, e);
-		} else {
-			rc = err_errno(e, "%s", out);
-		}
-	}
+	/* The folder of the key is there from the second attempt on. */
+	if (mkdir(key, 0755) != 0 && errno != EEXIST)
+		rc = path_mkdirs(key, 0755, e);
+	if (rc == 0)
+		rc = path_remove_tree(dir, e);
+	if (rc == 0 && (mkdir(dir, 0755) != 0 || mkdir(out, 0755) != 0))
+		rc = err_errno(e, "%s", out);
+	free(key);
 	free(out);
 	return rc;
 }
@@ -132,6 +133,35 @@ int jobdir_create(const struct jobdir_job *j, struct err *e)
 	free(path);
 	free(lock);
 	return rc;
+}
+
+static int is_ours(const char *name)
+{
+	static const char *const ours[] = { ".",   "..",  "job.json",	"lock", "lock.validate",
+					    "log", "out", "result.json" };
+
+	for (size_t i = 0; i < ARRAY_LEN(ours); i++) {
+		if (strcmp(name, ours[i]) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+void jobdir_clear(const char *dir)
+{
+	struct err ignored = ERR_INIT;
+	DIR *d = opendir(dir);
+	struct dirent *de;
+
+	while (d && (de = readdir(d)) != NULL) {
+		char *path = is_ours(de->d_name) ? NULL : path_join(dir, de->d_name);
+
+		if (path)
+			(void)path_remove_tree(path, &ignored);
+		free(path);
+	}
+	if (d)
+		closedir(d);
 }
 
 static enum jobdir_result judge(const struct json *v, char *message, size_t size)

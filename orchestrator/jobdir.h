@@ -26,6 +26,10 @@ struct jobdir_job {
  * it. */
 int jobdir_create(const struct jobdir_job *j, struct err *e);
 
+/* Take away what the worker left here beside the files named above: this is its HOME and TMPDIR.
+ * What cannot be removed stays until gc takes the whole folder. */
+void jobdir_clear(const char *dir);
+
 /* What result.json says. */
 enum jobdir_result {
 	JOBDIR_NONE, /* no result.json: the worker did not finish */

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
@@ -19,6 +18,7 @@
 #include "core/mem.h"
 #include "core/path.h"
 #include "core/proc.h"
+#include "orchestrator/spawn.h"
 
 extern char **environ;
 
@@ -49,13 +49,16 @@ const char *launch_program(struct arena *a, const char *name)
 	return found;
 }
 
-/* ---- the argument vector */
+/* ---- quern-launch around a program */
 
-#define FIXED_ARGS 24 /* more than all options of quern-launch together */
+#define FIXED_ARGS 10 /* quern-launch, its options as below, --, the program and the last NULL */
 
-const char **launch_argv(struct arena *a, const struct launch *l, struct err *e)
+/* NULL: quern-launch is missing. */
+static const char **launch_argv(struct arena *a, const char *dir, const char *read_path,
+				const char *program, const char *const *args, size_t n_args,
+				struct err *e)
 {
-	const char **v = arena_array(a, FIXED_ARGS + l->n_args, sizeof(*v));
+	const char **v = arena_array(a, FIXED_ARGS + n_args, sizeof(*v));
 	size_t n = 0;
 
 	v[n++] = launch_program(a, "quern-launch");
@@ -66,27 +69,17 @@ const char **launch_argv(struct arena *a, const struct launch *l, struct err *e)
 		return NULL;
 	}
 	v[n++] = "--job";
-	v[n++] = l->dir;
+	v[n++] = dir;
 	v[n++] = "--lock-fd";
-	v[n++] = arena_printf(a, "%d", LAUNCH_LOCK_FD);
-	for (size_t i = 0; i < ARRAY_LEN(l->read) && l->read[i]; i++) {
+	v[n++] = arena_printf(a, "%d", SPAWN_LOCK_FD);
+	if (read_path) {
 		v[n++] = "--read";
-		v[n++] = l->read[i];
-	}
-	if (l->network)
-		v[n++] = "--network";
-	if (l->memory_bytes) {
-		v[n++] = "--memory";
-		v[n++] = arena_printf(a, "%" PRIu64, l->memory_bytes);
-	}
-	if (l->file_bytes) {
-		v[n++] = "--file-size";
-		v[n++] = arena_printf(a, "%" PRIu64, l->file_bytes);
+		v[n++] = read_path;
 	}
 	v[n++] = "--";
-	v[n++] = l->program;
-	for (size_t i = 0; i < l->n_args; i++)
-		v[n++] = l->args[i];
+	v[n++] = program;
+	for (size_t i = 0; i < n_args; i++)
+		v[n++] = args[i];
 	v[n] = NULL;
 	return v;
 }
@@ -232,7 +225,7 @@ static int spawn(struct capture *c, const char **argv, int lock_fd, struct err *
 	posix_spawn_file_actions_adddup2(&acts, err[1], 2);
 	/* Onto itself is fine: the flag that closes it goes away then as well. */
 	if (lock_fd >= 0)
-		posix_spawn_file_actions_adddup2(&acts, lock_fd, LAUNCH_LOCK_FD);
+		posix_spawn_file_actions_adddup2(&acts, lock_fd, SPAWN_LOCK_FD);
 	rc = posix_spawnp(&c->pid, argv[0], &acts, &attr, (char *const *)argv,
 			  lock_fd >= 0 ? no_env : environ);
 	posix_spawn_file_actions_destroy(&acts);
@@ -293,7 +286,6 @@ int launch_capture(const char *program, const char *const *args, size_t n_args,
 		   const char *read_path, struct buf *out, struct err *e)
 {
 	const char *base = getenv("TMPDIR");
-	struct launch l = { .program = program, .args = args, .n_args = n_args };
 	struct err ignored = ERR_INIT;
 	struct arena *a = arena_new();
 	const char **argv;
@@ -306,10 +298,8 @@ int launch_capture(const char *program, const char *const *args, size_t n_args,
 		arena_free(a);
 		return rc;
 	}
-	l.dir = dir;
-	l.read[0] = read_path;
 	lock_fd = lock_take(arena_printf(a, "%s/lock", dir), e);
-	argv = lock_fd < 0 ? NULL : launch_argv(a, &l, e);
+	argv = lock_fd < 0 ? NULL : launch_argv(a, dir, read_path, program, args, n_args, e);
 	rc = argv ? run_captured(program, argv, lock_fd, out, e) : e->code;
 	if (lock_fd >= 0)
 		close(lock_fd);

@@ -109,8 +109,9 @@ static void after_clear(uv_work_t *w, int status)
 {
 	struct making *m = w->data;
 	struct scheduler *s = m->sched;
-	const char *args[] = { "make", m->source->fake, arena_printf(m->a, "%s/model", m->temp) };
-	struct launch l = { .dir = m->temp, .args = args, .n_args = 3 };
+	const char *argv[] = { launch_program(m->a, "quern-fake"), "make", m->source->fake,
+			       arena_printf(m->a, "%s/model", m->temp), NULL };
+	struct place place = { .job = m->temp, .program = argv };
 
 	(void)status;
 	if (m->work_rc == 1) { /* a worker of a dead run is at it: look again with the next tick */
@@ -121,18 +122,16 @@ static void after_clear(uv_work_t *w, int status)
 		fail(m, m->err.msg);
 		return;
 	}
-	l.program = launch_program(m->a, "quern-fake");
-	m->x.argv = l.program ? launch_argv(m->a, &l, &m->err) : NULL;
-	if (!m->x.argv) {
+	if (!argv[0]) {
 		close(m->x.lock_fd);
-		fail(m, l.program ? m->err.msg : "quern-fake is missing; install quern completely");
+		fail(m, "quern-fake is missing; install quern completely");
 		return;
 	}
 	m->x.dir = m->temp;
 	m->x.on_line = on_line;
 	m->x.on_done = on_done;
 	m->x.data = m;
-	s->ex->start(s->ex, &s->loop, &m->x);
+	s->ex->start(s->ex, &s->children, &m->x, &place);
 }
 
 static void begin(struct making *m)

@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/json.h"
 #include "core/mem.h"
@@ -112,7 +111,7 @@ static void on_done(struct child *c)
 static const char **child_argv(struct publisher *p, const char *repo)
 {
 	const struct config *c = p->sched->cfg;
-	const char **argv = arena_array(p->a, 18 + 2 * c->upload.exclude.n, sizeof(*argv));
+	const char **argv = arena_array(p->a, 16 + 2 * c->upload.exclude.n, sizeof(*argv));
 	size_t n = 0;
 
 	argv[n++] = "/proc/self/exe"; /* resolved in the child of quern, which is quern */
@@ -125,8 +124,6 @@ static const char **child_argv(struct publisher *p, const char *repo)
 	argv[n++] = arena_strdup(p->a, repo);
 	argv[n++] = "--run";
 	argv[n++] = arena_printf(p->a, "%lld", (long long)p->sched->opt.run_id);
-	argv[n++] = "--parent";
-	argv[n++] = arena_printf(p->a, "%lld", (long long)getpid());
 	if (c->upload.is_private)
 		argv[n++] = "--private";
 	for (size_t i = 0; i < c->upload.exclude.n; i++) {
@@ -154,7 +151,7 @@ static void start_next(struct publisher *p)
 				   .on_done = on_done,
 				   .data = p };
 	sched_flush(p->sched); /* the child reads the store */
-	child_start(&p->child, &p->sched->loop);
+	child_start(&p->child, &p->sched->children);
 }
 
 /* Is a conversion for this repository still to come in this run? */

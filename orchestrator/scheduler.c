@@ -15,6 +15,7 @@
 #define LOOK_AHEAD (16 * WINDOW) /* waiting jobs that others may overtake in one look */
 #define CHECKPOINT_MS 5000 /* how often the WAL is moved into the database, by a pool thread */
 #define DRAW_JOBS_MAX 64
+#define POOL_THREADS "8"
 
 int64_t sched_now(const struct scheduler *s)
 {
@@ -361,6 +362,8 @@ static void setup(struct scheduler *s, struct session *session, const struct sch
 	s->adm.memory_bytes = s->cfg->resources.memory_bytes;
 	s->adm.disk_reserve_bytes = s->cfg->resources.disk_reserve_bytes;
 	signal(SIGPIPE, SIG_IGN); /* a closed terminal or `| head` is no reason to lose a night */
+	/* libuv has four: outputs being sealed would hold them all, and no job could begin. */
+	setenv("UV_THREADPOOL_SIZE", POOL_THREADS, 0);
 	publish_init(s);
 	uv_loop_init(&s->loop);
 	uv_timer_init(&s->loop, &s->tick);
@@ -375,6 +378,7 @@ static void setup(struct scheduler *s, struct session *session, const struct sch
 	uv_timer_start(&s->tick, on_tick, TICK_MS, TICK_MS);
 	uv_signal_start(&s->sigint, on_signal, SIGINT);
 	uv_signal_start(&s->sigterm, on_signal, SIGTERM);
+	children_open(&s->children, &s->loop);
 }
 
 static void close_handle(uv_handle_t *h, void *arg)

@@ -1,11 +1,12 @@
 /* orchestrator/scheduler_private.h -- shared by scheduler.c, task.c, recover.c,
- * making.c and publish.c, and by nobody else. */
+ * sealing.c, making.c and publish.c, and by nobody else. */
 #ifndef QUERN_ORCHESTRATOR_SCHEDULER_PRIVATE_H
 #define QUERN_ORCHESTRATOR_SCHEDULER_PRIVATE_H
 
 #include <uv.h>
 
 #include "orchestrator/admission.h"
+#include "orchestrator/child.h"
 #include "orchestrator/display.h"
 #include "orchestrator/executor.h"
 #include "orchestrator/matrix.h"
@@ -23,7 +24,7 @@ enum task_phase {
 	TASK_SETUP, /* a pool thread looks for the artifact, makes the job folder */
 	TASK_CONVERT,
 	TASK_VALIDATE,
-	TASK_SEAL, /* a pool thread checks, hashes, renames */
+	TASK_SEAL, /* a pool thread checks, hashes, renames: sealing.c */
 };
 
 enum task_end { /* why we ended a worker */
@@ -64,8 +65,9 @@ struct task {
 
 	uv_work_t work;
 	struct err work_err;
-	int work_rc, lock_fd; /* of setup */
-	struct sealed sealed;
+	int work_rc, lock_fd;	/* of setup */
+	struct seal_job seal;	/* its `sealed` also when setup finds the artifact there */
+	struct task *seal_next; /* in its group, or waiting for one */
 };
 
 struct making;
@@ -75,6 +77,7 @@ struct scheduler {
 	uv_loop_t loop;
 	uv_timer_t tick;
 	uv_signal_t sigint, sigterm;
+	struct children children;
 	uv_prepare_t before_wait; /* commits what this turn of the loop moved */
 	uv_check_t after_events;
 	bool in_batch;
@@ -90,6 +93,9 @@ struct scheduler {
 	struct admission adm;
 	struct task *tasks;
 	int sealing;
+	struct task *to_seal; /* by seal_next */
+	size_t n_to_seal;
+	int sealers;
 	struct making *makings;
 	struct publisher *publisher;
 

@@ -124,28 +124,45 @@ static int compare_disk(const char *dir, struct sealed *s, int own_inodes, struc
 	return rc;
 }
 
+/* Let the disk begin with a file that is made durable later: by then most of it is there, and one
+ * commit of the file system's journal holds the files of all outputs. */
+static void start_writing(int fd)
+{
+	(void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
+static int hash_and_fix_file(const char *path, struct sealed_file *f, struct err *e)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW), rc;
+	uint8_t real[SHA256_LEN];
+
+	if (fd < 0)
+		return err_errno(e, "%s", path);
+	start_writing(fd);
+	rc = sha256_fd(fd, path, real, NULL, e);
+	if (rc == 0 && f->claimed && memcmp(real, f->sha256, SHA256_LEN) != 0)
+		rc = err_set(e, ERR_INVALID, "%s does not have the SHA-256 that the result says",
+			     f->name);
+	/* Read-only from here on: the local hub may share the very same inode. */
+	if (rc == 0 && fchmod(fd, 0444) != 0)
+		rc = err_errno(e, "%s", path);
+	if (rc == 0)
+		memcpy(f->sha256, real, SHA256_LEN);
+	close(fd);
+	return rc;
+}
+
 static int hash_and_fix(const char *out, struct sealed *s, struct err *e)
 {
-	for (size_t i = 0; i < s->n; i++) {
-		char *path = path_join(out, s->files[i].name);
-		uint8_t real[SHA256_LEN];
-		uint64_t size;
-		int rc = sha256_file(path, real, &size, e);
+	int rc = 0;
 
-		if (rc == 0 && s->files[i].claimed &&
-		    memcmp(real, s->files[i].sha256, SHA256_LEN) != 0)
-			rc = err_set(e, ERR_INVALID,
-				     "%s does not have the SHA-256 that the result says",
-				     s->files[i].name);
-		memcpy(s->files[i].sha256, real, SHA256_LEN);
-		/* Read-only from here on: the local hub may share the very same inode. */
-		if (rc == 0 && chmod(path, 0444) != 0)
-			rc = err_errno(e, "%s", path);
+	for (size_t i = 0; rc == 0 && i < s->n; i++) {
+		char *path = path_join(out, s->files[i].name);
+
+		rc = hash_and_fix_file(path, &s->files[i], e);
 		free(path);
-		if (rc < 0)
-			return rc;
 	}
-	return 0;
+	return rc;
 }
 
 static int facts_text(const struct json *root, const char *license, struct arena *a,
@@ -174,8 +191,8 @@ static int facts_text(const struct json *root, const char *license, struct arena
 	return 0;
 }
 
-/* Not durable by itself: path_sync_tree() and the rename of the whole folder come next, and a
- * half-made record under out/ is taken away by the next sealing. */
+/* Not durable by itself: that and the rename of the whole folder come next, and a half-made record
+ * under out/ is taken away by the next sealing. */
 static int write_plain(const char *path, const struct buf *b, struct err *e)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0444);
@@ -195,6 +212,7 @@ static int write_plain(const char *path, const struct buf *b, struct err *e)
 		}
 		at += (size_t)n;
 	}
+	start_writing(fd);
 	close(fd);
 	return 0;
 }
@@ -244,36 +262,80 @@ static int write_record(const struct seal_job *j, const char *out, const struct 
 	return rc;
 }
 
-int seal(const struct seal_job *j, struct arena *a, struct sealed *s, struct err *e)
+/* From result.json to a whole folder, of which nothing needs to be on the disk yet. */
+static int prepare(const struct seal_job *j, const char *out, struct sealed *s, struct err *e)
 {
-	char *out = path_join(j->dir, "out"), *result = path_join(j->dir, "result.json");
-	char *record = path_join(out, SEAL_RECORD);
+	char *result = path_join(j->dir, "result.json"), *record = path_join(out, SEAL_RECORD);
 	struct json *root = NULL;
 	int rc;
 
 	(void)unlink(record); /* a crash between record and rename left it; it is made anew */
-	rc = read_json(result, a, &root, e);
+	rc = read_json(result, j->a, &root, e);
 	if (rc == 0)
-		rc = read_list(root, a, s, e);
+		rc = read_list(root, j->a, s, e);
 	if (rc == 0)
 		rc = compare_disk(out, s, 1, e);
 	if (rc == 0)
 		rc = hash_and_fix(out, s, e);
 	if (rc == 0)
-		rc = facts_text(root, j->license, a, &s->facts, e);
+		rc = facts_text(root, j->license, j->a, &s->facts, e);
 	CRASH_POINT("seal:checked");
 	if (rc == 0)
 		rc = write_record(j, out, s, e);
-	if (rc == 0)
-		rc = path_sync_tree(out, e);
-	CRASH_POINT("seal:synced");
-	if (rc == 0)
-		rc = path_rename(out, j->artifact, e);
-	CRASH_POINT("seal:renamed");
-	free(out);
 	free(result);
 	free(record);
-	return rc < 0 ? rc : 0;
+	return rc;
+}
+
+static int give_name(const char *out, const char *artifact, struct err *e)
+{
+	if (rename(out, artifact) != 0)
+		return err_errno(e, "cannot rename %s to %s", out, artifact);
+	CRASH_POINT("seal:renamed");
+	return 0;
+}
+
+/* The new names are durable, or the jobs that have them are not sealed: the next attempt finds the
+ * folder. */
+static void sync_names(struct seal_job *const *jobs, size_t n)
+{
+	char *folder = path_dirname(jobs[0]->artifact);
+	struct err e = ERR_INIT;
+	int rc = path_sync(folder, &e);
+
+	for (size_t i = 0; rc < 0 && i < n; i++) {
+		if (jobs[i]->rc == 0) {
+			jobs[i]->rc = rc;
+			jobs[i]->err = e;
+		}
+	}
+	free(folder);
+}
+
+void seal(struct seal_job *const *jobs, size_t n)
+{
+	char **out = mem_array(n, sizeof(*out));
+
+	for (size_t i = 0; i < n; i++) {
+		struct seal_job *j = jobs[i];
+
+		out[i] = path_join(j->dir, "out");
+		j->err = (struct err)ERR_INIT;
+		j->rc = prepare(j, out[i], &j->sealed, &j->err);
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (jobs[i]->rc == 0)
+			jobs[i]->rc = path_sync_tree(out[i], &jobs[i]->err);
+	}
+	CRASH_POINT("seal:synced");
+	for (size_t i = 0; i < n; i++) {
+		if (jobs[i]->rc == 0)
+			jobs[i]->rc = give_name(out[i], jobs[i]->artifact, &jobs[i]->err);
+		free(out[i]);
+	}
+	sync_names(jobs, n);
+	CRASH_POINT("seal:done");
+	free(out);
 }
 
 int seal_read(const char *artifact, const char *key_hex, struct arena *a, struct sealed *s,

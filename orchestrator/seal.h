@@ -2,8 +2,9 @@
  * lists is compared with what lies in out/ (plain files only, same sizes, same
  * hashes, nothing more), everything is made read-only and synced, a record
  * (.quern.json: key, files, facts) is put beside the files, and the folder is
- * renamed to artifacts/KEY. Existence there means complete. Blocking: for a
- * pool thread. */
+ * renamed to artifacts/KEY. Existence there means complete. Several outputs go
+ * together, because the disk makes them durable at little more than the price
+ * of one. Blocking: for a pool thread. */
 #ifndef QUERN_ORCHESTRATOR_SEAL_H
 #define QUERN_ORCHESTRATOR_SEAL_H
 
@@ -35,10 +36,17 @@ struct seal_job {
 	const char *key_hex;
 	const char *canonical; /* the JSON the key is hashed over */
 	const char *license;   /* of the source; NULL unknown */
+	struct arena *a;       /* of what sealed holds */
+
+	/* set by seal() */
+	struct sealed sealed;
+	struct err err;
+	int rc; /* 0, or ERR_INVALID: the worker's output is not what it says (tried again);
+		   ERR_IO, ERR_NOSPACE: ours */
 };
 
-/* ERR_INVALID: the worker's output is not what it says (tried again); ERR_IO, ERR_NOSPACE: ours. */
-int seal(const struct seal_job *j, struct arena *a, struct sealed *s, struct err *e);
+/* Seal n outputs whose artifacts lie in one folder. Each succeeds or fails by itself. */
+void seal(struct seal_job *const *jobs, size_t n);
 
 /* Read the record of a sealed artifact and compare names and sizes with the disk. 1 good, 0 absent,
  * ERR_CORRUPT when something is there that is not a complete artifact of this key (it is then left

@@ -1,7 +1,6 @@
 /* orchestrator/task.c -- one job from its claim to its next resting state:
  * setup (pool) -> convert (worker) -> validate (worker) -> seal (pool). Each
  * arrow is one transaction; what a crash leaves between them, recover.c reads. */
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,13 +142,14 @@ static int commit_move(struct task *t, enum job_event ev, const struct verdict *
 	rc = ends ? store_attempt_end(s->store, &at, e) : 0;
 	if (rc >= 0)
 		rc = store_job_move(s->store, &m, &t->job.state, e);
-	for (size_t i = 0; rc >= 0 && (ev == EV_VALID || ev == EV_FOUND) && i < t->sealed.n; i++) {
-		const struct sealed_file *f = &t->sealed.files[i];
+	for (size_t i = 0; rc >= 0 && (ev == EV_VALID || ev == EV_FOUND) && i < t->seal.sealed.n;
+	     i++) {
+		const struct sealed_file *f = &t->seal.sealed.files[i];
 		struct artifact_row row = { .job_id = t->job.id,
 					    .name = f->name,
 					    .size_bytes = (int64_t)f->size_bytes,
 					    .mtime_ns = f->mtime_ns,
-					    .facts = t->sealed.facts,
+					    .facts = t->seal.sealed.facts,
 					    .created_ms = m.now_ms };
 
 		memcpy(row.sha256, f->sha256, SHA256_LEN);
@@ -174,31 +174,11 @@ int task_move(struct task *t, enum job_event ev, const struct verdict *v, bool e
 
 const struct verdict no_fault = { .cause = "", .message = "" };
 
-/* What the worker left in its TMPDIR. An empty one stays, and gc takes it one day: on ext4 every
- * removal makes the creation of files slower for minutes (recently_deleted() in fs/ext4/ialloc.c).
- */
-static void clear_temporary(struct task *t)
-{
-	char *dir = path_join(t->dir, "tmp");
-	struct err ignored = ERR_INIT;
-	DIR *d = opendir(dir);
-	int entries = 0;
-
-	while (d && readdir(d) != NULL)
-		entries++;
-	if (d)
-		closedir(d);
-	if (entries > 2) /* more than "." and ".." */
-		(void)path_remove_tree(dir, &ignored);
-	free(dir);
-}
-
 static void finish_ready(struct task *t, enum job_event ev)
 {
 	struct scheduler *s = t->sched;
 
 	if (task_move(t, ev, &no_fault, true)) {
-		clear_temporary(t);
 		s->res->finished++;
 		publish_job_ready(s, t->job.repo);
 	}
@@ -253,7 +233,7 @@ static int set_aside(const char *artifact, struct err *e)
 /* A crash may have come between the rename of an artifact and its row. 1 it is there, 0 not. */
 static int look_for_artifact(struct task *t)
 {
-	int rc = seal_read(t->artifact, t->key_hex, t->a, &t->sealed, &t->work_err);
+	int rc = seal_read(t->artifact, t->key_hex, t->a, &t->seal.sealed, &t->work_err);
 
 	return rc == ERR_CORRUPT ? set_aside(t->artifact, &t->work_err) : rc;
 }
@@ -326,35 +306,17 @@ int task_start(struct scheduler *s, const struct job_row *job, struct err *e)
 	return 1;
 }
 
-/* ---- sealing, in a pool thread */
+/* ---- sealing */
 
-static void seal_work(uv_work_t *w)
+void task_sealed(struct task *t)
 {
-	struct task *t = w->data;
-	struct buf canonical;
-	struct seal_job j = { .dir = t->dir,
-			      .artifact = t->artifact,
-			      .key_hex = t->key_hex,
-			      .license = t->source ? t->source->facts.license : NULL };
-
-	buf_init(&canonical, 1u << 20);
-	job_canonical(&t->job.spec, &canonical);
-	j.canonical = buf_str(&canonical);
-	t->work_rc = seal(&j, t->a, &t->sealed, &t->work_err);
-	buf_release(&canonical);
-}
-
-static void after_seal(uv_work_t *w, int status)
-{
-	struct task *t = w->data;
 	struct verdict v;
 
-	(void)status;
-	if (t->work_rc == 0) {
+	if (t->seal.rc == 0) {
 		finish_ready(t, EV_VALID);
 		return;
 	}
-	verdict_of_error(&t->work_err, &v);
+	verdict_of_error(&t->seal.err, &v);
 	task_fail(t, &v);
 }
 
@@ -366,9 +328,7 @@ void task_seal(struct task *t)
 	if (++t->sched->sealing <= SEALING_MAX)
 		release_slot(t);
 	snprintf(t->stage, sizeof(t->stage), "sealing");
-	t->work_err = (struct err)ERR_INIT;
-	t->work.data = t;
-	uv_queue_work(&t->sched->loop, &t->work, seal_work, after_seal);
+	sealing_add(t);
 	sched_kick(t->sched);
 }
 

@@ -17,6 +17,11 @@ void task_fail(struct task *t, const struct verdict *v);
 /* The output is there and valid: seal it in a pool thread, then ready. */
 void task_seal(struct task *t);
 void task_free(struct task *t);
+/* From sealing.c: t->seal has how it went. */
+void task_sealed(struct task *t);
+
+/* sealing.c. Seal its output in a pool thread, together with others; then task_sealed(). */
+void sealing_add(struct task *t);
 
 /* task_worker.c. Start the engine's worker with a verb; its ending continues the task. */
 void task_spawn(struct task *t, const char *verb);

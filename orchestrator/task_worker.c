@@ -13,7 +13,6 @@
 #include "core/json.h"
 #include "core/path.h"
 #include "core/proc.h"
-#include "orchestrator/launch.h"
 #include "orchestrator/task_private.h"
 
 #define LOG_LIMIT_BYTES (64 << 20) /* a worker's log; above it the worker is ended */
@@ -120,25 +119,33 @@ static uint64_t memory_limit(const struct task *t)
 	return limit + WORKER_MEMORY_FLOOR;
 }
 
+static const char **worker_argv(struct task *t, const char *verb)
+{
+	size_t n = t->engine->n_args;
+	const char **v = arena_array(t->a, n + 4, sizeof(*v));
+
+	v[0] = t->engine->program;
+	for (size_t i = 0; i < n; i++)
+		v[1 + i] = t->engine->args[i];
+	v[1 + n] = verb;
+	v[2 + n] = "job.json";
+	v[3 + n] = NULL;
+	return v;
+}
+
 void task_spawn(struct task *t, const char *verb)
 {
 	struct scheduler *s = t->sched;
 	bool validate = strcmp(verb, "validate") == 0;
-	const char **args = arena_array(t->a, t->engine->n_args + 2, sizeof(*args));
-	struct launch l = { .dir = t->dir,
-			    .program = t->engine->program,
-			    .args = args,
-			    .n_args = t->engine->n_args + 2,
-			    .read = { t->source ? t->source->dir : NULL },
-			    .network = t->engine->network,
-			    .memory_bytes = LIMIT_ADDRESS_SPACE ? memory_limit(t) : 0 };
+	const char *read[] = { t->source ? t->source->dir : NULL, NULL };
+	struct place place = { .job = t->dir,
+			       .program = worker_argv(t, verb),
+			       .read = read,
+			       .network = t->engine->network,
+			       .memory_bytes = LIMIT_ADDRESS_SPACE ? memory_limit(t) : 0 };
 	struct err e = ERR_INIT;
 	struct verdict v;
 
-	for (size_t i = 0; i < t->engine->n_args; i++)
-		args[i] = t->engine->args[i];
-	args[t->engine->n_args] = verb;
-	args[t->engine->n_args + 1] = "job.json";
 	t->phase = validate ? TASK_VALIDATE : TASK_CONVERT;
 	t->phase_ms = t->progress_ms = clock_mono_ms();
 	t->killed_ms = 0;
@@ -149,15 +156,12 @@ void task_spawn(struct task *t, const char *verb)
 	t->lock_fd = -1;
 	if (validate)
 		t->x.lock_fd = lock_take(arena_printf(t->a, "%s/lock.validate", t->dir), &e);
-	t->x.argv = launch_argv(t->a, &l, &e);
-	if (t->x.lock_fd < 0 || !t->x.argv) {
+	if (t->x.lock_fd < 0) {
 		verdict_of_error(&e, &v);
-		if (t->x.lock_fd >= 0)
-			close(t->x.lock_fd);
 		task_fail(t, &v);
 		return;
 	}
-	s->ex->start(s->ex, &s->loop, &t->x);
+	s->ex->start(s->ex, &s->children, &t->x, &place);
 	CRASH_POINT("task:spawned");
 	if (!validate && sched_batch(s, &e) < 0)
 		sched_fatal(s, &e);
@@ -190,7 +194,7 @@ void task_reattach(struct task *t, const struct attempt_row *at)
 				   .data = t,
 				   .pid = at->pid,
 				   .pid_start = at->pid_start };
-	s->ex->reattach(s->ex, &s->loop, &t->x);
+	s->ex->reattach(s->ex, &s->children, &t->x);
 }
 
 /* ---- once a second */

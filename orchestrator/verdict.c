@@ -11,14 +11,12 @@
 #include "core/path.h"
 #include "orchestrator/jobdir.h"
 
-/* Exit codes of docs/worker-protocol.md, and those of quern-launch (as env(1) uses them). */
+/* Exit codes of docs/worker-protocol.md, and those of the sandbox (workers/launch/place.h). */
 enum {
 	EXIT_WORKER_FAILED = 1,
 	EXIT_WORKER_USAGE = 2,
 	EXIT_WORKER_REFUSED = 3,
 	EXIT_WORKER_ENV = 4,
-	EXIT_LAUNCH_SETUP = 125,
-	EXIT_LAUNCH_NO_PROGRAM = 127,
 };
 
 static void set(struct verdict *v, bool retry, const char *cause, const char *fmt, ...)
@@ -100,8 +98,8 @@ static void by_exit_code(int code, const char *words, struct verdict *v)
 	case EXIT_WORKER_ENV:
 		set(v, false, "environment", "%s", words);
 		break;
-	case EXIT_LAUNCH_SETUP:
-	case EXIT_LAUNCH_NO_PROGRAM:
+	case PLACE_CANNOT_SET_UP:
+	case PLACE_CANNOT_RUN:
 		set(v, true, "launch", "%s", words);
 		break;
 	default:
@@ -120,8 +118,7 @@ static void by_status(const struct execution *x, const char *said, const char *d
 	else
 		last_log_line(dir, words, sizeof(words));
 	if (x->start_error)
-		set(v, true, "launch", "cannot start quern-launch: %s",
-		    uv_strerror(x->start_error));
+		set(v, true, "launch", "cannot start a process: %s", uv_strerror(x->start_error));
 	else if (x->signal)
 		set(v, true, x->signal == 9 ? "killed" : "crash", "signal %d (%s)%s%s", x->signal,
 		    strsignal(x->signal), words[0] ? ": " : "", words);

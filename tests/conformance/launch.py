@@ -158,9 +158,8 @@ def test_birth(p):
     assert code == 0 and not err, err
     lines = [line.split(" ", 1) for line in out.splitlines()]
     env = dict(value.split("=", 1) for key, value in lines if key == "env")
-    assert env == {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": f"{p.job}/tmp", "TMPDIR": f"{p.job}/tmp",
+    assert env == {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(p.job), "TMPDIR": str(p.job),
                    "LANG": "C.UTF-8", "TZ": "UTC", "EXTRA": "a b"}, env
-    assert (p.job / "tmp").is_dir()
     fds = [int(value) for key, value in lines if key == "fd"]
     assert fds[:3] == [0, 1, 2] and len(fds) == 4, f"descriptors {fds}: the lock's and no other"
     told = {key: value for key, value in lines if key not in ("env", "fd")}

@@ -72,7 +72,6 @@ class Suite:
         self.made += 1
         folder = self.root / f"job-{self.made}"
         (folder / "out").mkdir(parents=True)
-        (folder / "tmp").mkdir()
         text = {"protocol": 1, "job": KEY, "attempt": 1, "verb": "convert",
                 "engine": {"name": "conformance", "version": "1"}, "name": "model", "file": "model-file",
                 "source": {"dir": str(self.source), "format": "safetensors"}, "lora": None, "platform": "",
@@ -86,7 +85,7 @@ class Suite:
     def start(self, folder, *args, sandbox=False, stdout=subprocess.PIPE):
         """The worker as quern starts it: in its folder, clean environment, SIGPIPE ignored, own session."""
         command = [*self.opt.program, *args]
-        env = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(folder / "tmp"), "TMPDIR": str(folder / "tmp"),
+        env = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(folder), "TMPDIR": str(folder),
                "LANG": "C.UTF-8", "TZ": "UTC"}
         with open(folder / "lock", "w") as lock, open(folder / "log", "wb") as log:
             if sandbox:
@@ -162,7 +161,8 @@ class Suite:
         folder = self.job()
         self.convert(folder)
         self.check_result(folder)
-        left = {p.name for p in folder.iterdir()} - {"job.json", "lock", "log", "out", "result.json", "tmp"}
+        left = {p.name for p in folder.iterdir() if not p.name.startswith(".")}  # HOME: what a library remembers there
+        left -= {"job.json", "lock", "log", "out", "result.json"}
         need(not left, f"left behind in the job folder: {sorted(left)}")
 
     def check_lines(self):

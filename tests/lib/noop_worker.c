@@ -79,6 +79,19 @@ static void chatter(void)
 	puts("\xff\xfe\x1b[31m");
 }
 
+/* What libraries remember at home, and scratch files of a program that was in a hurry. */
+static void litter(void)
+{
+	char path[4200];
+
+	snprintf(path, sizeof(path), "%s/.cache", getenv("HOME"));
+	mkdir(path, 0700);
+	snprintf(path, sizeof(path), "%s/.cache/models", getenv("HOME"));
+	put(path, "x");
+	snprintf(path, sizeof(path), "%s/scratch", getenv("TMPDIR"));
+	put(path, "x");
+}
+
 static int misbehave(const char *mode, const char *name)
 {
 	if (strcmp(mode, "fail") == 0) {
@@ -110,6 +123,8 @@ static int misbehave(const char *mode, const char *name)
 		put("out/extra", "x");
 	if (strcmp(mode, "link") == 0 && symlink("/etc/passwd", "out/link") != 0)
 		return 1;
+	if (strcmp(mode, "litter") == 0)
+		litter();
 	if (strcmp(mode, "silent") == 0)
 		unlink("result.json");
 	if (strcmp(mode, "chatter") == 0)

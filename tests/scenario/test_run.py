@@ -123,6 +123,15 @@ def test_a_worker_killed_after_its_last_act_has_finished():
         assert m.sql("SELECT max(number) FROM attempt") == [(1,)]
 
 
+def test_what_a_worker_leaves_in_its_folder_is_removed():
+    with Matrix(with_mode("litter")) as m:
+        expect(m.quern("run", "--no-upload"), 0)
+        for folder in m.work.glob("jobs/*/*"):
+            left = {p.name for p in folder.iterdir()}
+            assert left == {"job.json", "lock", "lock.validate", "log", "result.json"}, left
+        assert len(list(m.work.glob("jobs/*/*"))) == 3 and len(list(m.work.glob("artifacts/*/*.noop"))) == 3
+
+
 def test_rubbish_on_standard_output_harms_nobody():
     with Matrix(with_mode("chatter")) as m:
         done = expect(m.quern("run"), 0, "3 converted")

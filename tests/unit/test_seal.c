@@ -50,7 +50,8 @@ static int setup(void **state)
 				    .artifact = p->artifact,
 				    .key_hex = KEY,
 				    .canonical = "{\"engine\":\"x\"}",
-				    .license = "mit" };
+				    .license = "mit",
+				    .a = p->a };
 	put(p->out, "a.bin", "quern\n");
 	*state = p;
 	return 0;
@@ -82,14 +83,19 @@ static void result(struct place *p, const char *name, int size, const char *sha,
 	put(p->dir, "result.json", text);
 }
 
+static int seal_one(struct place *p)
+{
+	struct seal_job *const jobs[] = { &p->job };
+
+	seal(jobs, 1);
+	return p->job.rc;
+}
+
 static void refused(struct place *p, const char *words)
 {
-	struct err e = ERR_INIT;
-	struct sealed s;
-
-	assert_int_equal(seal(&p->job, p->a, &s, &e), ERR_INVALID);
-	if (!strstr(e.msg, words))
-		fail_msg("\"%s\" does not say \"%s\"", e.msg, words);
+	assert_int_equal(seal_one(p), ERR_INVALID);
+	if (!strstr(p->job.err.msg, words))
+		fail_msg("\"%s\" does not say \"%s\"", p->job.err.msg, words);
 	assert_int_not_equal(access(p->artifact, F_OK), 0);
 }
 
@@ -97,22 +103,48 @@ static void the_truth_is_sealed(void **state)
 {
 	struct place *p = *state;
 	struct err e = ERR_INIT;
-	struct sealed s, again;
+	struct sealed *s = &p->job.sealed, again;
 	struct stat st;
 	char *file = path_join(p->artifact, "a.bin");
 
 	result(p, "a.bin", 6, SHA, "{\"quant\":\"Q8_0\",\"license\":\"forged\"}");
-	assert_int_equal(seal(&p->job, p->a, &s, &e), 0);
-	assert_int_equal(s.n, 1);
-	assert_string_equal(s.files[0].name, "a.bin");
-	assert_string_equal(s.facts, "{\"quant\":\"Q8_0\",\"license\":\"mit\"}");
+	assert_int_equal(seal_one(p), 0);
+	assert_int_equal(s->n, 1);
+	assert_string_equal(s->files[0].name, "a.bin");
+	assert_string_equal(s->facts, "{\"quant\":\"Q8_0\",\"license\":\"mit\"}");
 	assert_int_equal(stat(file, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0444);
 	assert_int_not_equal(access(p->out, F_OK), 0);
 	assert_int_equal(seal_read(p->artifact, KEY, p->a, &again, &e), 1);
-	assert_memory_equal(again.files[0].sha256, s.files[0].sha256, SHA256_LEN);
-	assert_string_equal(again.facts, s.facts);
+	assert_memory_equal(again.files[0].sha256, s->files[0].sha256, SHA256_LEN);
+	assert_string_equal(again.facts, s->facts);
 	free(file);
+}
+
+/* Good, bad and good again, together. */
+static void each_of_a_group_by_itself(void **state)
+{
+	struct place *p[3];
+	struct seal_job *jobs[3];
+	struct err e = ERR_INIT;
+	struct sealed s;
+
+	p[0] = *state;
+	assert_int_equal(setup((void **)&p[1]) + setup((void **)&p[2]), 0);
+	for (int i = 0; i < 3; i++) {
+		result(p[i], "a.bin", i == 1 ? 7 : 6, SHA, "{}");
+		jobs[i] = &p[i]->job;
+		free(p[i]->artifact);
+		p[i]->artifact = mem_printf("%s/artifact-%d", p[0]->root, i);
+		p[i]->job.artifact = p[i]->artifact;
+	}
+	seal(jobs, 3);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(p[i]->job.rc, i == 1 ? ERR_INVALID : 0);
+		assert_int_equal(seal_read(p[i]->artifact, KEY, p[i]->a, &s, &e), i != 1);
+	}
+	for (int i = 1; i < 3; i++)
+		teardown((void **)&p[i]);
 }
 
 static void a_wrong_hash_is_refused(void **state)
@@ -191,7 +223,7 @@ static void a_damaged_artifact_is_seen(void **state)
 
 	assert_int_equal(seal_read(p->artifact, KEY, p->a, &s, &e), 0);
 	result(p, "a.bin", 6, SHA, "{}");
-	assert_int_equal(seal(&p->job, p->a, &s, &e), 0);
+	assert_int_equal(seal_one(p), 0);
 	assert_int_equal(unlink(file), 0);
 	assert_int_equal(seal_read(p->artifact, KEY, p->a, &s, &e), ERR_CORRUPT);
 	free(file);
@@ -201,11 +233,12 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-		T(the_truth_is_sealed),	     T(a_wrong_hash_is_refused),
-		T(a_wrong_size_is_refused),  T(an_absent_file_is_refused),
-		T(an_extra_file_is_refused), T(a_link_is_refused),
-		T(a_second_name_is_refused), T(a_path_that_leaves_is_refused),
-		T(rubbish_is_refused),	     T(a_damaged_artifact_is_seen),
+		T(the_truth_is_sealed),	      T(a_wrong_hash_is_refused),
+		T(a_wrong_size_is_refused),   T(an_absent_file_is_refused),
+		T(an_extra_file_is_refused),  T(a_link_is_refused),
+		T(a_second_name_is_refused),  T(a_path_that_leaves_is_refused),
+		T(rubbish_is_refused),	      T(a_damaged_artifact_is_seen),
+		T(each_of_a_group_by_itself),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,12 +8,13 @@
 #include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "workers/launch/text.h"
 
 /* The interface of linux/landlock.h, ABI 6, by number: headers of a build machine are often older
  * than the kernel that quern runs on. Source: Documentation/userspace-api/landlock.rst. */
@@ -224,6 +225,17 @@ static int put(const char *path, const char *text)
 	return rc;
 }
 
+/* "ID ID 1" */
+static const char *map_line(char *out, uint64_t id)
+{
+	char *p = text_number(out, id);
+
+	*p++ = ' ';
+	p = text_number(p, id);
+	text_add(p, " 1", sizeof(" 1"));
+	return out;
+}
+
 /* Be who we are inside the new user namespace too: files keep their owner. */
 static int map_ourselves(uid_t uid, gid_t gid)
 {
@@ -231,11 +243,9 @@ static int map_ourselves(uid_t uid, gid_t gid)
 
 	if (put("/proc/self/setgroups", "deny") != 0)
 		return -1;
-	snprintf(line, sizeof(line), "%u %u 1", uid, uid);
-	if (put("/proc/self/uid_map", line) != 0)
+	if (put("/proc/self/uid_map", map_line(line, uid)) != 0)
 		return -1;
-	snprintf(line, sizeof(line), "%u %u 1", gid, gid);
-	return put("/proc/self/gid_map", line);
+	return put("/proc/self/gid_map", map_line(line, gid));
 }
 
 int sandbox_empty_network(void)

@@ -1,5 +1,5 @@
 /* workers/launch/sandbox.h -- what the kernel can take away from a process: the
- * network, the file system, new privileges. Linux only. */
+ * network, the file system, new privileges. Linux only, async-signal-safe. */
 #ifndef QUERN_WORKERS_LAUNCH_SANDBOX_H
 #define QUERN_WORKERS_LAUNCH_SANDBOX_H
 
