@@ -331,7 +331,9 @@ static void seal_work(uv_work_t *w)
 	struct seal_job j = { .dir = t->dir,
 			      .artifact = t->artifact,
 			      .key_hex = t->key_hex,
-			      .license = t->source ? t->source->facts.license : NULL };
+			      .asked = &t->job.spec,
+			      .source_facts = t->source ? t->source->card_facts : NULL,
+			      .file_facts = t->file_facts };
 
 	buf_init(&canonical, 1u << 20);
 	job_canonical(&t->job.spec, &canonical);
