@@ -15,6 +15,9 @@ struct uploader_options {
 	int is_private;
 	const char *const *exclude; /* globs of file names never published */
 	size_t n_exclude;
+	const char *quantized_by;  /* for the card; NULL: not said */
+	const char *template_name; /* of a user's template, for messages */
+	const char *template_text; /* NULL: quern's own */
 	int64_t run_id;
 	/* may be NULL; called for each file: bytes done and total of this repository */
 	void (*progress)(void *ctx, const char *path, uint64_t done, uint64_t total);

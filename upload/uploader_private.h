@@ -35,6 +35,7 @@ enum up_fate {
 
 struct up_job {
 	struct job_row row;
+	const char *name;      /* of the variant in the repository */
 	struct up_file *files; /* without the excluded ones */
 	size_t n;
 	enum up_fate fate;

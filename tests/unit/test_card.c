@@ -41,6 +41,13 @@ static struct artifact_row artifact(const char *name, int64_t size, const char *
 	return r;
 }
 
+/* A worker that confirms everything, and what the source says. */
+#define FACTS(quant, source)                                                                       \
+	"{\"source\":{" source "},\"worker\":{\"architecture\":\"llama\",\"hybrid\":0,\"opt\":0,"  \
+	"\"quant\":\"" quant "\"}}"
+
+static const struct card_settings settings = { .repo = "ns/m", .quantized_by = "ns" };
+
 struct fixture {
 	struct job_row jobs[2];
 	struct artifact_row files[2];
@@ -53,9 +60,12 @@ static void fixture_init(struct fixture *f)
 	f->jobs[0] = job("Q8_0", 1);
 	f->jobs[1] = job("Q4_0", 2);
 	f->files[0] = artifact("m-Q8_0.gguf", 2000,
-			       "{\"license\":\"apache-2.0\",\"architecture\":\"llama\"}");
-	f->files[1] = artifact("m-Q4_0.gguf", 1000,
-			       "{\"license\":\"apache-2.0\",\"language\":[\"en\",\"no\"]}");
+			       FACTS("Q8_0", "\"license\":\"apache-2.0\",\"pipeline_tag\":"
+					     "\"text-generation\""));
+	f->files[1] =
+		artifact("m-Q4_0.gguf", 1000,
+			 FACTS("Q4_0", "\"license\":\"apache-2.0\",\"language\":[\"en\",\"no\"],"
+				       "\"pipeline_tag\":\"text-generation\""));
 	for (int i = 0; i < 2; i++) {
 		f->paths[i] = f->files[i].name;
 		f->v[i] = (struct card_variant){ .job = &f->jobs[i],
@@ -71,7 +81,7 @@ static char *card(const struct fixture *f, size_t n, const char *old)
 	struct buf b;
 
 	buf_init(&b, CARD_MAX);
-	assert_int_equal(card_write(&b, "ns/m", f->v, n, old, &e), 0);
+	assert_int_equal(card_write(&b, &settings, f->v, n, old, &e), 0);
 	return buf_detach(&b);
 }
 
@@ -90,7 +100,10 @@ static void a_card_says_what_the_rows_say(void **state)
 	assert_non_null(strstr(text, "\nlibrary_name: gguf\n"));
 	assert_non_null(strstr(text, "\ntags:\n- gguf\n- llama\n- quern\n"));
 	assert_non_null(strstr(text, "| file | quant | size | SHA-256 |\n"));
-	assert_non_null(strstr(text, "| `m-Q4_0.gguf` | `Q4_0` | 1000 B | `abababababab` |\n"));
+	assert_non_null(strstr(
+		text, "| `m-Q4_0.gguf` | `Q4_0` | 1000 B | "
+		      "`abababababababababababababababababababababababababababababababab` |\n"));
+	assert_non_null(strstr(text, "\npipeline_tag: text-generation\nquantized_by: ns\n"));
 	assert_non_null(strstr(text, "llama-cli -m m-Q4_0.gguf"));
 	assert_non_null(strstr(text, "| m | `org/base` | `c0ffee` | |\n"));
 	assert_null(strstr(text, "{{"));
@@ -127,6 +140,8 @@ static void columns_come_when_needed(void **state)
 	f.jobs[1].spec.hybrid = 0.5;
 	f.jobs[1].spec.opt = 1;
 	f.jobs[0].spec.platform = "rk3588";
+	f.files[0].facts = "{\"worker\":{\"platform\":\"rk3588\",\"quant\":\"Q8_0\"}}";
+	f.files[1].facts = "{\"worker\":{\"hybrid\":0.5,\"opt\":1,\"quant\":\"Q4_0\"}}";
 	text = card(&f, 2, NULL);
 	assert_non_null(
 		strstr(text, "| file | platform | quant | hybrid | opt | size | SHA-256 |\n"));
@@ -252,7 +267,8 @@ static void foreign_text_is_harmless(void **state)
 	f.jobs[0].spec.model = "<script>|`x`\n# [a](b)";
 	f.jobs[0].spec.quant = "a|b`c";
 	f.jobs[0].spec.source = "x: y\n- \"z\"";
-	f.files[0].facts = "{\"license\":\"null\",\"architecture\":\"a: b\\n---\\n\"}";
+	f.files[0].facts = "{\"source\":{\"license\":\"null\"},\"worker\":{\"quant\":\"a|b`c\","
+			   "\"architecture\":\"a: b\\n---\\n\"}}";
 	f.paths[0] = "it's $(here).gguf";
 	text = card(&f, 1, NULL);
 	assert_null(strstr(text, "<script>"));
@@ -272,7 +288,7 @@ static void different_licences_are_not_claimed(void **state)
 
 	(void)state;
 	fixture_init(&f);
-	f.files[1].facts = "{\"license\":\"mit\"}";
+	f.files[1].facts = FACTS("Q4_0", "\"license\":\"mit\"");
 	text = card(&f, 2, NULL);
 	assert_null(strstr(text, "\nlicense:"));
 	free(text);
@@ -288,7 +304,7 @@ static void damaged_facts_are_an_error(void **state)
 	fixture_init(&f);
 	buf_init(&b, CARD_MAX);
 	f.files[0].facts = "[]";
-	assert_int_equal(card_write(&b, "ns/m", f.v, 1, NULL, &e), ERR_CORRUPT);
+	assert_int_equal(card_write(&b, &settings, f.v, 1, NULL, &e), ERR_CORRUPT);
 	f.files[0].facts = "{";
 	assert_true(card_manifest(&b, "ns/m", f.v, 1, &e) < 0);
 	buf_release(&b);
@@ -316,7 +332,7 @@ static void a_manifest_is_sorted_json(void **state)
 	assert_int_equal(card_manifest(&b, "ns/m", f.v, 2, &e), 0);
 	assert_null(strstr(buf_str(&b), "secret"));
 	assert_int_equal(json_parse(a, buf_str(&b), b.len, &v, &e), 0);
-	assert_int_equal(json_int(v, "format", 0), 1);
+	assert_int_equal(json_int(v, "format", 0), 2);
 	v = json_get(v, "variants")->members[1].value; /* Q4_0 is smaller, so it is first */
 	variant = v;
 	assert_string_equal(json_str(variant, "quant", ""), "Q8_0");
