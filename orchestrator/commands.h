@@ -12,6 +12,7 @@ int cmd_retry(int argc, char **argv);
 int cmd_cancel(int argc, char **argv);
 int cmd_upload(int argc, char **argv);
 int cmd_upload_repo(int argc, char **argv);
+int cmd_card(int argc, char **argv);
 int cmd_gc(int argc, char **argv);
 int cmd_convert(int argc, char **argv);
 int cmd_verify(int argc, char **argv);

@@ -17,6 +17,7 @@ const struct command commands[] = {
 	{ "retry",   "[JOB...]",     "put failed or cancelled jobs back in the queue", cmd_retry, false },
 	{ "cancel",  "[JOB...]",     "take jobs out of the queue", cmd_cancel, false },
 	{ "upload",  "",             "publish what is ready, convert nothing", cmd_upload, false },
+	{ "card",    "REPO",         "print a repository's card, or check what is published (--audit)", cmd_card, false },
 	{ "gc",      "",             "remove what no job needs any more", cmd_gc, false },
 	{ "convert", "SRC",          "convert one model without a matrix", cmd_convert, false },
 	{ "verify",  "FILE...",      "check converted or source files", cmd_verify, false },

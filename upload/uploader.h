@@ -38,4 +38,16 @@ struct uploader_result {
 int uploader_run(struct store *s, struct hub *h, const char *repo, const struct uploader_options *o,
 		 struct uploader_result *out, struct err *e);
 
+/* The files of the repository itself, as uploader_run() would write them. NULL: nothing would be
+ * published. */
+struct uploader_own {
+	const char *readme, *manifest;
+};
+
+/* Make them without changing anything, from a store that may be read-only. published_only: of the
+ * jobs that are done, without those that are ready. Texts are in a. */
+int uploader_preview(struct store *s, struct hub *h, const char *repo,
+		     const struct uploader_options *o, int published_only, struct arena *a,
+		     struct uploader_own *out, struct err *e);
+
 #endif

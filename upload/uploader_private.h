@@ -61,6 +61,8 @@ struct upload {
 	struct hub_file own[3];
 	size_t n_own;
 	uint64_t done_bytes, total_bytes;
+	bool look;	     /* only a preview: the store is not changed */
+	bool published_only; /* of done jobs */
 };
 
 /* ---- uploader_plan.c */
