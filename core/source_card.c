@@ -206,7 +206,7 @@ static char *normal(const char *text)
 {
 	char *out = mem_alloc(LICENSE_HEAD + 2), *w = out;
 
-	for (size_t i = 0; text[i] && i < LICENSE_HEAD; i++) {
+	for (size_t i = 0; i < LICENSE_HEAD && text[i]; i++) {
 		unsigned char c = (unsigned char)text[i];
 
 		if (!isspace(c) && !strchr("#*_=\"", c))

@@ -362,8 +362,9 @@ static void what_is_not_confirmed_is_not_in_a_name(void **state)
 
 static void a_preview_changes_nothing(void **state)
 {
-	static const struct fixture_job odd = { "F16",		 "1",	  "README",
-						{ "README.md" }, { "x" }, NULL };
+	static const struct fixture_job odd = {
+		"F16", "1", "README", { "README.md" }, { "x" }, NULL
+	};
 	struct upload_fixture *f = &((struct state *)*state)->f;
 	int64_t good = fixture_job(f, &q8), bad = fixture_job(f, &odd);
 	struct uploader_own own;
