@@ -368,6 +368,10 @@ static int check_file(struct audit *u, const struct hub_file *f)
 		return 0; /* ignored */
 	row->there = true;
 	row->size_bytes = f->size_bytes;
+	if (!hub_path_ok(f->path)) {
+		add_fault(u, row, "has a name that no repository may have; it was not read");
+		return 0;
+	}
 	if (claim)
 		check_claim(u, f, claim, row);
 	else if (!is_own(f->path) && u->manifest)
