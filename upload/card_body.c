@@ -95,21 +95,27 @@ static void skip_fence(struct scan *s, struct line first)
 	*hopeless = run;
 }
 
+struct section {
+	const char *begin, *after;
+	bool half_before; /* a begin mark without an end stands before it */
+};
+
 /* The next section: from the last begin mark before the first end mark that has one. When a person
  * has removed half a pair, nothing of theirs is between what is taken. Inside it fences do not
  * count: it is ours. */
-static bool find_section(struct scan *s, const char **begin, const char **after)
+static bool find_section(struct scan *s, struct section *out)
 {
 	struct line l;
 
-	*begin = NULL;
+	*out = (struct section){ NULL, NULL, false };
 	while (next(s, &l)) {
 		if (is_begin(l)) {
-			*begin = l.s;
-		} else if (*begin && is_end(l)) {
-			*after = s->p;
+			out->half_before |= out->begin != NULL;
+			out->begin = l.s;
+		} else if (out->begin && is_end(l)) {
+			out->after = s->p;
 			return true;
-		} else if (!*begin) {
+		} else if (!out->begin) {
 			skip_fence(s, l);
 		}
 	}
@@ -119,15 +125,19 @@ static bool find_section(struct scan *s, const char **begin, const char **after)
 void card_body_merge(struct buf *b, const char *body, const char *section)
 {
 	struct scan s = { body, body + strlen(body), SIZE_MAX, SIZE_MAX };
-	const char *kept = body, *begin, *after;
+	const char *kept = body;
+	struct section old;
 	bool found = false;
 
-	while (find_section(&s, &begin, &after)) {
-		buf_add(b, kept, (size_t)(begin - kept));
+	while (find_section(&s, &old)) {
+		/* With it gone, the half mark before it would take what a person wrote behind. */
+		if (found && old.half_before)
+			continue;
+		buf_add(b, kept, (size_t)(old.begin - kept));
 		if (!found)
 			buf_adds(b, section);
 		found = true;
-		kept = after;
+		kept = old.after;
 	}
 	buf_adds(b, kept);
 	if (!found) {

@@ -547,6 +547,9 @@ static void odd_texts_survive_byte_for_byte(void **state)
 		{ "a\n" MARKS "b\n" MARKS "c", "---\na\n", "b\nc" },
 		{ "a\n<!-- quern:begin -->\n" MARKS "b\n", "a\n<!-- quern:begin -->\n", "b\n" },
 		{ "a\n<!-- quern:end -->\n" MARKS "b\n", "a\n<!-- quern:end -->\n", "b\n" },
+		/* the half mark would pair with the last one if the old section went */
+		{ "a\n" MARKS "b\n<!-- quern:begin -->\n" MARKS "c\n<!-- quern:end -->\n",
+		  "---\na\n", "b\n<!-- quern:begin -->\n" MARKS "c\n<!-- quern:end -->\n" },
 		/* words about marks */
 		{ "```\n" MARKS "```\n", "```\n" MARKS "```\n\n", "" },
 		{ "~~~~ html\n" MARKS "~~~\n~~~~\n" MARKS "b", "~~~~ html\n" MARKS "~~~\n~~~~\n",
