@@ -235,10 +235,10 @@ static void group_paths(struct upload *u)
 int up_plan_load(struct upload *u, struct err *e)
 {
 	struct up_ids ids = { 0 };
-	int rc = up_collect(u, JOB_DONE, &ids, e);
+	int rc = u->published_only ? 0 : up_collect(u, JOB_READY, &ids, e);
 
-	if (rc >= 0 && !u->published_only)
-		rc = up_collect(u, JOB_READY, &ids, e);
+	if (rc >= 0)
+		rc = up_collect(u, JOB_DONE, &ids, e);
 	u->jobs = arena_array(u->a, ids.n, sizeof(*u->jobs));
 	for (size_t i = 0; rc >= 0 && i < ids.n; i++) {
 		rc = load_job(u, ids.v[i], &u->jobs[i], e);
