@@ -68,6 +68,15 @@ struct job_spec {
 	const char *with; /* canonical JSON object of the parameters that change the output: "{}" */
 };
 
+/* The parameters that an engine gives a meaning to, as bits: what a name says, what a worker
+ * confirmed. Stored in job.file_params and job.repo_params. */
+enum job_param {
+	JOB_PARAM_PLATFORM = 1,
+	JOB_PARAM_QUANT = 2,
+	JOB_PARAM_HYBRID = 4,
+	JOB_PARAM_OPT = 8,
+};
+
 /* The canonical JSON the key is hashed over; appended to b. Members, sorted: engine {name,
  * version}, hybrid, lora (null or {repo, version}), model, opt, platform, quant, source {kind,
  * repo, version}, with. */

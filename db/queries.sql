@@ -55,13 +55,14 @@ ORDER BY run.id DESC
 -- No row changes if a job with this key (its first eight bytes) exists.
 INSERT INTO job (run_id, created_ms, changed_ms, memory_bytes, output_bytes, scratch_bytes, opt,
 	hybrid, point, key, model, engine, engine_version, platform, quant, params, source_kind,
-	source, source_version, lora, lora_version, label, repo_id, file)
+	source, source_version, lora, lora_version, label, repo_id, file, file_params, repo_params)
 VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
-	?20, ?21, ?22, ?23)
+	?20, ?21, ?22, ?23, ?24, ?25)
 ON CONFLICT (substr(key, 1, 8)) DO NOTHING
 
 -- name: JOB_KNOWN
-SELECT id, state, run_id, memory_bytes, output_bytes, scratch_bytes, repo_id, file, label, source
+SELECT id, state, run_id, memory_bytes, output_bytes, scratch_bytes, repo_id, file, label, source,
+	file_params, repo_params
 FROM job WHERE substr(key, 1, 8) = ?1 AND key = ?2
 
 -- name: JOB_MARK
@@ -70,7 +71,7 @@ UPDATE job SET run_id = ?2 WHERE id = ?1
 -- name: JOB_REFRESH
 -- What may differ under the same key: names and places outside it, and estimates.
 UPDATE job SET run_id = ?2, memory_bytes = ?3, output_bytes = ?4, scratch_bytes = ?5, repo_id = ?6,
-	file = ?7, label = ?8, source = ?9, model = ?10, point = ?11
+	file = ?7, label = ?8, source = ?9, model = ?10, point = ?11, file_params = ?12, repo_params = ?13
 WHERE id = ?1
 
 -- ---- jobs: look up
@@ -80,7 +81,7 @@ WHERE id = ?1
 SELECT job.id, key, state, run_id, not_before_ms, attempts, tries, created_ms, changed_ms,
 	memory_bytes, output_bytes, scratch_bytes, opt, hybrid, model, engine, engine_version,
 	platform, quant, params, source_kind, source, source_version, lora, lora_version, label,
-	repo.name, file, cause, message
+	repo.name, file, cause, message, file_params, repo_params
 FROM job LEFT JOIN repo ON repo.id = job.repo_id WHERE job.id = ?1
 
 -- name: JOB_BY_KEY

@@ -75,12 +75,14 @@ struct job_row {
 	const char *cause, *message;			   /* of the last failure; "" if none */
 	const char *repo; /* target repository "ns/name"; "" without upload */
 	const char *file; /* base name of the artifact, without the engine's extension */
+	unsigned file_params, repo_params; /* what these two names say: bits of enum job_param */
 };
 
 struct job_new {
 	struct job_spec spec;
 	const uint8_t *key;
 	const char *label, *repo, *file;
+	unsigned file_params, repo_params;
 	int64_t memory_bytes, output_bytes, scratch_bytes;
 };
 
@@ -192,7 +194,7 @@ struct artifact_row {
 	const char *name; /* file name inside artifacts/KEY */
 	int64_t size_bytes, mtime_ns;
 	uint8_t sha256[SHA256_LEN];
-	const char *facts; /* JSON object the worker reported and validation confirmed; "{}" */
+	const char *facts; /* JSON object by origin: db/facts.h */
 	int64_t created_ms;
 };
 int store_artifact_put(struct store *s, const struct artifact_row *r,

@@ -73,6 +73,8 @@ static int insert_job(struct store *s, const struct job_new *j, int64_t repo_id,
 	bind_text(st, 21, j->label);
 	bind_id(st, 22, repo_id);
 	bind_text(st, 23, j->file);
+	bind_int(st, 24, j->file_params);
+	bind_int(st, 25, j->repo_params);
 	return store_exec(s, st, e);
 }
 
@@ -98,7 +100,9 @@ static void read_known(sqlite3_stmt *st, const struct job_new *j, int64_t repo_i
 		  sqlite3_column_int64(st, 4) == j->output_bytes &&
 		  sqlite3_column_int64(st, 5) == j->scratch_bytes &&
 		  sqlite3_column_int64(st, 6) == repo_id && same_text(st, 7, j->file) &&
-		  same_text(st, 8, j->label) && same_text(st, 9, j->spec.source);
+		  same_text(st, 8, j->label) && same_text(st, 9, j->spec.source) &&
+		  (unsigned)sqlite3_column_int(st, 10) == j->file_params &&
+		  (unsigned)sqlite3_column_int(st, 11) == j->repo_params;
 }
 
 static int find_known(struct store *s, const struct job_new *j, int64_t repo_id, struct known *k,
@@ -143,6 +147,8 @@ static int mark_known(struct store *s, const struct job_new *j, int64_t repo_id,
 		bind_text(st, 9, j->spec.source);
 		bind_text(st, 10, j->spec.model);
 		bind_int(st, 11, store_point(&j->spec));
+		bind_int(st, 12, j->file_params);
+		bind_int(st, 13, j->repo_params);
 	}
 	return store_exec(s, st, e);
 }

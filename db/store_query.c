@@ -55,6 +55,8 @@ static int read_job(struct store *s, sqlite3_stmt *st, struct arena *a, struct j
 	r->file = column_text(st, 27, a);
 	r->cause = column_text(st, 28, a);
 	r->message = column_text(st, 29, a);
+	r->file_params = (unsigned)sqlite3_column_int(st, 30);
+	r->repo_params = (unsigned)sqlite3_column_int(st, 31);
 	return 0;
 }
 

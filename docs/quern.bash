@@ -31,6 +31,13 @@ _quern_jobs() {
 	done
 }
 
+# Repositories that jobs go to.
+_quern_repos() {
+	local options
+	mapfile -t options < <(_quern_store_options)
+	quern status --all --json "${options[@]}" 2>/dev/null | sed -n 's/^ *"repo": "\([^"]*\)",*$/\1/p' | sort -u
+}
+
 _quern_engines() {
 	quern engines --json 2>/dev/null | sed -n 's/^   "name": "\([^"]*\)",$/\1/p'
 }
@@ -56,7 +63,7 @@ _quern_value() {
 		;;
 	retry:--cause) ;;
 	*:--engine | convert:-e) _quern_words "$(_quern_engines)" ;;
-	convert:-q | *:--platform | *:--with | *:--name | *:--threads | *:--quant | *:--hybrid | *:--opt | *:--only | *:--set | *:--jobs | *:-j | *:--run | *:--attempt) ;;
+	convert:-q | *:--platform | *:--with | *:--name | *:--threads | *:--quant | *:--hybrid | *:--opt | *:--only | *:--set | *:--jobs | *:-j | *:--run | *:--attempt | *:--ignore) ;;
 	*) return 1 ;;
 	esac
 }
@@ -66,6 +73,7 @@ _quern_operand() {
 	show | logs) _quern_words "$(_quern_jobs)" ;;
 	retry) _quern_words "$(_quern_jobs failed cancelled)" ;;
 	cancel) _quern_words "$(_quern_jobs pending running validating ready)" ;;
+	card) _quern_words "$(_quern_repos)" ;;
 	help) _quern_words "$commands" ;;
 	convert | verify | inspect | fake) _quern_files -f ;;
 	esac
@@ -73,7 +81,7 @@ _quern_operand() {
 
 _quern() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}
-	local commands="run plan status show logs retry cancel upload report gc convert verify inspect fake engines doctor help"
+	local commands="run plan status show logs retry cancel upload report card gc convert verify inspect fake engines doctor help"
 	local options
 
 	COMPREPLY=()

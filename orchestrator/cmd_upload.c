@@ -22,7 +22,10 @@ static void one(struct session *s, struct hub *h, const char *repo, struct total
 				      .hub_name = s->cfg->upload.hub,
 				      .is_private = s->cfg->upload.is_private,
 				      .exclude = s->cfg->upload.exclude.v,
-				      .n_exclude = s->cfg->upload.exclude.n };
+				      .n_exclude = s->cfg->upload.exclude.n,
+				      .quantized_by = s->cfg->upload.quantized_by,
+				      .template_name = s->cfg->upload.card,
+				      .template_text = s->cfg->upload.card_text };
 	struct uploader_result r = { 0 };
 	struct err e = ERR_INIT;
 	struct arena *a = arena_new();

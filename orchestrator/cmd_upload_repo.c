@@ -5,6 +5,7 @@
 
 #include "core/json.h"
 #include "core/mem.h"
+#include "orchestrator/card_load.h"
 #include "orchestrator/cli.h"
 #include "orchestrator/commands.h"
 #include "orchestrator/workdir.h"
@@ -59,6 +60,7 @@ int cmd_upload_repo(int argc, char **argv)
 	struct option_list exclude = { .n = 0 };
 	int64_t run = 0;
 	bool private = false, help;
+	struct uploader_options o = { 0 };
 	const struct option_def opts[] = {
 		{ "work", 0, OPT_STRING, "DIR", "the work folder", &work },
 		{ "hub", 0, OPT_STRING, "HUB", "as in jobs.yaml", &hub },
@@ -66,8 +68,9 @@ int cmd_upload_repo(int argc, char **argv)
 		{ "run", 0, OPT_INT, "ID", "the run that asks", &run },
 		{ "private", 0, OPT_FLAG, NULL, "make it private", &private },
 		{ "exclude", 0, OPT_LIST, "GLOB", "files not to publish", &exclude },
+		{ "quantized-by", 0, OPT_STRING, "NAME", "for the card", &o.quantized_by },
+		{ "card", 0, OPT_STRING, "FILE", "the card's template", &o.template_name },
 	};
-	struct uploader_options o = { 0 };
 	struct uploader_result r = { 0 };
 	struct err e = ERR_INIT;
 	struct arena *a;
@@ -88,7 +91,9 @@ int cmd_upload_repo(int argc, char **argv)
 	o.n_exclude = exclude.n;
 	o.run_id = run;
 	a = arena_new();
-	rc = store_open(workdir_db(a, work), 0, &s, &e);
+	rc = o.template_name ? card_load_file(a, o.template_name, &o.template_text, &e) : 0;
+	if (rc >= 0)
+		rc = store_open(workdir_db(a, work), 0, &s, &e);
 	if (rc >= 0)
 		rc = hub_open(hub, work, &h, &e);
 	if (rc >= 0)

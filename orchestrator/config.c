@@ -77,6 +77,8 @@ static void set_paths(struct reader *r, struct config *c)
 {
 	if (!c->name)
 		c->name = default_name(r->a, c->file);
+	if (c->upload.card)
+		c->upload.card = below(r->a, c->dir, c->upload.card);
 	c->work = below(r->a, c->dir, c->work ? c->work : ".quern");
 	for (size_t i = 0; i < c->n_models; i++) {
 		if (c->models[i].path)
@@ -104,6 +106,9 @@ static void finish(struct reader *r, const struct draft *d)
 		c->resources.threads = cpus > 1 ? (int)cpus : 1;
 	if (!d->backoff_max_seen && c->retry.backoff_max_ms < c->retry.backoff_ms)
 		c->retry.backoff_max_ms = c->retry.backoff_ms;
+	/* The default namespace is nobody's name. */
+	if (!c->upload.quantized_by && c->upload.namespace_[0])
+		c->upload.quantized_by = c->upload.namespace_;
 	if (c->upload.kind == HUB_LOCAL && !c->upload.namespace_[0])
 		c->upload.namespace_ = "local";
 }

@@ -101,6 +101,10 @@ struct config {
 		int hold;
 		enum upload_when when;	    /* default end */
 		struct string_list exclude; /* globs over file names that are never published */
+		const char *quantized_by;   /* for cards; default: namespace, when it is given */
+		const char *card;	    /* the user's template, absolute; NULL: quern's own */
+		struct mark card_at;
+		const char *card_text; /* of card_load() */
 	} upload;
 };
 

@@ -317,6 +317,16 @@ static void read_template(struct reader *r, const struct ynode *v, void *target)
 		*(const char **)target = v->text;
 }
 
+static void read_card(struct reader *r, const struct ynode *v, void *target)
+{
+	struct config *c = target;
+
+	if (!read_is_text(r, v, "the path of a card template"))
+		return;
+	c->upload.card = v->text;
+	c->upload.card_at = v->at;
+}
+
 static void read_upload(struct reader *r, const struct ynode *v, void *target)
 {
 	struct config *c = ((struct draft *)target)->c;
@@ -329,6 +339,8 @@ static void read_upload(struct reader *r, const struct ynode *v, void *target)
 		{ "hold", read_flag, &c->upload.hold },
 		{ "when", read_when, &c->upload.when },
 		{ "exclude", read_strings, &c->upload.exclude },
+		{ "card", read_card, c },
+		{ "quantized_by", read_text, &c->upload.quantized_by },
 	};
 
 	read_map(r, v, "upload", keys, ARRAY_LEN(keys));

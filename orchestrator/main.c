@@ -18,6 +18,7 @@ const struct command commands[] = {
 	{ "cancel",  "[JOB...]",     "take jobs out of the queue", cmd_cancel, false },
 	{ "upload",  "",             "publish what is ready, convert nothing", cmd_upload, false },
 	{ "report",  "",             "tell what the last run did, for a mail or as a page", cmd_report, false },
+	{ "card",    "REPO",         "print a repository's card, or check what is published (--audit)", cmd_card, false },
 	{ "gc",      "",             "remove what no job needs any more", cmd_gc, false },
 	{ "convert", "SRC",          "convert one model without a matrix", cmd_convert, false },
 	{ "verify",  "FILE...",      "check converted or source files", cmd_verify, false },

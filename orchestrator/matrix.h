@@ -49,5 +49,7 @@ int template_check(const char *tmpl, struct err *e);
  * "-hybrid-ratio-0.5", or nothing for 0. One path component of at most 200 bytes, in a; what is
  * longer ends in digits of its hash. */
 const char *template_fill(struct arena *a, const char *tmpl, const struct job_spec *s);
+/* Parameters that template_fill() puts into the name, as bits of enum job_param. */
+unsigned template_params(const char *tmpl, const struct job_spec *s);
 
 #endif

@@ -262,10 +262,13 @@ static int fill_point(struct walk *w, const struct matrix_point *m, struct plan_
 	p->spec.source_version = p->source->version;
 	job_label(&p->spec, p->label, sizeof(p->label));
 	p->file = template_fill(w->scratch, c->upload.file, &p->spec);
+	p->file_params = template_params(c->upload.file, &p->spec);
 	p->repo = "";
-	if (c->upload.kind != HUB_NONE)
+	if (c->upload.kind != HUB_NONE) {
+		p->repo_params = template_params(c->upload.repo, &p->spec);
 		p->repo = arena_printf(w->scratch, "%s/%s", c->upload.namespace_,
 				       template_fill(w->scratch, c->upload.repo, &p->spec));
+	}
 	if (m->duplicate) {
 		p->status = PLAN_DUPLICATE;
 		return 0;

@@ -33,7 +33,8 @@ struct plan_point {
 	struct job_spec spec;	 /* complete, with versions */
 	uint8_t key[SHA256_LEN]; /* not set for illegal points and when nothing has run yet */
 	char label[256];
-	const char *repo, *file; /* "" without upload; base name of the output */
+	const char *repo, *file;	   /* "" without upload; base name of the output */
+	unsigned repo_params, file_params; /* what these say: bits of enum job_param */
 	struct estimate need;
 	const struct engine *engine;
 	const struct resolved *source;

@@ -111,7 +111,7 @@ static void on_done(struct child *c)
 static const char **child_argv(struct publisher *p, const char *repo)
 {
 	const struct config *c = p->sched->cfg;
-	const char **argv = arena_array(p->a, 16 + 2 * c->upload.exclude.n, sizeof(*argv));
+	const char **argv = arena_array(p->a, 20 + 2 * c->upload.exclude.n, sizeof(*argv));
 	size_t n = 0;
 
 	argv[n++] = "/proc/self/exe"; /* resolved in the child of quern, which is quern */
@@ -126,6 +126,14 @@ static const char **child_argv(struct publisher *p, const char *repo)
 	argv[n++] = arena_printf(p->a, "%lld", (long long)p->sched->opt.run_id);
 	if (c->upload.is_private)
 		argv[n++] = "--private";
+	if (c->upload.quantized_by) {
+		argv[n++] = "--quantized-by";
+		argv[n++] = c->upload.quantized_by;
+	}
+	if (c->upload.card) {
+		argv[n++] = "--card";
+		argv[n++] = c->upload.card;
+	}
 	for (size_t i = 0; i < c->upload.exclude.n; i++) {
 		argv[n++] = "--exclude";
 		argv[n++] = c->upload.exclude.v[i];

@@ -80,6 +80,8 @@ static int add_point(void *ctx, const struct plan_point *p, struct err *e)
 			     .label = p->label,
 			     .repo = p->repo,
 			     .file = p->file,
+			     .repo_params = p->repo_params,
+			     .file_params = p->file_params,
 			     .memory_bytes = (int64_t)p->need.memory_bytes,
 			     .output_bytes = (int64_t)p->need.output_bytes,
 			     .scratch_bytes = (int64_t)p->need.scratch_bytes };

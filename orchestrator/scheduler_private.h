@@ -62,6 +62,7 @@ struct task {
 	bool progress_dirty; /* not in the store yet */
 	uint64_t peak_rss_bytes;
 	int lines_logged;
+	const char *file_facts; /* JSON object that validation read from the files; NULL: none */
 
 	uv_work_t work;
 	struct err work_err;

@@ -12,6 +12,7 @@
 #include "core/json.h"
 #include "core/mem.h"
 #include "core/path.h"
+#include "db/facts.h"
 
 #define RECORD_MAX (16u << 20)
 #define FILES_MAX 4096u /* of one artifact; a sharded 1 TB model has some hundred */
@@ -165,30 +166,85 @@ static int hash_and_fix(const char *out, struct sealed *s, struct err *e)
 	return rc;
 }
 
-static int facts_text(const struct json *root, const char *license, struct arena *a,
-		      const char **out, struct err *e)
+/* A member of origin o, from text (NULL: nothing known). */
+static int parse_origin(struct arena *a, const char *text, enum fact_origin o, struct facts *f,
+			struct err *e)
 {
-	const struct json *facts = json_get(root, "facts");
-	struct json_out w;
-	struct buf b;
+	struct json *v;
+	int rc = text ? json_parse(a, text, strlen(text), &v, e) : 0;
 
-	if (facts && facts->type != JSON_OBJECT)
+	if (rc >= 0 && text)
+		f->of[o] = v;
+	return rc < 0 ? err_wrap(e, "facts of origin %s", fact_origin_name(o)) : 0;
+}
+
+/* What everybody said, held against what was asked for. */
+static int gather_facts(const struct seal_job *j, const struct json *root, struct arena *a,
+			const char **out, struct err *e)
+{
+	const struct json *worker = json_get(root, "facts");
+	struct facts f;
+	int rc = facts_parse(a, "{}", &f, e);
+
+	if (worker && worker->type != JSON_OBJECT)
 		return err_set(e, ERR_INVALID, "\"facts\" is not an object");
+	if (worker)
+		f.of[FACT_WORKER] = worker;
+	if (rc >= 0)
+		rc = parse_origin(a, j->source_facts, FACT_SOURCE, &f, e);
+	if (rc >= 0)
+		rc = parse_origin(a, j->file_facts, FACT_FILE, &f, e);
+	if (rc >= 0)
+		rc = facts_check(&f, j->asked, e);
+	if (rc >= 0)
+		*out = facts_text(a, &f);
+	return rc;
+}
+
+/* Record 1 had the worker's facts and the source's licence side by side. */
+static void write_old_facts(struct json_out *w, const struct json *v)
+{
+	const char *license = json_str(v, "license", NULL);
+
+	jw_object(w);
+	jw_key(w, fact_origin_name(FACT_SOURCE));
+	jw_object(w);
+	if (license)
+		jw_kstr(w, "license", license);
+	jw_end_object(w);
+	jw_key(w, fact_origin_name(FACT_WORKER));
+	jw_object(w);
+	for (size_t i = 0; v->type == JSON_OBJECT && i < v->count; i++) {
+		if (strcmp(v->members[i].key, "license") == 0)
+			continue;
+		jw_key(w, v->members[i].key);
+		jw_value(w, v->members[i].value);
+	}
+	jw_end_object(w);
+	jw_end_object(w);
+}
+
+static int record_facts(const struct json *root, struct arena *a, const char **out, struct err *e)
+{
+	const struct json *v = json_get(root, "facts");
+	struct json_out w;
+	struct facts f;
+	struct buf b;
+	int rc;
+
 	buf_init(&b, RECORD_MAX);
 	jw_init(&w, &b, 0);
-	jw_object(&w);
-	for (size_t i = 0; facts && i < facts->count; i++) {
-		if (strcmp(facts->members[i].key, "license") == 0)
-			continue; /* ours: it comes from the source, not from a worker */
-		jw_key(&w, facts->members[i].key);
-		jw_value(&w, facts->members[i].value);
-	}
-	if (license)
-		jw_kstr(&w, "license", license);
-	jw_end_object(&w);
-	*out = arena_strdup(a, buf_str(&b));
+	if (!v)
+		buf_adds(&b, "{}");
+	else if (json_int(root, "record", 0) == 1)
+		write_old_facts(&w, v);
+	else
+		jw_value(&w, v);
+	rc = facts_parse(a, buf_str(&b), &f, e);
+	if (rc >= 0)
+		*out = facts_text(a, &f);
 	buf_release(&b);
-	return 0;
+	return rc;
 }
 
 /* Not durable by itself: that and the rename of the whole folder come next, and a half-made record
@@ -230,7 +286,7 @@ static int write_record(const struct seal_job *j, const char *out, const struct 
 	buf_init(&b, RECORD_MAX);
 	jw_init(&w, &b, 1);
 	jw_object(&w);
-	jw_kint(&w, "record", 1);
+	jw_kint(&w, "record", 2);
 	jw_kstr(&w, "key", j->key_hex);
 	jw_key(&w, "files");
 	jw_array(&w);
@@ -278,7 +334,7 @@ static int prepare(const struct seal_job *j, const char *out, struct sealed *s, 
 	if (rc == 0)
 		rc = hash_and_fix(out, s, e);
 	if (rc == 0)
-		rc = facts_text(root, j->license, j->a, &s->facts, e);
+		rc = gather_facts(j, root, j->a, &s->facts, e);
 	CRASH_POINT("seal:checked");
 	if (rc == 0)
 		rc = write_record(j, out, s, e);
@@ -358,8 +414,7 @@ int seal_read(const char *artifact, const char *key_hex, struct arena *a, struct
 	if (rc == 0)
 		rc = compare_disk(artifact, s, 0, e);
 	if (rc == 0)
-		rc = facts_text(root, json_str(json_get(root, "facts"), "license", NULL), a,
-				&s->facts, e);
+		rc = record_facts(root, a, &s->facts, e);
 	if (rc < 0 && e->code == ERR_INVALID)
 		e->code = ERR_CORRUPT;
 	return rc < 0 ? e->code : 1;

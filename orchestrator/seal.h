@@ -13,6 +13,7 @@
 #include "core/arena.h"
 #include "core/err.h"
 #include "core/hash.h"
+#include "db/job.h"
 
 #define SEAL_RECORD ".quern.json"
 
@@ -27,22 +28,24 @@ struct sealed_file {
 struct sealed {
 	struct sealed_file *files; /* sorted by name */
 	size_t n;
-	const char *facts; /* JSON object: the worker's facts, and license when known */
+	const char *facts; /* JSON object by origin: db/facts.h */
 };
 
 struct seal_job {
 	const char *dir;      /* the attempt's folder */
 	const char *artifact; /* artifacts/KEY */
 	const char *key_hex;
-	const char *canonical; /* the JSON the key is hashed over */
-	const char *license;   /* of the source; NULL unknown */
-	struct arena *a;       /* of what sealed holds */
+	const char *canonical;	      /* the JSON the key is hashed over */
+	const struct job_spec *asked; /* what the facts are held against */
+	const char *source_facts;     /* JSON object of origin "source"; NULL: none */
+	const char *file_facts;	      /* of origin "file", from the validate verb; NULL: none */
+	struct arena *a;	      /* of what sealed holds */
 
 	/* set by seal() */
 	struct sealed sealed;
 	struct err err;
-	int rc; /* 0, or ERR_INVALID: the worker's output is not what it says (tried again);
-		   ERR_IO, ERR_NOSPACE: ours */
+	int rc; /* 0, or ERR_INVALID: the worker's output is not what it says, or what it says of it
+		   is not what was asked for (tried again); ERR_IO, ERR_NOSPACE: ours */
 };
 
 /* Seal n outputs whose artifacts lie in one folder. Each succeeds or fails by itself. */

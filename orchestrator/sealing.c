@@ -33,7 +33,9 @@ static void describe(struct task *t)
 				     .artifact = t->artifact,
 				     .key_hex = t->key_hex,
 				     .canonical = arena_strdup(t->a, buf_str(&canonical)),
-				     .license = t->source ? t->source->facts.license : NULL,
+				     .asked = &t->job.spec,
+				     .source_facts = t->source ? t->source->card_facts : NULL,
+				     .file_facts = t->file_facts,
 				     .a = t->a };
 	buf_release(&canonical);
 }

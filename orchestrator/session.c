@@ -6,6 +6,7 @@
 
 #include "core/buf.h"
 #include "core/clock.h"
+#include "orchestrator/card_load.h"
 #include "orchestrator/cli.h"
 #include "orchestrator/matrix.h"
 #include "orchestrator/workdir.h"
@@ -42,6 +43,7 @@ static int read_all(struct session *s, const char *file, const struct config_set
 	(void)say_faults(&manifests,
 			 &(struct err)ERR_INIT); /* a broken manifest is left out, and said */
 	matrix_check(s->cfg, &s->engines, &f);
+	card_load(s->a, s->cfg, &f);
 	return say_faults(&f, e);
 }
 

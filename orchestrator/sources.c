@@ -9,6 +9,7 @@
 #include "core/json.h"
 #include "core/mem.h"
 #include "core/path.h"
+#include "core/source_card.h"
 #include "orchestrator/launch.h"
 #include "orchestrator/workdir.h"
 
@@ -87,9 +88,20 @@ static int hash_folder(struct sources *s, const struct source_files *files, cons
 	return rc;
 }
 
+static void keep_card(struct sources *s, struct resolved *r, const struct source_card *card)
+{
+	struct buf b;
+
+	buf_init(&b, DESCRIBE_MAX);
+	source_card_json(card, r->facts.architecture, &b);
+	r->card_facts = arena_strdup(s->a, buf_str(&b));
+	buf_release(&b);
+}
+
 static int resolve_path(struct sources *s, struct resolved *r, bool need_version, struct err *e)
 {
 	struct source_files files;
+	struct source_card card;
 	int rc;
 
 	r->kind = "path";
@@ -102,6 +114,10 @@ static int resolve_path(struct sources *s, struct resolved *r, bool need_version
 	rc = source_list(s->a, r->dir, &files, e);
 	if (rc == 0)
 		rc = source_read_facts(s->a, r->dir, &r->facts, e);
+	if (rc == 0)
+		rc = source_read_card(s->a, r->dir, &card, e);
+	if (rc == 0)
+		keep_card(s, r, &card);
 	if (rc == 0 && need_version)
 		rc = hash_folder(s, &files, &r->version, e);
 	return rc;
@@ -145,6 +161,7 @@ static int resolve_fake(struct sources *s, struct resolved *r, struct err *e)
 		rc = json_parse(s->a, b.data, b.len, &v, e);
 	if (rc == 0) {
 		facts_from_json(s, v, &r->facts);
+		keep_card(s, r, &(struct source_card){ .license = r->facts.license });
 		r->kind = "fake";
 		r->origin = arena_strdup(s->a, json_str(v, "spec", r->model->fake));
 		r->version = arena_printf(s->a, "fake-%lld",

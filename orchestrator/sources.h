@@ -22,6 +22,7 @@ struct resolved {
 	const char *dir;  /* what the worker reads, absolute */
 	const char *fake; /* NULL, or the spec that dir is made from before the first job */
 	struct source_facts facts;
+	const char *card_facts; /* JSON object: what a card says of the source; NULL: nothing */
 };
 
 struct sources;

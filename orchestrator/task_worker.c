@@ -17,6 +17,7 @@
 
 #define LOG_LIMIT_BYTES (64 << 20) /* a worker's log; above it the worker is ended */
 #define LINES_LOGGED_MAX 10000	   /* of its standard output that are no protocol lines */
+#define FACTS_MAX (1u << 20)	   /* a line has 64 KiB, its canonical form hardly more */
 #define PROGRESS_STORE_MS 1000	   /* `quern status` sees progress this fresh */
 #define WORKER_MEMORY_SLACK 2	   /* address space allowed, times the estimate */
 #define WORKER_MEMORY_FLOOR (2ull << 30)
@@ -46,24 +47,45 @@ static void log_line_of(struct task *t, const char *line, size_t len)
 	free(path);
 }
 
+static void note_progress(struct task *t, const struct json *v)
+{
+	snprintf(t->stage, sizeof(t->stage), "%s", json_str(v, "stage", ""));
+	snprintf(t->unit, sizeof(t->unit), "%s", json_str(v, "unit", ""));
+	t->done = json_int(v, "done", 0);
+	t->total = json_int(v, "total", 0);
+	t->progress_dirty = true;
+	t->progress_ms = clock_mono_ms();
+}
+
+/* What the validation read from the files; said once. */
+static bool note_facts(struct task *t, const struct json *facts)
+{
+	struct buf b;
+
+	if (t->phase != TASK_VALIDATE || t->file_facts || !facts || facts->type != JSON_OBJECT)
+		return false;
+	buf_init(&b, FACTS_MAX);
+	json_write_canonical(&b, facts);
+	if (!b.overflow)
+		t->file_facts = arena_strdup(t->a, buf_str(&b));
+	buf_release(&b);
+	return t->file_facts != NULL;
+}
+
 static void on_line(struct execution *x, const char *line, size_t len)
 {
 	struct task *t = x->data;
 	struct arena *a = arena_new();
 	struct err ignored = ERR_INIT;
-	struct json *v;
+	struct json *v = NULL;
+	const char *event = "";
 
-	if (line[0] == '{' && json_parse(a, line, len, &v, &ignored) == 0 &&
-	    strcmp(json_str(v, "event", ""), "progress") == 0) {
-		snprintf(t->stage, sizeof(t->stage), "%s", json_str(v, "stage", ""));
-		snprintf(t->unit, sizeof(t->unit), "%s", json_str(v, "unit", ""));
-		t->done = json_int(v, "done", 0);
-		t->total = json_int(v, "total", 0);
-		t->progress_dirty = true;
-		t->progress_ms = clock_mono_ms();
-	} else {
+	if (line[0] == '{' && json_parse(a, line, len, &v, &ignored) == 0)
+		event = json_str(v, "event", "");
+	if (strcmp(event, "progress") == 0)
+		note_progress(t, v);
+	else if (strcmp(event, "facts") != 0 || !note_facts(t, json_get(v, "facts")))
 		log_line_of(t, line, len);
-	}
 	arena_free(a);
 }
 

@@ -203,3 +203,27 @@ const char *template_fill(struct arena *a, const char *tmpl, const struct job_sp
 	buf_release(&b);
 	return out;
 }
+
+unsigned template_params(const char *tmpl, const struct job_spec *s)
+{
+	static const unsigned bit[] = {
+		[V_MODEL] = 0,
+		[V_ENGINE] = 0,
+		[V_PLATFORM] = JOB_PARAM_PLATFORM,
+		[V_QUANT] = JOB_PARAM_QUANT,
+		[V_HYBRID] = JOB_PARAM_HYBRID,
+		[V_OPT] = JOB_PARAM_OPT,
+		[V_MORE_HYBRID] = JOB_PARAM_HYBRID,
+		[V_MORE_OPT] = JOB_PARAM_OPT,
+	};
+	unsigned bits = 0;
+	char text[80];
+
+	for (const char *p = strchr(tmpl, '{'); p; p = strchr(p + 1, '{')) {
+		int v = find_variable(p + 1, strcspn(p, "}") - 1);
+
+		if (v >= 0 && *value_of(v, s, text))
+			bits |= bit[v];
+	}
+	return bits;
+}

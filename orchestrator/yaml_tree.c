@@ -2,13 +2,13 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <yaml.h>
 
 #include "core/buf.h"
 #include "core/mem.h"
 #include "core/utf8.h"
+#include "core/yaml.h"
 
-/* Values are made from libyaml's events, not from its documents: a bound is met when it is met, and
+/* Values are made from events, not from libyaml's documents: a bound is met when it is met, and
  * not after everything has been loaded. */
 struct anchor {
 	const char *name;
@@ -20,16 +20,16 @@ struct reading {
 	struct faults *f;
 	const char *text;
 	size_t len;
-	yaml_parser_t parser;
+	struct yaml *yaml;
 	struct anchor anchors[YAML_ANCHORS_MAX];
 	size_t n_anchors;
 	int nodes;
 	size_t filled; /* bytes that came from variables */
 };
 
-static struct mark mark_of(yaml_mark_t m)
+static struct mark mark_of(struct yaml_place p)
 {
-	return (struct mark){ (int)m.line + 1, (int)m.column + 1 };
+	return (struct mark){ p.line, p.column };
 }
 
 /* ---- ${VAR}, ${VAR:-default}, $${ for a literal ${ */
@@ -118,21 +118,22 @@ static void fill_in(struct reading *r, struct ynode *v)
 
 /* ---- anchors */
 
-static int add_anchor(struct reading *r, const yaml_char_t *name, struct mark at, size_t *index)
+static int add_anchor(struct reading *r, const char *name, struct mark at, size_t *index)
 {
 	if (r->n_anchors == YAML_ANCHORS_MAX) {
 		faults_add(r->f, at, "more than %d anchors; use fewer", YAML_ANCHORS_MAX);
 		return ERR_INVALID;
 	}
 	*index = r->n_anchors++;
-	r->anchors[*index] = (struct anchor){ arena_strdup(r->a, (const char *)name), NULL };
+	r->anchors[*index] = (struct anchor){ arena_strdup(r->a, name), NULL };
 	return 0;
 }
 
-static struct ynode *aliased(struct reading *r, const yaml_event_t *ev, int depth)
+static struct ynode *aliased(struct reading *r, const struct yaml_event *ev, int depth)
 {
-	const char *name = (const char *)ev->data.alias.anchor;
-	struct mark at = mark_of(ev->start_mark);
+	/* Copied: it is said after the next event may have been taken. */
+	const char *name = arena_strdup(r->a, ev->anchor);
+	struct mark at = mark_of(ev->at);
 
 	/* From the end: a name may be given again. */
 	for (size_t i = r->n_anchors; i-- > 0;) {
@@ -164,7 +165,8 @@ static struct ynode *aliased(struct reading *r, const yaml_event_t *ev, int dept
 
 enum role { ROLE_VALUE, ROLE_KEY };
 
-static struct ynode *read_value(struct reading *r, yaml_event_t *ev, enum role role, int depth);
+static struct ynode *read_value(struct reading *r, const struct yaml_event *ev, enum role role,
+				int depth);
 
 /* The text of the line and column where libyaml stopped; "" behind the end. */
 static const char *text_at(const struct reading *r, struct mark at)
@@ -181,9 +183,8 @@ static const char *text_at(const struct reading *r, struct mark at)
 
 static void syntax_fault(struct reading *r)
 {
-	const yaml_parser_t *p = &r->parser;
-	struct mark at = mark_of(p->problem_mark);
-
+	struct yaml_problem p = yaml_problem(r->yaml);
+	struct mark at = mark_of(p.at);
 	const char *here = text_at(r, at);
 
 	if (*here == '\t')
@@ -191,28 +192,28 @@ static void syntax_fault(struct reading *r)
 	else if (*here == '{' && here > r->text && here[-1] == '$')
 		faults_add(r->f, at,
 			   "${...} inside [ ] or { } without quotes; write \"${NAME}\" there");
-	else if (p->context && p->context_mark.line != p->problem_mark.line)
+	else if (p.context && p.context_at.line != p.at.line)
 		faults_add(r->f, at,
-			   "%s %s that began on line %d; correct the YAML between the two",
-			   p->problem, p->context, (int)p->context_mark.line + 1);
+			   "%s %s that began on line %d; correct the YAML between the two", p.text,
+			   p.context, p.context_at.line);
 	else
 		faults_add(r->f, at, "%s%s%s; correct the YAML here or just before",
-			   p->problem ? p->problem : "this is not YAML", p->context ? " " : "",
-			   p->context ? p->context : "");
+			   p.text ? p.text : "this is not YAML", p.context ? " " : "",
+			   p.context ? p.context : "");
 }
 
-static int next_event(struct reading *r, yaml_event_t *ev)
+static int next_event(struct reading *r, struct yaml_event *ev)
 {
-	if (yaml_parser_parse(&r->parser, ev))
+	if (yaml_next(r->yaml, ev) == 0)
 		return 0;
 	syntax_fault(r);
 	return ERR_INVALID;
 }
 
-static struct ynode *new_value(struct reading *r, enum ynode_type type, const yaml_event_t *ev,
+static struct ynode *new_value(struct reading *r, enum ynode_type type, const struct yaml_event *ev,
 			       int depth)
 {
-	struct mark at = mark_of(ev->start_mark);
+	struct mark at = mark_of(ev->at);
 	struct ynode *v;
 
 	if (depth > YAML_DEPTH_MAX) {
@@ -232,10 +233,9 @@ static struct ynode *new_value(struct reading *r, enum ynode_type type, const ya
 	return v;
 }
 
-static void refuse_tag(struct reading *r, const yaml_char_t *tag, struct ynode *v)
+static void refuse_tag(struct reading *r, const char *s, struct ynode *v)
 {
 	static const char standard[] = "tag:yaml.org,2002:";
-	const char *s = (const char *)tag;
 	int is_standard = s && strncmp(s, standard, strlen(standard)) == 0;
 
 	if (!s)
@@ -245,16 +245,17 @@ static void refuse_tag(struct reading *r, const yaml_char_t *tag, struct ynode *
 	v->bad = 1;
 }
 
-static struct ynode *scalar(struct reading *r, const yaml_event_t *ev, enum role role, int depth)
+static struct ynode *scalar(struct reading *r, const struct yaml_event *ev, enum role role,
+			    int depth)
 {
 	struct ynode *v = new_value(r, YNODE_SCALAR, ev, depth);
 
 	if (!v)
 		return NULL;
-	v->quoted = ev->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
-	v->text = arena_strndup(r->a, (const char *)ev->data.scalar.value, ev->data.scalar.length);
-	refuse_tag(r, ev->data.scalar.tag, v);
-	if (strlen(v->text) != ev->data.scalar.length) /* "\0" in double quotes */
+	v->quoted = !ev->plain;
+	v->text = arena_strndup(r->a, ev->text, ev->len);
+	refuse_tag(r, ev->tag, v);
+	if (strlen(v->text) != ev->len) /* "\0" in double quotes */
 		faults_add(r->f, v->at, "a NUL character in the text; remove it");
 	if (role == ROLE_VALUE && strstr(v->text, "${")) {
 		fill_in(r, v);
@@ -271,25 +272,24 @@ static void count_child(struct ynode *v, const struct ynode *child)
 		v->height = child->height + 1;
 }
 
-static struct ynode *list(struct reading *r, const yaml_event_t *start, int depth)
+static struct ynode *list(struct reading *r, const struct yaml_event *start, int depth)
 {
 	struct ynode *v = new_value(r, YNODE_LIST, start, depth), **items = NULL;
 	size_t n = 0, cap = 0;
-	yaml_event_t ev;
+	struct yaml_event ev;
 	int done = 0, rc = 0;
 
 	if (!v)
 		return NULL;
-	refuse_tag(r, start->data.sequence_start.tag, v);
+	refuse_tag(r, start->tag, v);
 	while (rc == 0 && !done) {
 		struct ynode *item;
 
 		rc = next_event(r, &ev);
 		if (rc < 0)
 			break;
-		done = ev.type == YAML_SEQUENCE_END_EVENT;
+		done = ev.kind == YAML_LIST_END;
 		item = done ? NULL : read_value(r, &ev, ROLE_VALUE, depth + 1);
-		yaml_event_delete(&ev);
 		if (item) {
 			MEM_GROW(items, n, cap);
 			items[n++] = item;
@@ -362,16 +362,15 @@ static int merge(struct reading *r, struct entries *es, const struct ynode *from
 
 /* One key, whose event is ev, and its value. A value to be merged goes to *merged. */
 static int pair(struct reading *r, struct ynode *v, struct entries *es, struct ynode **merged,
-		yaml_event_t *ev, int depth)
+		const struct yaml_event *ev, int depth)
 {
 	struct ynode *key = read_value(r, ev, ROLE_KEY, depth + 1), *value = NULL;
-	yaml_event_t next;
+	struct yaml_event next;
 	int is_merge;
 
 	if (!key || next_event(r, &next) < 0)
 		return ERR_INVALID;
 	value = read_value(r, &next, ROLE_VALUE, depth + 1);
-	yaml_event_delete(&next);
 	if (!value)
 		return ERR_INVALID;
 	count_child(v, key);
@@ -393,24 +392,23 @@ static int pair(struct reading *r, struct ynode *v, struct entries *es, struct y
 	return add_entry(r, es, (struct yentry){ key->text, key->at, value });
 }
 
-static struct ynode *map(struct reading *r, const yaml_event_t *start, int depth)
+static struct ynode *map(struct reading *r, const struct yaml_event *start, int depth)
 {
 	struct ynode *v = new_value(r, YNODE_MAP, start, depth), *merged = NULL;
 	struct entries es = { NULL, 0, 0 };
-	yaml_event_t ev;
+	struct yaml_event ev;
 	int done = 0, rc = 0;
 
 	if (!v)
 		return NULL;
-	refuse_tag(r, start->data.mapping_start.tag, v);
+	refuse_tag(r, start->tag, v);
 	while (rc == 0 && !done) {
 		rc = next_event(r, &ev);
 		if (rc < 0)
 			break;
-		done = ev.type == YAML_MAPPING_END_EVENT;
+		done = ev.kind == YAML_MAP_END;
 		if (!done)
 			rc = pair(r, v, &es, &merged, &ev, depth);
-		yaml_event_delete(&ev);
 	}
 	if (rc == 0 && merged)
 		rc = merge(r, &es, merged);
@@ -423,29 +421,24 @@ static struct ynode *map(struct reading *r, const yaml_event_t *start, int depth
 }
 
 /* The value that begins with ev. NULL: it cannot be read on, and why has been said. */
-static struct ynode *read_value(struct reading *r, yaml_event_t *ev, enum role role, int depth)
+static struct ynode *read_value(struct reading *r, const struct yaml_event *ev, enum role role,
+				int depth)
 {
-	const yaml_char_t *anchor = NULL;
+	int anchored = ev->anchor && ev->kind != YAML_ALIAS;
 	struct ynode *v = NULL;
 	size_t index = 0;
 
-	if (ev->type == YAML_ALIAS_EVENT)
-		return aliased(r, ev, depth);
-	if (ev->type == YAML_SCALAR_EVENT)
-		anchor = ev->data.scalar.anchor;
-	else if (ev->type == YAML_SEQUENCE_START_EVENT)
-		anchor = ev->data.sequence_start.anchor;
-	else if (ev->type == YAML_MAPPING_START_EVENT)
-		anchor = ev->data.mapping_start.anchor;
-	if (anchor && add_anchor(r, anchor, mark_of(ev->start_mark), &index) < 0)
+	if (anchored && add_anchor(r, ev->anchor, mark_of(ev->at), &index) < 0)
 		return NULL;
-	if (ev->type == YAML_SCALAR_EVENT)
+	if (ev->kind == YAML_ALIAS)
+		return aliased(r, ev, depth);
+	if (ev->kind == YAML_SCALAR)
 		v = scalar(r, ev, role, depth);
-	else if (ev->type == YAML_SEQUENCE_START_EVENT)
+	else if (ev->kind == YAML_LIST)
 		v = list(r, ev, depth);
-	else if (ev->type == YAML_MAPPING_START_EVENT)
+	else if (ev->kind == YAML_MAP)
 		v = map(r, ev, depth);
-	if (anchor && v)
+	if (anchored && v)
 		r->anchors[index].node = v;
 	return v;
 }
@@ -483,37 +476,23 @@ static int check_text(struct reading *r)
 
 static int one_document(struct reading *r, struct ynode **out)
 {
-	yaml_event_t ev;
+	struct yaml_event ev;
 	int rc;
 
-	for (;;) { /* up to the first value, or the end when there is none */
+	do { /* up to the first value, or the end when there is none */
 		rc = next_event(r, &ev);
 		if (rc < 0)
 			return rc;
-		if (ev.type != YAML_STREAM_START_EVENT && ev.type != YAML_DOCUMENT_START_EVENT)
-			break;
-		yaml_event_delete(&ev);
-	}
-	if (ev.type != YAML_STREAM_END_EVENT)
-		*out = read_value(r, &ev, ROLE_VALUE, 1);
-	rc = ev.type == YAML_STREAM_END_EVENT;
-	yaml_event_delete(&ev);
-	if (rc)
+	} while (ev.kind == YAML_DOCUMENT);
+	if (ev.kind == YAML_DONE)
 		return 0;
+	*out = read_value(r, &ev, ROLE_VALUE, 1);
 	if (!*out)
 		return ERR_INVALID;
-	while ((rc = next_event(r, &ev)) == 0) {
-		int last = ev.type == YAML_STREAM_END_EVENT,
-		    more = ev.type == YAML_DOCUMENT_START_EVENT;
-		struct mark at = mark_of(ev.start_mark);
-
-		yaml_event_delete(&ev);
-		if (more)
-			faults_add(r->f, at,
-				   "a second document; one file holds one, remove the \"---\"");
-		if (last || more)
-			break;
-	}
+	rc = next_event(r, &ev);
+	if (rc == 0 && ev.kind == YAML_DOCUMENT)
+		faults_add(r->f, mark_of(ev.at),
+			   "a second document; one file holds one, remove the \"---\"");
 	return rc;
 }
 
@@ -540,11 +519,8 @@ int yaml_tree_parse(struct arena *a, const char *text, size_t len, struct faults
 	}
 	if (check_text(r) < 0)
 		return ERR_INVALID;
-	if (!yaml_parser_initialize(&r->parser))
-		abort(); /* no memory: core/mem.h says why that ends us */
-	yaml_parser_set_encoding(&r->parser, YAML_UTF8_ENCODING);
-	yaml_parser_set_input_string(&r->parser, (const unsigned char *)r->text, r->len);
+	r->yaml = yaml_open(r->text, r->len);
 	rc = one_document(r, out);
-	yaml_parser_delete(&r->parser);
+	yaml_close(r->yaml);
 	return rc;
 }

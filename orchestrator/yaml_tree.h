@@ -1,7 +1,7 @@
 /* orchestrator/yaml_tree.h -- a YAML document as a bounded tree with places. The
- * only reader of YAML; yaml_tree.c is the only file that includes yaml.h.
- * Anchors and merge keys are followed, ${VAR} is filled in, repeated keys and
- * tags are faults. Scalars stay the text that was written: `no` is "no". */
+ * reader of our own files; core/yaml.h parses. Anchors and merge keys are
+ * followed, ${VAR} is filled in, repeated keys and tags are faults. Scalars stay
+ * the text that was written: `no` is "no". */
 #ifndef QUERN_ORCHESTRATOR_YAML_TREE_H
 #define QUERN_ORCHESTRATOR_YAML_TREE_H
 

@@ -1,16 +1,14 @@
 /* upload/card.c -- a card put together: front matter, what a person wrote, and
- * the generated section between its two marks. */
+ * the generated section between its two marks (card_body.c puts it there). */
 #include "upload/card.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/mem.h"
+#include "core/path.h"
 #include "upload/card_private.h"
 
-#define SECTION_BEGIN "<!-- quern:begin (generated; text outside this part is kept) -->"
-#define SECTION_BEGIN_ANY "<!-- quern:begin"
-#define SECTION_END "<!-- quern:end -->"
 #define SECTION_MAX ((size_t)4 << 20)
 
 /* ---- sets */
@@ -75,35 +73,32 @@ static int variant_compare(const void *x, const void *y)
 	return c ? c : memcmp(a->job->key, b->job->key, SHA256_LEN);
 }
 
-static int parse_facts(struct card *c, size_t i, struct err *e)
+static int read_facts(struct card *c, size_t i, struct err *e)
 {
 	const struct card_variant *v = c->v[i];
-	const char *text = v->n_files ? v->files[0].facts : "{}";
-	struct json *facts;
-	int rc = json_parse(c->a, text, strlen(text), &facts, e);
+	int rc = facts_parse(c->a, v->n_files ? v->files[0].facts : "{}", &c->facts[i], e);
 
-	if (rc >= 0 && facts->type != JSON_OBJECT)
-		rc = err_set(e, ERR_CORRUPT, "not an object");
 	if (rc < 0)
 		return err_wrap(e, "facts of job %lld", (long long)v->job->id);
-	c->facts[i] = facts;
+	c->confirmed[i] = facts_confirmed(&c->facts[i], &v->job->spec);
 	return 0;
 }
 
-int card_begin(struct card *c, const char *repo, const struct card_variant *v, size_t n,
-	       struct err *e)
+int card_begin(struct card *c, const struct card_settings *set, const struct card_variant *v,
+	       size_t n, struct err *e)
 {
 	int rc = 0;
 
-	*c = (struct card){ .a = arena_new(), .repo = repo, .n = n };
+	*c = (struct card){ .a = arena_new(), .set = set, .n = n };
 	c->v = arena_array(c->a, n, sizeof(const struct card_variant *));
-	c->facts = arena_array(c->a, n, sizeof(const struct json *));
+	c->facts = arena_array(c->a, n, sizeof(*c->facts));
+	c->confirmed = arena_array(c->a, n, sizeof(*c->confirmed));
 	for (size_t i = 0; i < n; i++)
 		c->v[i] = &v[i];
 	if (n)
 		qsort(c->v, n, sizeof(const struct card_variant *), variant_compare);
 	for (size_t i = 0; rc >= 0 && i < n; i++)
-		rc = parse_facts(c, i, e);
+		rc = read_facts(c, i, e);
 	if (rc < 0)
 		card_end(c);
 	return rc;
@@ -115,97 +110,65 @@ void card_end(struct card *c)
 	c->a = NULL;
 }
 
-/* ---- the body */
-
-/* What stands before and after the old section; without one, the whole text is before. */
-struct frame {
-	const char *before, *before_end, *after;
-	bool found;
-};
-
-static bool is_section_begin(const char *line, size_t len)
+const char *card_common(const struct card *c, const char *name)
 {
-	const size_t n = sizeof(SECTION_BEGIN_ANY) - 1;
+	const char *first = c->n ? facts_str(&c->facts[0], FACT_SOURCE, name) : NULL;
 
-	return len >= n && memcmp(line, SECTION_BEGIN_ANY, n) == 0;
-}
+	for (size_t i = 1; first && i < c->n; i++) {
+		const char *other = facts_str(&c->facts[i], FACT_SOURCE, name);
 
-/* The section is the text from the last begin mark before the first end mark that has one: when a
- * person has removed half a pair, nothing of theirs is between what is taken. */
-static struct frame find_section(const char *body)
-{
-	const char *end = body + strlen(body), *p = body, *line, *begin = NULL;
-	size_t len;
-
-	while (card_next_line(&p, end, &line, &len)) {
-		if (is_section_begin(line, len))
-			begin = line;
-		else if (begin && card_line_is(line, len, SECTION_END))
-			return (struct frame){ body, begin, p, true };
+		if (!other || strcmp(first, other) != 0)
+			return NULL;
 	}
-	return (struct frame){ body, end, end, false };
+	return first;
 }
+
+/* ---- all of it */
 
 static bool is_blank(const char *s)
 {
 	return s[strspn(s, " \t\r\n")] == '\0';
 }
 
-static const char *repo_title(const struct card *c)
-{
-	const char *slash = strrchr(c->repo, '/');
-
-	return slash ? slash + 1 : c->repo;
-}
-
-static int write_new_body(struct buf *b, const struct card *c, const char *section, struct err *e)
+static int write_body(struct buf *b, const struct card *c, const char *body, const char *section,
+		      struct err *e)
 {
 	struct buf title;
 	int rc;
 
+	if (!is_blank(body)) {
+		card_body_merge(b, body, section);
+		return 0;
+	}
 	buf_init(&title, SECTION_MAX);
-	md_text(&title, repo_title(c));
+	md_text(&title, path_basename(c->set->repo));
 	const struct card_var vars[] = { { "title", buf_str(&title) }, { "section", section } };
 
+	buf_addc(b, '\n');
 	rc = card_fill(b, card_template("card"), vars, ARRAY_LEN(vars), e);
 	buf_release(&title);
 	return rc;
-}
-
-static int write_body(struct buf *b, const struct card *c, const char *body, const char *section,
-		      struct err *e)
-{
-	struct frame f = find_section(body);
-
-	if (is_blank(body)) {
-		buf_addc(b, '\n');
-		return write_new_body(b, c, section, e);
-	}
-	buf_add(b, f.before, (size_t)(f.before_end - f.before));
-	if (!f.found)
-		buf_adds(b, f.before_end[-1] == '\n' ? "\n" : "\n\n");
-	buf_adds(b, section);
-	buf_adds(b, f.after);
-	return 0;
 }
 
 static int make_section(struct buf *b, const struct card *c, struct err *e)
 {
 	int rc;
 
-	buf_adds(b, SECTION_BEGIN "\n");
+	buf_adds(b, CARD_SECTION_BEGIN "\n");
 	rc = card_section_write(b, c, e);
-	buf_adds(b, SECTION_END "\n");
+	if (b->len && b->data[b->len - 1] != '\n')
+		buf_addc(b, '\n'); /* a user's template may end without one */
+	buf_adds(b, CARD_SECTION_END "\n");
 	return rc;
 }
 
-int card_write(struct buf *b, const char *repo, const struct card_variant *v, size_t n,
-	       const char *old, struct err *e)
+int card_write(struct buf *b, const struct card_settings *set, const struct card_variant *v,
+	       size_t n, const char *old, struct err *e)
 {
 	struct card_front front;
 	struct buf section;
 	struct card c;
-	int rc = card_begin(&c, repo, v, n, e);
+	int rc = card_begin(&c, set, v, n, e);
 
 	if (rc < 0)
 		return rc;
@@ -217,7 +180,7 @@ int card_write(struct buf *b, const char *repo, const struct card_variant *v, si
 		rc = write_body(b, &c, front.body, buf_str(&section), e);
 	if (rc >= 0 && (b->overflow || section.overflow))
 		rc = err_set(e, ERR_NOSPACE, "the card of %s would be larger than a hub takes",
-			     repo);
+			     set->repo);
 	buf_release(&section);
 	card_end(&c);
 	return rc;

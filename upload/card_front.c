@@ -140,31 +140,41 @@ static void put_list(struct front *f, const char *key, const struct card_set *s)
 	}
 }
 
-static void add_language(struct card_set *s, const struct json *facts)
+static void add_language(struct card_set *s, const struct json *source)
 {
-	const struct json *v = json_get(facts, "language");
+	const struct json *v = json_get(source, "language");
 
 	if (v && v->type == JSON_ARRAY) {
 		for (size_t i = 0; i < v->count; i++)
 			if (v->members[i].value->type == JSON_STRING)
 				card_set_add(s, v->members[i].value->str);
 	} else {
-		card_set_add(s, json_str(facts, "language", NULL));
+		card_set_add(s, json_str(source, "language", NULL));
 	}
 }
 
-/* The one value that every variant has, or NULL. */
-static const char *common_license(const struct card *c)
+/* Repositories on the Hub that the variants come from; an adapter merged in is one of them. */
+static bool add_bases(struct card_set *bases, const struct job_spec *s)
 {
-	const char *first = c->n ? json_str(c->facts[0], "license", NULL) : NULL;
+	bool merged = s->lora && s->lora[0] != '/';
 
-	for (size_t i = 1; first && i < c->n; i++) {
-		const char *other = json_str(c->facts[i], "license", NULL);
+	if (strcmp(s->source_kind, "hub") == 0)
+		card_set_add(bases, s->source);
+	if (merged)
+		card_set_add(bases, s->lora);
+	return merged;
+}
 
-		if (!other || strcmp(first, other) != 0)
-			return NULL;
-	}
-	return first;
+static void add_tags(struct card_set *tags, const struct card *c, size_t i)
+{
+	const struct job_spec *s = &c->v[i]->job->spec;
+	const struct json *architecture = facts_get(&c->facts[i], "architecture");
+
+	card_set_add(tags, s->engine);
+	if (s->platform[0] && (c->confirmed[i] & JOB_PARAM_PLATFORM))
+		card_set_add(tags, s->platform);
+	if (architecture && architecture->type == JSON_STRING)
+		card_set_add(tags, architecture->str);
 }
 
 /* The Hub's own names of libraries; an engine that is none of them goes into the tags only. */
@@ -177,34 +187,43 @@ static const char *library_of(const struct card_set *engines)
 	return strcmp(engines->v[0], "compressed-tensors") == 0 ? "transformers" : NULL;
 }
 
+/* A licence of our own name and link is only known when all variants have the same. */
+static void put_license(struct front *f, const struct card *c)
+{
+	const char *license = card_common(c, "license");
+
+	put_key(f, "license", license);
+	if (!license || strcmp(license, "other") != 0)
+		return;
+	put_key(f, "license_link", card_common(c, "license_link"));
+	put_key(f, "license_name", card_common(c, "license_name"));
+}
+
 static void put_ours(struct front *f, const struct card *c)
 {
-	struct card_set base = { 0 }, engines = { 0 }, languages = { 0 }, tags = { 0 };
+	struct card_set bases = { 0 }, engines = { 0 }, languages = { 0 }, tags = { 0 };
+	bool merged = false;
 
 	card_set_add(&tags, "quern");
 	for (size_t i = 0; i < c->n; i++) {
-		const struct job_spec *s = &c->v[i]->job->spec;
-
-		if (strcmp(s->source_kind, "hub") == 0)
-			card_set_add(&base, s->source);
-		card_set_add(&engines, s->engine);
-		card_set_add(&tags, s->engine);
-		card_set_add(&tags, s->platform[0] ? s->platform : NULL);
-		card_set_add(&tags, json_str(c->facts[i], "architecture", NULL));
-		add_language(&languages, c->facts[i]);
+		merged |= add_bases(&bases, &c->v[i]->job->spec);
+		card_set_add(&engines, c->v[i]->job->spec.engine);
+		add_language(&languages, c->facts[i].of[FACT_SOURCE]);
+		add_tags(&tags, c, i);
 	}
-	if (base.n == 1)
-		put_key(f, "base_model", base.v[0]);
+	if (bases.n == 1)
+		put_key(f, "base_model", bases.v[0]);
 	else
-		put_list(f, "base_model", &base);
-	if (base.n)
-		put_key(f, "base_model_relation", "quantized");
+		put_list(f, "base_model", &bases);
+	if (bases.n)
+		put_key(f, "base_model_relation", merged ? "merge" : "quantized");
 	put_list(f, "language", &languages);
 	put_key(f, "library_name", library_of(&engines));
-	put_key(f, "license", common_license(c));
-	put_key(f, "pipeline_tag", "text-generation");
+	put_license(f, c);
+	put_key(f, "pipeline_tag", card_common(c, "pipeline_tag"));
+	put_key(f, "quantized_by", c->set->quantized_by);
 	put_list(f, "tags", &tags);
-	card_set_release(&base);
+	card_set_release(&bases);
 	card_set_release(&engines);
 	card_set_release(&languages);
 	card_set_release(&tags);

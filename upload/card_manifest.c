@@ -5,7 +5,6 @@
 
 #include "upload/card_private.h"
 
-#define MANIFEST_FORMAT 1
 #define INDENT 2
 
 /* A folder of the machine that converted is nobody's business. */
@@ -72,31 +71,64 @@ static void put_replaces(struct json_out *w, const struct card_variant *v)
 	jw_end_array(w);
 }
 
+/* What was asked for; what of it is confirmed stands in the variant itself. */
+static void put_asked(struct json_out *w, const struct job_spec *s)
+{
+	jw_key(w, "asked");
+	jw_object(w);
+	jw_knum(w, "hybrid", s->hybrid);
+	jw_kint(w, "opt", s->opt);
+	jw_kstr(w, "platform", s->platform);
+	jw_kstr(w, "quant", s->quant);
+	jw_end_object(w);
+}
+
+static void put_number(struct json_out *w, const char *key, double v, bool confirmed)
+{
+	jw_key(w, key);
+	if (confirmed)
+		jw_num(w, v);
+	else
+		jw_null(w);
+}
+
+static void put_facts(struct json_out *w, const struct facts *f)
+{
+	jw_key(w, "facts");
+	jw_object(w);
+	for (int o = 0; o < FACT_ORIGIN_COUNT; o++) {
+		jw_key(w, fact_origin_name(o));
+		jw_value(w, f->of[o]);
+	}
+	jw_end_object(w);
+}
+
 static int put_variant(struct json_out *w, const struct card *c, size_t i, struct err *e)
 {
 	const struct card_variant *v = c->v[i];
 	const struct job_spec *s = &v->job->spec;
+	unsigned sure = c->confirmed[i];
 	struct json *with;
 	int rc = json_parse(c->a, s->with, strlen(s->with), &with, e);
 
 	if (rc < 0)
 		return err_wrap(e, "parameters of job %lld", (long long)v->job->id);
 	jw_object(w);
+	put_asked(w, s);
 	jw_key(w, "engine");
 	jw_object(w);
 	jw_kstr(w, "name", s->engine);
 	jw_kstr(w, "version", s->engine_version);
 	jw_end_object(w);
-	jw_key(w, "facts");
-	jw_value(w, c->facts[i]);
+	put_facts(w, &c->facts[i]);
 	put_files(w, v);
-	jw_knum(w, "hybrid", s->hybrid);
+	put_number(w, "hybrid", s->hybrid, sure & JOB_PARAM_HYBRID);
 	put_hex(w, "key", v->job->key);
 	put_lora(w, s);
 	jw_kstr(w, "model", s->model);
-	jw_kint(w, "opt", s->opt);
-	jw_kstr(w, "platform", s->platform);
-	jw_kstr(w, "quant", s->quant);
+	put_number(w, "opt", s->opt, sure & JOB_PARAM_OPT);
+	jw_kstr(w, "platform", sure & JOB_PARAM_PLATFORM ? s->platform : NULL);
+	jw_kstr(w, "quant", sure & JOB_PARAM_QUANT ? s->quant : NULL);
 	put_replaces(w, v);
 	put_source(w, s);
 	jw_key(w, "with");
@@ -108,15 +140,16 @@ static int put_variant(struct json_out *w, const struct card *c, size_t i, struc
 int card_manifest(struct buf *b, const char *repo, const struct card_variant *v, size_t n,
 		  struct err *e)
 {
+	const struct card_settings set = { .repo = repo };
 	struct json_out w;
 	struct card c;
-	int rc = card_begin(&c, repo, v, n, e);
+	int rc = card_begin(&c, &set, v, n, e);
 
 	if (rc < 0)
 		return rc;
 	jw_init(&w, b, INDENT);
 	jw_object(&w);
-	jw_kint(&w, "format", MANIFEST_FORMAT);
+	jw_kint(&w, "format", CARD_MANIFEST_FORMAT);
 	jw_kstr(&w, "repo", repo);
 	jw_key(&w, "variants");
 	jw_array(&w);

@@ -4,11 +4,12 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "core/path.h"
 #include "core/units.h"
 #include "upload/card_private.h"
 
 #define TEXT_MAX ((size_t)4 << 20)
-#define SHORT_HASH 12 /* digits in the table; quern.json has all */
+#define UNCONFIRMED "not confirmed"
 
 /* Columns that only some repositories need. */
 struct columns {
@@ -76,25 +77,35 @@ static void add_code_cell(struct buf *b, const char *text)
 	buf_adds(b, " |");
 }
 
-static void add_file_row(struct buf *b, const struct columns *k, const struct card_variant *v,
-			 size_t i)
+/* A parameter that nobody confirmed is not repeated. */
+static void add_param(struct buf *b, const char *text, bool confirmed, bool wanted)
 {
+	add_cell(b, confirmed ? text : UNCONFIRMED, wanted);
+}
+
+static void add_file_row(struct buf *b, const struct columns *k, const struct card *c, size_t i,
+			 size_t file)
+{
+	const struct card_variant *v = c->v[i];
 	const struct job_spec *s = &v->job->spec;
+	unsigned sure = c->confirmed[i];
 	char hex[SHA256_HEX], size[16], hybrid[32], opt[16];
 
-	hex_encode(v->files[i].sha256, SHA256_LEN, hex);
-	hex[SHORT_HASH] = '\0';
-	units_format_size((uint64_t)v->files[i].size_bytes, size, sizeof(size));
+	hex_encode(v->files[file].sha256, SHA256_LEN, hex);
+	units_format_size((uint64_t)v->files[file].size_bytes, size, sizeof(size));
 	json_format_number(s->hybrid, hybrid);
 	(void)snprintf(opt, sizeof(opt), "%d", s->opt);
 	buf_addc(b, '|');
-	add_code_cell(b, v->paths[i]);
+	add_code_cell(b, v->paths[file]);
 	add_cell(b, s->model, k->model);
 	add_cell(b, s->engine, k->engine);
-	add_cell(b, s->platform, k->platform);
-	add_code_cell(b, s->quant);
-	add_cell(b, hybrid, k->hybrid);
-	add_cell(b, opt, k->opt);
+	add_param(b, s->platform, sure & JOB_PARAM_PLATFORM, k->platform);
+	if (sure & JOB_PARAM_QUANT)
+		add_code_cell(b, s->quant);
+	else
+		add_cell(b, UNCONFIRMED, true);
+	add_param(b, hybrid, sure & JOB_PARAM_HYBRID, k->hybrid);
+	add_param(b, opt, sure & JOB_PARAM_OPT, k->opt);
 	buf_addf(b, " %s | `%s` |\n", size, hex);
 }
 
@@ -105,7 +116,7 @@ static void add_files(struct buf *b, const struct card *c)
 	add_file_head(b, &k);
 	for (size_t i = 0; i < c->n; i++)
 		for (size_t f = 0; f < c->v[i]->n_files; f++)
-			add_file_row(b, &k, c->v[i], f);
+			add_file_row(b, &k, c, i, f);
 }
 
 /* Rows of a table that many variants share are shown once, in the order of their first variant. */
@@ -118,8 +129,10 @@ static void add_unique_row(struct buf *b, const struct card *c, struct card_set 
 	buf_adds(b, row);
 }
 
-static void source_row(struct buf *b, const struct job_spec *s)
+static void source_row(struct buf *b, const struct card *c, size_t i)
 {
+	const struct job_spec *s = &c->v[i]->job->spec;
+
 	buf_addc(b, '|');
 	add_cell(b, s->model, true);
 	buf_addc(b, ' ');
@@ -144,11 +157,35 @@ static void source_row(struct buf *b, const struct job_spec *s)
 	}
 }
 
-static void engine_row(struct buf *b, const struct job_spec *s)
+/* "rkllm-toolkit 1.2.1": what the worker says did the work. */
+static void add_tools(struct buf *b, const struct facts *f)
 {
+	const struct json *tools = facts_get(f, "tools");
+	bool any = false;
+
+	buf_addc(b, ' ');
+	for (size_t i = 0; tools && tools->type == JSON_OBJECT && i < tools->count; i++) {
+		const struct json *version = tools->members[i].value;
+
+		if (version->type != JSON_STRING)
+			continue;
+		buf_adds(b, any ? ", " : "");
+		md_text(b, tools->members[i].key);
+		buf_addc(b, ' ');
+		md_text(b, version->str);
+		any = true;
+	}
+	buf_adds(b, any ? " |" : "|");
+}
+
+static void engine_row(struct buf *b, const struct card *c, size_t i)
+{
+	const struct job_spec *s = &c->v[i]->job->spec;
+
 	buf_addc(b, '|');
 	add_cell(b, s->engine, true);
 	add_cell(b, s->engine_version, true);
+	add_tools(b, &c->facts[i]);
 	if (strcmp(s->with, "{}") == 0)
 		buf_adds(b, " none |");
 	else
@@ -157,7 +194,7 @@ static void engine_row(struct buf *b, const struct job_spec *s)
 }
 
 static void add_table(struct buf *b, const struct card *c, const char *head,
-		      void (*write_row)(struct buf *, const struct job_spec *))
+		      void (*write_row)(struct buf *, const struct card *, size_t))
 {
 	struct card_set seen = { 0 };
 	struct buf row;
@@ -166,7 +203,7 @@ static void add_table(struct buf *b, const struct card *c, const char *head,
 	buf_init(&row, TEXT_MAX);
 	for (size_t i = 0; i < c->n; i++) {
 		buf_clear(&row);
-		write_row(&row, &c->v[i]->job->spec);
+		write_row(&row, c, i);
 		add_unique_row(b, c, &seen, buf_str(&row));
 	}
 	buf_release(&row);
@@ -194,7 +231,7 @@ static const char *example_file(const struct card *c, const char *engine)
 	return word;
 }
 
-/* The text cards/usage-ENGINE.md for each engine that has one. */
+/* The text cards/usage-ENGINE.md for each engine; one that has none is told so. */
 static int add_usage(struct buf *b, const struct card *c, struct err *e)
 {
 	struct card_set engines = { 0 };
@@ -204,44 +241,79 @@ static int add_usage(struct buf *b, const struct card *c, struct err *e)
 		card_set_add(&engines, c->v[i]->job->spec.engine);
 	for (size_t i = 0; rc >= 0 && i < engines.n; i++) {
 		const char *text = card_template(arena_printf(c->a, "usage-%s", engines.v[i]));
-		const struct card_var vars[] = { { "file", example_file(c, engines.v[i]) } };
+		const char *file = example_file(c, engines.v[i]);
+		struct buf name;
 
-		if (text)
-			rc = card_fill(b, text, vars, ARRAY_LEN(vars), e);
+		buf_init(&name, TEXT_MAX);
+		md_code(&name, engines.v[i], false);
+		const struct card_var vars[] = { { "engine", buf_str(&name) }, { "file", file } };
+
+		rc = card_fill(b, text ? text : card_template("usage-none"), vars, ARRAY_LEN(vars),
+			       e);
+		buf_release(&name);
 	}
 	card_set_release(&engines);
 	return rc;
 }
 
-int card_section_write(struct buf *b, const struct card *c, struct err *e)
-{
-	struct buf files, usage, sources, engines;
-	int rc;
+/* ---- variables; card_variables[] names them in the same order */
 
-	buf_init(&files, TEXT_MAX);
-	buf_init(&usage, TEXT_MAX);
-	buf_init(&sources, TEXT_MAX);
-	buf_init(&engines, TEXT_MAX);
-	add_files(&files, c);
-	add_table(&sources, c,
+enum {
+	VAR_ENGINES,
+	VAR_FILE,
+	VAR_FILES,
+	VAR_LICENSE,
+	VAR_QUANTIZED_BY,
+	VAR_REPO,
+	VAR_SOURCES,
+	VAR_TITLE,
+	VAR_USAGE,
+	VAR_COUNT
+};
+
+const char *const card_variables[VAR_COUNT] = { "engines", "file",	   "files",
+						"license", "quantized_by", "repo",
+						"sources", "title",	   "usage" };
+const size_t card_n_variables = VAR_COUNT;
+
+static int fill_variables(struct buf v[VAR_COUNT], const struct card *c, struct err *e)
+{
+	const char *license = card_common(c, "license");
+
+	add_table(&v[VAR_ENGINES], c,
+		  "| engine | version | tools | parameters given |\n| --- | --- | --- | --- |\n",
+		  engine_row);
+	buf_adds(&v[VAR_FILE], example_file(c, NULL));
+	add_files(&v[VAR_FILES], c);
+	md_text(&v[VAR_LICENSE], license ? license : "");
+	md_text(&v[VAR_QUANTIZED_BY], c->set->quantized_by ? c->set->quantized_by : "");
+	md_text(&v[VAR_REPO], c->set->repo);
+	add_table(&v[VAR_SOURCES], c,
 		  "| model | source | version | adapter |\n| --- | --- | --- | --- |\n",
 		  source_row);
-	add_table(&engines, c, "| engine | version | parameters |\n| --- | --- | --- |\n",
-		  engine_row);
-	rc = add_usage(&usage, c, e);
+	md_text(&v[VAR_TITLE], path_basename(c->set->repo));
+	return add_usage(&v[VAR_USAGE], c, e);
+}
 
-	const struct card_var vars[] = {
-		{ "files", buf_str(&files) },	  { "file", example_file(c, NULL) },
-		{ "usage", buf_str(&usage) },	  { "sources", buf_str(&sources) },
-		{ "engines", buf_str(&engines) },
-	};
+int card_section_write(struct buf *b, const struct card *c, struct err *e)
+{
+	const char *text = c->set->template_text;
+	struct card_var vars[VAR_COUNT];
+	struct buf v[VAR_COUNT];
+	int rc;
+
+	for (size_t i = 0; i < VAR_COUNT; i++)
+		buf_init(&v[i], TEXT_MAX);
+	rc = fill_variables(v, c, e);
+	for (size_t i = 0; i < VAR_COUNT; i++) {
+		vars[i] = (struct card_var){ card_variables[i], buf_str(&v[i]) };
+		b->overflow |= v[i].overflow;
+	}
 	if (rc >= 0)
-		rc = card_fill(b, card_template("section"), vars, ARRAY_LEN(vars), e);
-	if (files.overflow || usage.overflow || sources.overflow || engines.overflow)
-		b->overflow = 1;
-	buf_release(&files);
-	buf_release(&usage);
-	buf_release(&sources);
-	buf_release(&engines);
+		rc = card_fill(b, text ? text : card_template("section"), vars, VAR_COUNT, e);
+	if (rc < 0 && text)
+		err_wrap(e, "%s", c->set->template_name);
+	for (size_t i = 0; i < VAR_COUNT; i++)
+		buf_release(&v[i]);
 	return rc;
 }

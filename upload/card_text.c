@@ -105,8 +105,7 @@ void sh_word(struct buf *b, const char *s)
 	buf_addc(b, '\'');
 }
 
-/* Words that YAML 1.1 or 1.2 readers take for a truth value or null. */
-static bool is_yaml_word(const char *s)
+bool yaml_is_word(const char *s)
 {
 	static const char *const words[] = { "y",   "n",    "yes",   "no",  "on",
 					     "off", "true", "false", "null" };
@@ -122,7 +121,7 @@ static bool yaml_is_plain(const char *s)
 	bool letter = (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z');
 
 	/* Beginning with a letter, it is no number and no date. */
-	return letter && s[strspn(s, plain)] == '\0' && !is_yaml_word(s);
+	return letter && s[strspn(s, plain)] == '\0' && !yaml_is_word(s);
 }
 
 void yaml_scalar(struct buf *b, const char *s)

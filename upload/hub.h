@@ -42,6 +42,11 @@ struct hub_ops {
 	/* Read a small file of the head (at most max bytes) into a. ERR_NOTFOUND. */
 	int (*read)(struct hub *h, const char *repo, const char *path, size_t max, struct arena *a,
 		    const char **data, size_t *len, struct err *e);
+	/* Read up to len bytes of a listed file's content, from offset; *got is less only at its
+	 * end. They are what the hub has: nothing is compared with f->sha256. ERR_NOTFOUND: the
+	 * content is not there. */
+	int (*read_at)(struct hub *h, const char *repo, const struct hub_file *f, uint64_t offset,
+		       void *data, size_t len, size_t *got, struct err *e);
 	/* One commit: add or replace `files` (LFS contents are already put), remove `gone` paths,
 	 * keep the rest. parent: the head the caller saw ("" for none); ERR_CONFLICT if the branch
 	 * moved. No change of the tree: no commit, *commit is the parent. */

@@ -257,6 +257,41 @@ static int local_read(struct hub *h, const char *repo, const char *path, size_t 
 	return rc;
 }
 
+static int plain_read_at(struct hub *h, const char *repo, const struct hub_file *f, uint64_t offset,
+			 void *data, size_t len, size_t *got, struct err *e)
+{
+	struct arena *a = arena_new();
+	const char *content;
+	size_t size = 0;
+	int rc = local_read(h, repo, f->path, SIZE_MAX - 1, a, &content, &size, e);
+
+	if (rc >= 0) {
+		*got = offset < size ? size - (size_t)offset : 0;
+		if (*got > len)
+			*got = len;
+		if (*got)
+			memcpy(data, content + offset, *got);
+	}
+	arena_free(a);
+	return rc;
+}
+
+static int local_read_at(struct hub *h, const char *repo, const struct hub_file *f, uint64_t offset,
+			 void *data, size_t len, size_t *got, struct err *e)
+{
+	char *lfs;
+	int rc = hub_repo_check(repo, e);
+
+	if (rc < 0)
+		return rc;
+	if (!f->lfs)
+		return plain_read_at(h, repo, f, offset, data, len, got, e);
+	lfs = lfs_folder(h, repo);
+	rc = lfs_store_read_at(lfs, f->sha256, offset, data, len, got, e);
+	free(lfs);
+	return rc;
+}
+
 /* ---- commit */
 
 struct commit_job {
@@ -380,6 +415,7 @@ static const struct hub_ops local_ops = {
 	.have = local_have,
 	.put = local_put,
 	.read = local_read,
+	.read_at = local_read_at,
 	.commit = local_commit,
 	.url = local_url,
 	.close = local_close,

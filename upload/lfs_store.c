@@ -1,6 +1,7 @@
 #include "upload/lfs_store.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -39,6 +40,34 @@ int lfs_store_have(const char *lfs, const uint8_t sha256[SHA256_LEN], uint64_t s
 	struct arena *a = arena_new();
 	int rc = have_object(object_path(a, lfs, sha256), size_bytes, e);
 
+	arena_free(a);
+	return rc;
+}
+
+int lfs_store_read_at(const char *lfs, const uint8_t sha256[SHA256_LEN], uint64_t offset,
+		      void *data, size_t len, size_t *got, struct err *e)
+{
+	struct arena *a = arena_new();
+	const char *path = object_path(a, lfs, sha256);
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), rc = 0;
+	size_t done = 0;
+
+	if (fd < 0)
+		rc = err_errno(e, "%s", path);
+	while (rc == 0 && done < len) {
+		ssize_t n = pread(fd, (char *)data + done, len - done, (off_t)(offset + done));
+
+		if (n < 0 && errno != EINTR)
+			rc = err_errno(e, "%s", path);
+		if (n == 0)
+			break;
+		if (n > 0)
+			done += (size_t)n;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (rc == 0)
+		*got = done;
 	arena_free(a);
 	return rc;
 }

@@ -20,6 +20,10 @@ int lfs_store_have(const char *lfs, const uint8_t sha256[SHA256_LEN], uint64_t s
  * it differs. Safe to repeat; complete or absent after a crash. */
 int lfs_store_put(const char *lfs, const struct hub_file *f, struct err *e);
 
+/* Up to len bytes of an object from offset; *got is less only at its end. ERR_NOTFOUND. */
+int lfs_store_read_at(const char *lfs, const uint8_t sha256[SHA256_LEN], uint64_t offset,
+		      void *data, size_t len, size_t *got, struct err *e);
+
 /* Remove what a crash left half-done. Nobody may be putting. */
 int lfs_store_clean(const char *lfs, struct err *e);
 

@@ -15,6 +15,9 @@ struct uploader_options {
 	int is_private;
 	const char *const *exclude; /* globs of file names never published */
 	size_t n_exclude;
+	const char *quantized_by;  /* for the card; NULL: not said */
+	const char *template_name; /* of a user's template, for messages */
+	const char *template_text; /* NULL: quern's own */
 	int64_t run_id;
 	/* may be NULL; called for each file: bytes done and total of this repository */
 	void (*progress)(void *ctx, const char *path, uint64_t done, uint64_t total);
@@ -34,5 +37,17 @@ struct uploader_result {
  * failure EV_UPLOAD_FAIL with the cause. */
 int uploader_run(struct store *s, struct hub *h, const char *repo, const struct uploader_options *o,
 		 struct uploader_result *out, struct err *e);
+
+/* The files of the repository itself, as uploader_run() would write them. NULL: nothing would be
+ * published. */
+struct uploader_own {
+	const char *readme, *manifest;
+};
+
+/* Make them without changing anything, from a store that may be read-only. published_only: of the
+ * jobs that are done, without those that are ready. Texts are in a. */
+int uploader_preview(struct store *s, struct hub *h, const char *repo,
+		     const struct uploader_options *o, int published_only, struct arena *a,
+		     struct uploader_own *out, struct err *e);
 
 #endif

@@ -9,7 +9,6 @@
 
 /* Hubs refuse plain files above 10 MiB; these are plain. */
 #define OWN_MAX ((size_t)LFS_MIN_BYTES - 1)
-#define OLD_MAX ((size_t)4 << 20)
 
 /* The text that is there now; NULL when there is none. A README.md behind LFS has nothing to keep:
  * no hub shows it. */
@@ -22,7 +21,7 @@ static int read_old(struct upload *u, const char *path, const char **text, struc
 	*text = NULL;
 	if (!f || f->lfs)
 		return 0;
-	rc = u->hub->ops->read(u->hub, u->repo, path, OLD_MAX, u->a, text, &len, e);
+	rc = u->hub->ops->read(u->hub, u->repo, path, OWN_MAX, u->a, text, &len, e);
 	if (rc < 0)
 		return err_wrap(e, "%s", path);
 	if (strlen(*text) != len)
@@ -135,11 +134,30 @@ static const char **lfs_paths(struct upload *u, size_t *n)
 	return v;
 }
 
+/* A card that a hub would refuse is found before anything is sent. */
+static int make_card(struct upload *u, const struct card_variant *v, size_t n, struct buf *b,
+		     struct err *e)
+{
+	const struct card_settings set = { .repo = u->repo,
+					   .quantized_by = u->opt->quantized_by,
+					   .template_name = u->opt->template_name,
+					   .template_text = u->opt->template_text };
+	const char *old;
+	int rc = read_old(u, UP_README, &old, e);
+
+	if (rc >= 0)
+		rc = card_write(b, &set, v, n, old, e);
+	if (rc >= 0 && !b->overflow && card_check_front(buf_str(b), e) < 0)
+		rc = err_wrap(e, "%s of %s: correct what was written there by hand", UP_README,
+			      u->repo);
+	return rc;
+}
+
 int up_make_own(struct upload *u, struct err *e)
 {
 	size_t n = count_wanted(u), n_lfs;
 	struct card_variant *v = make_variants(u, n);
-	const char *readme, *attributes;
+	const char *attributes;
 	const char **lfs;
 	struct buf b;
 	int rc;
@@ -155,9 +173,7 @@ int up_make_own(struct upload *u, struct err *e)
 		rc = add_own(u, UP_ATTRIBUTES, &b, e);
 	}
 	if (rc >= 0)
-		rc = read_old(u, UP_README, &readme, e);
-	if (rc >= 0)
-		rc = card_write(&b, u->repo, v, n, readme, e);
+		rc = make_card(u, v, n, &b, e);
 	if (rc >= 0)
 		rc = add_own(u, UP_README, &b, e);
 	if (rc >= 0)

@@ -52,7 +52,7 @@ int up_recover(struct upload *u, struct err *e)
 
 int up_gone(struct upload *u, struct up_job *j, const char *why, struct err *e)
 {
-	int rc = move(u, j, EV_ARTIFACT_GONE, "artifact", why, e);
+	int rc = u->look ? 0 : move(u, j, EV_ARTIFACT_GONE, "artifact", why, e);
 
 	j->fate = UP_DROPPED;
 	j->taken = false;
@@ -63,7 +63,7 @@ int up_refuse(struct upload *u, struct up_job *j, const char *cause, const char 
 {
 	int rc = 0;
 
-	if (j->row.state == JOB_READY && strcmp(j->row.message, why) != 0) {
+	if (!u->look && j->row.state == JOB_READY && strcmp(j->row.message, why) != 0) {
 		rc = store_begin(u->store, e);
 		if (rc >= 0)
 			rc = move(u, j, EV_UPLOAD, NULL, NULL, e);

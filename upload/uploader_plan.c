@@ -4,13 +4,17 @@
 #include <string.h>
 #include <strings.h>
 
+#include "core/json.h"
 #include "core/mem.h"
 #include "core/units.h"
+#include "db/facts.h"
 #include "upload/lfs.h"
 #include "upload/uploader_private.h"
 
 #define FILES_FIRST 16
-#define FILES_MAX 100000 /* files a hub takes in one repository */
+#define KEY_DIGITS 8
+#define NAME_BUF_MAX 1024 /* its parts are names of at most 96 bytes */
+#define FILES_MAX 100000  /* files a hub takes in one repository */
 
 /* ---- loading */
 
@@ -64,15 +68,50 @@ static bool is_excluded(const struct upload *u, const char *name)
 	return false;
 }
 
+/* MODEL[-PLATFORM][-QUANT][-opt-N][-hybrid-ratio-R]-KEY of what is confirmed: a name that needs no
+ * template, and that no other variant has. */
+static const char *confirmed_name(struct upload *u, const struct job_row *job, unsigned sure)
+{
+	const struct job_spec *s = &job->spec;
+	char hex[SHA256_HEX], hybrid[32];
+	const char *name;
+	struct buf b;
+
+	buf_init(&b, NAME_BUF_MAX);
+	buf_adds(&b, s->model);
+	if (s->platform[0] && (sure & JOB_PARAM_PLATFORM))
+		buf_addf(&b, "-%s", s->platform);
+	if (sure & JOB_PARAM_QUANT)
+		buf_addf(&b, "-%s", s->quant);
+	if (s->opt && (sure & JOB_PARAM_OPT))
+		buf_addf(&b, "-opt-%d", s->opt);
+	json_format_number(s->hybrid, hybrid);
+	if (s->hybrid != 0 && (sure & JOB_PARAM_HYBRID))
+		buf_addf(&b, "-hybrid-ratio-%s", hybrid);
+	hex_encode(job->key, SHA256_LEN, hex);
+	buf_addf(&b, "-%.*s", KEY_DIGITS, hex);
+	name = arena_strdup(u->a, buf_str(&b));
+	buf_release(&b);
+	return name;
+}
+
+/* The variant's name in the repository: that of the template when all that it says is confirmed. */
+static const char *published_name(struct upload *u, const struct job_row *job, unsigned sure)
+{
+	return job->file_params & ~sure ? confirmed_name(u, job, sure) : job->file;
+}
+
 /* A file that carries the variant's name stands in the root; the others, like a config.json of
  * which every variant has one, in a folder of the variant's name. */
-static const char *repo_path(struct upload *u, const struct job_row *job, const char *name)
+static const char *repo_path(struct upload *u, const struct up_job *j, const char *name)
 {
-	size_t n = strlen(job->file);
+	size_t n = strlen(j->row.file);
 
-	if (n == 0 || strncmp(name, job->file, n) == 0)
+	if (n == 0)
 		return name;
-	return arena_printf(u->a, "%s/%s", job->file, name);
+	if (strncmp(name, j->row.file, n) == 0)
+		return arena_printf(u->a, "%s%s", j->name, name + n);
+	return arena_printf(u->a, "%s/%s", j->name, name);
 }
 
 static bool is_own_name(const char *path)
@@ -88,7 +127,7 @@ static void add_file(struct upload *u, struct up_job *j, const struct artifact_r
 
 	hex_encode(j->row.key, SHA256_LEN, hex);
 	f->row = *row;
-	f->path = repo_path(u, &j->row, row->name);
+	f->path = repo_path(u, j, row->name);
 	f->local = arena_printf(u->a, "%s/artifacts/%s/%s", u->opt->work, hex, row->name);
 	f->lfs = lfs_wanted(f->path, (uint64_t)row->size_bytes);
 }
@@ -97,7 +136,7 @@ static int check_paths(struct upload *u, struct up_job *j, struct err *e)
 {
 	char why[512];
 
-	for (size_t i = 0; i < j->n; i++) {
+	for (size_t i = 0; j->fate != UP_DROPPED && i < j->n; i++) {
 		const char *path = j->files[i].path;
 
 		if (hub_path_ok(path) && !is_own_name(path))
@@ -107,6 +146,24 @@ static int check_paths(struct upload *u, struct up_job *j, struct err *e)
 		return up_refuse(u, j, "name", why, e);
 	}
 	return 0;
+}
+
+/* What the worker and its files confirm decides on the names. */
+static int name_job(struct upload *u, struct up_job *j, const char *text, struct err *e)
+{
+	struct facts f;
+	unsigned sure;
+
+	if (facts_parse(u->a, text, &f, e) < 0)
+		return err_wrap(e, "facts of job %lld", (long long)j->row.id);
+	sure = facts_confirmed(&f, &j->row.spec);
+	j->name = published_name(u, &j->row, sure);
+	if (!(j->row.repo_params & ~sure))
+		return 0;
+	return up_refuse(u, j, "unconfirmed",
+			 "the name of the repository says a parameter that the worker did not "
+			 "confirm; take it out of upload.repo",
+			 e);
 }
 
 static int load_job(struct upload *u, int64_t id, struct up_job *j, struct err *e)
@@ -124,6 +181,9 @@ static int load_job(struct upload *u, int64_t id, struct up_job *j, struct err *
 		j->fate = UP_DROPPED; /* done, and cleaned up since */
 		return 0;
 	}
+	rc = name_job(u, j, rows[0].facts, e);
+	if (rc < 0)
+		return rc;
 	j->files = arena_array(u->a, (size_t)n, sizeof(*j->files));
 	for (int i = 0; i < n; i++)
 		if (!is_excluded(u, rows[i].name))
@@ -175,7 +235,7 @@ static void group_paths(struct upload *u)
 int up_plan_load(struct upload *u, struct err *e)
 {
 	struct up_ids ids = { 0 };
-	int rc = up_collect(u, JOB_READY, &ids, e);
+	int rc = u->published_only ? 0 : up_collect(u, JOB_READY, &ids, e);
 
 	if (rc >= 0)
 		rc = up_collect(u, JOB_DONE, &ids, e);

@@ -35,6 +35,7 @@ enum up_fate {
 
 struct up_job {
 	struct job_row row;
+	const char *name;      /* of the variant in the repository */
 	struct up_file *files; /* without the excluded ones */
 	size_t n;
 	enum up_fate fate;
@@ -60,6 +61,8 @@ struct upload {
 	struct hub_file own[3];
 	size_t n_own;
 	uint64_t done_bytes, total_bytes;
+	bool look;	     /* only a preview: the store is not changed */
+	bool published_only; /* of done jobs */
 };
 
 /* ---- uploader_plan.c */

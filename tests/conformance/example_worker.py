@@ -73,6 +73,8 @@ def tensors(path):
 def convert(job):
     if job["quant"] != "none":
         raise Refused(f"quant {job['quant']!r}: this engine has \"none\" only")
+    if job.get("hybrid") or job.get("opt"):
+        raise Refused("hybrid and opt other than 0 have no meaning for this engine")
     files = sorted(Path(job["source"]["dir"]).glob("*.safetensors"))
     if not files:
         raise Refused(f"{job['source']['dir']}: no safetensors here")
@@ -84,7 +86,7 @@ def convert(job):
     table = "".join(sorted(rows)).encode()
     out = Path(job["out"], job["file"] + ".tsv")
     put(out, table)
-    put_result(status="ok", facts={"quant": "none", "tensors": len(rows)},
+    put_result(status="ok", facts={"quant": job["quant"], "hybrid": 0, "opt": 0, "tensors": len(rows)},
                files=[{"path": out.name, "size": len(table), "sha256": hashlib.sha256(table).hexdigest()}])
 
 

@@ -178,6 +178,20 @@ class Suite:
                 need(type(v.get("done")) is int and type(v.get("total")) is int and 0 <= v["done"] <= v["total"],
                      f"progress: 0 <= done <= total: {line!r}")
 
+    def check_confirms(self):
+        """What facts say of the four parameters is what was asked for; what they leave out is not published."""
+        folder = self.job()
+        self.convert(folder)
+        job = json.loads((folder / "job.json").read_text())
+        facts = json.loads((folder / "result.json").read_text()).get("facts", {})
+        asked = [p for p in ("platform", "quant", "hybrid", "opt") if job[p] != ""]
+        said = {p: facts[p] for p in asked if facts.get(p) is not None}
+        for name, value in said.items():
+            need(value == job[name] and type(value) is not bool, f"asked for {name} {job[name]!r}, reports {value!r}")
+        if len(said) < len(asked):
+            return f"does not confirm {', '.join(p for p in asked if p not in said)}: not published under that"
+        return None
+
     def check_same_bytes_twice(self):
         first = self.job(threads=1)
         second = self.job(threads=3, attempt=2)
@@ -301,9 +315,10 @@ class Suite:
         folder = self.job()
         self.convert(folder)
         good = self.check_result(folder)
-        code, _ = self.run(folder, "validate", "job.json")
+        code, out = self.run(folder, "validate", "job.json")
         need(code == 0, f"a good result: validate ended with {code}: {self.log(folder)[-300:]}")
         need(self.check_result(folder) == good, "validate changed the result")
+        self.compare_facts(folder, out)
         for what, bad in self.damages(folder):
             self.largest(folder).write_bytes(bad)
             code, _ = self.run(folder, "validate", "job.json")
@@ -313,6 +328,19 @@ class Suite:
         file.unlink()
         code, _ = self.run(folder, "validate", "job.json")
         need(code == 3, f"a missing file: validate ended with {code}, expected 3")
+
+    def compare_facts(self, folder, out):
+        """What validate read from the files does not contradict what convert reported, nor the job."""
+        known = json.loads((folder / "job.json").read_text())
+        known = {p: known[p] for p in ("platform", "quant", "hybrid", "opt")}
+        known.update(json.loads((folder / "result.json").read_text()).get("facts", {}))
+        for line in out.splitlines():
+            need(len(line) < LINE_MAX, f"validate: a line of {len(line)} bytes")
+            event = json.loads(line)
+            need(event.get("event") in ("progress", "warning", "facts"), f"validate: not an event: {line[:80]!r}")
+            for name, value in (event["facts"].items() if event["event"] == "facts" else ()):
+                need(value is None or known.get(name) in (None, value),
+                     f"{name}: convert or the job says {known.get(name)!r}, validate reads {value!r}")
 
     def damages(self, folder):
         """What may happen to the largest output. A flipped bit can be a legal weight: it is the hash that

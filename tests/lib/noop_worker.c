@@ -47,15 +47,32 @@ static void put(const char *path, const char *text)
 	close(fd);
 }
 
+/* What it says it made: what was asked for, unless the mode is to say nothing, or something else.
+ */
+static const char *facts(const char *mode)
+{
+	static char text[400];
+	char quant[80], hybrid[40], opt[20];
+
+	if (strcmp(mode, "unsure") == 0)
+		return "{}";
+	if (strcmp(mode, "other") == 0)
+		return "{\"quant\":\"other\"}";
+	snprintf(text, sizeof(text), "{\"quant\":\"%s\",\"hybrid\":%s,\"opt\":%s}",
+		 field("quant", quant, sizeof(quant)), field("hybrid", hybrid, sizeof(hybrid)),
+		 field("opt", opt, sizeof(opt)));
+	return text;
+}
+
 static void result(const char *name, const char *sha)
 {
-	char text[1024], temp[64];
+	char text[1024], temp[64], mode[32];
 
 	snprintf(temp, sizeof(temp), "result.json.tmp-%d", (int)getpid());
 	snprintf(text, sizeof(text),
 		 "{\"protocol\":1,\"status\":\"ok\",\"files\":[{\"path\":\"%s\",\"size\":%zu,"
-		 "\"sha256\":\"%s\"}],\"facts\":{\"quant\":\"none\"}}\n",
-		 name, strlen(content), sha);
+		 "\"sha256\":\"%s\"}],\"facts\":%s}\n",
+		 name, strlen(content), sha, facts(field("mode", mode, sizeof(mode))));
 	put(temp, text);
 	if (rename(temp, "result.json") != 0)
 		_exit(1);
@@ -151,7 +168,10 @@ static int validate(void)
 {
 	char mode[32];
 
-	if (strcmp(field("mode", mode, sizeof(mode)), "invalid") != 0)
+	field("mode", mode, sizeof(mode));
+	if (strcmp(mode, "misread") == 0)
+		puts("{\"event\":\"facts\",\"facts\":{\"opt\":77}}");
+	if (strcmp(mode, "invalid") != 0)
 		return 0;
 	fputs("noop: the output is not what it should be\n", stderr);
 	return 3;

@@ -131,6 +131,51 @@ static void files_are_listed_as_they_were_sent(void **state)
 			 ERR_NOTFOUND);
 }
 
+static void a_range_of_a_file_is_read(void **state)
+{
+	static const struct {
+		uint64_t offset;
+		size_t len;
+		const char *bytes;
+	} cases[] = { { 0, 100, "0123456789" },
+		      { 0, 4, "0123" },
+		      { 3, 4, "3456" },
+		      { 8, 4, "89" },
+		      { 10, 4, "" },
+		      { 1ull << 40, 4, "" },
+		      { 5, 0, "" } };
+	struct fixture *f = *state;
+	struct hub_file sent[2] = { lfs_file(f, "b.gguf", "0123456789", 0444),
+				    text_file("a.txt", "0123456789") };
+	struct hub_file *files;
+	const char *head, *id;
+	char data[100];
+	size_t got;
+
+	assert_int_equal(f->h->ops->create(f->h, "suite/range", 0, &f->e), 0);
+	assert_int_equal(f->h->ops->put(f->h, "suite/range", &sent[0], &f->e), 0);
+	assert_int_equal(commit(f, "suite/range", "", sent, 2, &id), 0);
+	assert_int_equal(list(f, "suite/range", &files, &head), 2);
+	for (size_t i = 0; i < 2 * ARRAY_LEN(cases); i++) {
+		size_t k = i / 2;
+
+		assert_int_equal(f->h->ops->read_at(f->h, "suite/range", &files[i % 2],
+						    cases[k].offset, data, cases[k].len, &got,
+						    &f->e),
+				 0);
+		assert_int_equal(got, strlen(cases[k].bytes));
+		assert_memory_equal(data, cases[k].bytes, got);
+	}
+	files[1].sha256[0] ^= 1;
+	assert_int_equal(
+		f->h->ops->read_at(f->h, "suite/range", &files[1], 0, data, 1, &got, &f->e),
+		ERR_NOTFOUND);
+	files[0].path = "absent.txt";
+	assert_int_equal(
+		f->h->ops->read_at(f->h, "suite/range", &files[0], 0, data, 1, &got, &f->e),
+		ERR_NOTFOUND);
+}
+
 static void the_hub_knows_what_it_has(void **state)
 {
 	struct fixture *f = *state;
@@ -233,15 +278,11 @@ int hub_suite_run(const struct hub_suite_target *t)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(an_absent_repository_is_empty),
-		TEST(files_are_listed_as_they_were_sent),
-		TEST(the_hub_knows_what_it_has),
-		TEST(unchanged_content_is_no_commit),
-		TEST(a_moved_branch_is_a_conflict),
-		TEST(files_go_and_the_rest_stays),
-		TEST(a_pointer_without_its_object_is_refused),
-		TEST(wrong_bytes_are_refused),
-		TEST(hostile_names_are_refused),
+		TEST(an_absent_repository_is_empty),  TEST(files_are_listed_as_they_were_sent),
+		TEST(a_range_of_a_file_is_read),      TEST(the_hub_knows_what_it_has),
+		TEST(unchanged_content_is_no_commit), TEST(a_moved_branch_is_a_conflict),
+		TEST(files_go_and_the_rest_stays),    TEST(a_pointer_without_its_object_is_refused),
+		TEST(wrong_bytes_are_refused),	      TEST(hostile_names_are_refused),
 	};
 
 	target = t;

@@ -39,14 +39,16 @@ int main(int argc, char **argv)
 		  "kjv-Q8_0",
 		  { "kjv-Q8_0.gguf" },
 		  { make_text(f.a, 3 << 20, seed) },
-		  "{\"architecture\":\"llama\",\"license\":\"no: "
-		  "\\\"licence\\\"\\n\",\"language\":[\"en\",\"no\"]}" },
+		  "{\"source\":{\"license\":\"no: \\\"licence\\\"\\n\",\"language\":[\"en\","
+		  "\"no\"],\"pipeline_tag\":\"text-generation\"},\"worker\":{\"architecture\":"
+		  "\"llama\",\"hybrid\":0,\"opt\":0,\"quant\":\"Q8_0\"}}" },
 		{ "w8a8",
 		  "1",
 		  "kjv-w8a8",
 		  { "config.json", "model.safetensors", "odd *[name]? \"x\".txt" },
 		  { "{}\n", make_text(f.a, 100000, 7), make_text(f.a, LARGE, 8) },
-		  "{\"license\":\"no: \\\"licence\\\"\\n\"}" },
+		  "{\"source\":{\"license\":\"no: \\\"licence\\\"\\n\",\"pipeline_tag\":"
+		  "\"text-generation\"},\"worker\":{\"hybrid\":0,\"opt\":0,\"quant\":\"w8a8\"}}" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(jobs); i++)

@@ -18,6 +18,8 @@
 #define KEY "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 #define SHA "37e14a107ffd2b34ff7ecb364002a796b9cbf553cfead74bb825e326857c45f0" /* of "quern\n" */
 
+static const struct job_spec asked = { .platform = "", .quant = "Q8_0", .hybrid = 0.5, .opt = 1 };
+
 struct place {
 	char root[64];
 	char *dir, *out, *artifact;
@@ -50,7 +52,8 @@ static int setup(void **state)
 				    .artifact = p->artifact,
 				    .key_hex = KEY,
 				    .canonical = "{\"engine\":\"x\"}",
-				    .license = "mit",
+				    .asked = &asked,
+				    .source_facts = "{\"license\":\"mit\"}",
 				    .a = p->a };
 	put(p->out, "a.bin", "quern\n");
 	*state = p;
@@ -111,7 +114,8 @@ static void the_truth_is_sealed(void **state)
 	assert_int_equal(seal_one(p), 0);
 	assert_int_equal(s->n, 1);
 	assert_string_equal(s->files[0].name, "a.bin");
-	assert_string_equal(s->facts, "{\"quant\":\"Q8_0\",\"license\":\"mit\"}");
+	assert_string_equal(s->facts, "{\"file\":{},\"source\":{\"license\":\"mit\"},"
+				      "\"worker\":{\"license\":\"forged\",\"quant\":\"Q8_0\"}}");
 	assert_int_equal(stat(file, &st), 0);
 	assert_int_equal(st.st_mode & 0777, 0444);
 	assert_int_not_equal(access(p->out, F_OK), 0);
@@ -145,6 +149,50 @@ static void each_of_a_group_by_itself(void **state)
 	}
 	for (int i = 1; i < 3; i++)
 		teardown((void **)&p[i]);
+}
+
+static void what_was_not_asked_for_is_refused(void **state)
+{
+	struct place *p = *state;
+
+	result(p, "a.bin", 6, SHA, "{\"quant\":\"Q4_0\"}");
+	refused(p, "asked for quant \"Q8_0\", the worker reports \"Q4_0\"");
+	result(p, "a.bin", 6, SHA, "{\"hybrid\":0.25}");
+	refused(p, "asked for hybrid 0.5, the worker reports 0.25");
+	result(p, "a.bin", 6, SHA, "{\"opt\":true}");
+	refused(p, "asked for opt 1, the worker reports true");
+	result(p, "a.bin", 6, SHA, "{\"platform\":\"rk3588\"}");
+	refused(p, "asked for platform \"\"");
+	result(p, "a.bin", 6, SHA, "[]");
+	refused(p, "\"facts\" is not an object");
+}
+
+static void a_worker_that_contradicts_its_file_is_refused(void **state)
+{
+	struct place *p = *state;
+
+	p->job.file_facts = "{\"tensors\":3}";
+	result(p, "a.bin", 6, SHA, "{\"tensors\":4}");
+	refused(p, "tensors: the worker reports 4, its own validation reads 3");
+	p->job.file_facts = "{\"quant\":\"F16\"}";
+	result(p, "a.bin", 6, SHA, "{}");
+	refused(p, "asked for quant \"Q8_0\", its own validation reads \"F16\"");
+}
+
+/* An artifact that an older quern sealed: its licence was among the worker's facts. */
+static void a_record_of_the_first_form_is_read(void **state)
+{
+	struct place *p = *state;
+	struct err e = ERR_INIT;
+	struct sealed s;
+
+	assert_int_equal(path_rename(p->out, p->artifact, &e), 0);
+	put(p->artifact, SEAL_RECORD,
+	    "{\"record\":1,\"key\":\"" KEY "\",\"files\":[{\"path\":\"a.bin\",\"size\":6,"
+	    "\"sha256\":\"" SHA "\"}],\"facts\":{\"license\":\"mit\",\"quant\":\"Q8_0\"}}");
+	assert_int_equal(seal_read(p->artifact, KEY, p->a, &s, &e), 1);
+	assert_string_equal(s.facts, "{\"file\":{},\"source\":{\"license\":\"mit\"},"
+				     "\"worker\":{\"quant\":\"Q8_0\"}}");
 }
 
 static void a_wrong_hash_is_refused(void **state)
@@ -233,11 +281,19 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-		T(the_truth_is_sealed),	      T(a_wrong_hash_is_refused),
-		T(a_wrong_size_is_refused),   T(an_absent_file_is_refused),
-		T(an_extra_file_is_refused),  T(a_link_is_refused),
-		T(a_second_name_is_refused),  T(a_path_that_leaves_is_refused),
-		T(rubbish_is_refused),	      T(a_damaged_artifact_is_seen),
+		T(the_truth_is_sealed),
+		T(a_wrong_hash_is_refused),
+		T(what_was_not_asked_for_is_refused),
+		T(a_worker_that_contradicts_its_file_is_refused),
+		T(a_record_of_the_first_form_is_read),
+		T(a_wrong_size_is_refused),
+		T(an_absent_file_is_refused),
+		T(an_extra_file_is_refused),
+		T(a_link_is_refused),
+		T(a_second_name_is_refused),
+		T(a_path_that_leaves_is_refused),
+		T(rubbish_is_refused),
+		T(a_damaged_artifact_is_seen),
 		T(each_of_a_group_by_itself),
 	};
 

@@ -110,7 +110,7 @@ static void test_newer_version(void **state)
 	make_database(DB, 1);
 	overwrite(DB, 60, version, 4);
 	assert_int_equal(open_code(DB, 0, &e), ERR_INVALID);
-	assert_non_null(strstr(e.msg, "made by schema 77, this quern knows up to 1; update quern"));
+	assert_non_null(strstr(e.msg, "made by schema 77, this quern knows up to 2; update quern"));
 	assert_int_equal(open_code(DB, 1, &e), ERR_INVALID);
 }
 
@@ -375,6 +375,8 @@ static void test_old_database(void **state)
 	assert_string_equal(attempts[1].cause, "oom");
 	assert_int_equal(store_artifacts(s, row.id, a, artifacts, 4, &e), 1);
 	assert_string_equal(artifacts[0].name, "model-Q8_0.gguf");
+	assert_true(strncmp(artifacts[0].facts, "{\"source\":{", 11) == 0);
+	assert_int_equal(row.file_params, 15);
 	assert_int_equal(store_events(s, row.id, a, events, 16, &e), 7);
 	OK(store_uploads(s, "local", "org/model", a, &uploads, &n, &e));
 	assert_int_equal(n, 1);

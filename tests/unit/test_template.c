@@ -122,10 +122,42 @@ static void test_long(void **state)
 	arena_free(a);
 }
 
+static void test_params(void **state)
+{
+	static const struct {
+		const char *tmpl, *platform;
+		int opt;
+		double hybrid;
+		unsigned params;
+	} cases[] = {
+		{ "{model}-{engine}", "rk3588", 1, 0.5, 0 },
+		{ "{model}-{quant}", "rk3588", 1, 0.5, JOB_PARAM_QUANT },
+		{ DEFAULT, "", 0, 0, JOB_PARAM_QUANT },
+		{ DEFAULT, "rk3588", 1, 0.5,
+		  JOB_PARAM_PLATFORM | JOB_PARAM_QUANT | JOB_PARAM_HYBRID | JOB_PARAM_OPT },
+		{ "{model}-{opt}-{hybrid}", "", 0, 0, JOB_PARAM_OPT | JOB_PARAM_HYBRID },
+		{ "{platform}-{model}", "", 0, 0, 0 }, /* it says nothing of no platform */
+		{ "fixed", "", 0, 0, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const struct job_spec s = { .model = "m",
+					    .engine = "e",
+					    .platform = cases[i].platform,
+					    .quant = "Q8_0",
+					    .hybrid = cases[i].hybrid,
+					    .opt = cases[i].opt };
+
+		assert_int_equal(template_params(cases[i].tmpl, &s), cases[i].params);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_fill),
+		cmocka_unit_test(test_params),
 		cmocka_unit_test(test_check),
 		cmocka_unit_test(test_long),
 	};

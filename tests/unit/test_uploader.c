@@ -340,6 +340,64 @@ static void a_lost_object_is_sent_again(void **state)
 	assert_published(f, "kjv-Q8_0.gguf", "eight");
 }
 
+static const struct fixture_job unsure = { "Q8_0",
+					   "1",
+					   "kjv-Q8_0",
+					   { "kjv-Q8_0.gguf", "config.json" },
+					   { "eight", "{}" },
+					   "{\"worker\":{\"opt\":0}}" };
+
+static void what_is_not_confirmed_is_not_in_a_name(void **state)
+{
+	struct upload_fixture *f = &((struct state *)*state)->f;
+	int64_t id = fixture_job(f, &unsure);
+	struct uploader_result res;
+	struct job_row row;
+	char hex[SHA256_HEX];
+
+	assert_int_equal(fixture_upload(f, &res), 0);
+	assert_int_equal(fixture_state(f, id), JOB_DONE);
+	assert_int_equal(store_job_get(f->store, id, f->a, &row, &f->e), 0);
+	hex_encode(row.key, SHA256_LEN, hex);
+	assert_published(f, arena_printf(f->a, "kjv-%.8s.gguf", hex), "eight");
+	assert_published(f, arena_printf(f->a, "kjv-%.8s/config.json", hex), "{}");
+	assert_null(strstr(read_text(f, "README.md"), "Q8_0"));
+	assert_int_equal(fixture_upload(f, &res), 0);
+	assert_int_equal(res.commits, 0);
+}
+
+static void a_preview_changes_nothing(void **state)
+{
+	static const struct fixture_job odd = {
+		"F16", "1", "README", { "README.md" }, { "x" }, NULL
+	};
+	struct upload_fixture *f = &((struct state *)*state)->f;
+	int64_t good = fixture_job(f, &q8), bad = fixture_job(f, &odd);
+	struct uploader_own own;
+	struct uploader_result res;
+	struct job_row row;
+	struct store *reader;
+
+	assert_int_equal(store_open(arena_printf(f->a, "%s/state.db", f->work), 1, &reader, &f->e),
+			 0);
+	assert_int_equal(
+		uploader_preview(reader, f->hub, FIXTURE_REPO, &f->opt, 0, f->a, &own, &f->e), 0);
+	assert_non_null(strstr(own.readme, "kjv-Q8_0.gguf"));
+	assert_null(strstr(own.readme, "F16"));
+	assert_int_equal(fixture_state(f, good), JOB_READY);
+	assert_int_equal(store_job_get(f->store, bad, f->a, &row, &f->e), 0);
+	assert_string_equal(row.message, "");
+	assert_int_equal(
+		uploader_preview(reader, f->hub, FIXTURE_REPO, &f->opt, 1, f->a, &own, &f->e), 0);
+	assert_null(own.readme);
+	store_close(reader);
+	assert_int_equal(fixture_upload(f, &res), 0);
+	assert_int_equal(
+		uploader_preview(f->store, f->hub, FIXTURE_REPO, &f->opt, 1, f->a, &own, &f->e), 0);
+	assert_string_equal(own.readme, read_text(f, "README.md"));
+	assert_string_equal(own.manifest, read_text(f, "quern.json"));
+}
+
 #ifdef QUERN_CRASH_TESTS
 
 /* What a crash is tried on: this program with the argument WORK. */
@@ -461,6 +519,8 @@ int main(int argc, char **argv)
 		TEST(a_job_may_not_write_the_card),
 		TEST(a_hub_that_refuses_leaves_jobs_ready),
 		TEST(a_lost_object_is_sent_again),
+		TEST(what_is_not_confirmed_is_not_in_a_name),
+		TEST(a_preview_changes_nothing),
 #ifdef QUERN_CRASH_TESTS
 		cmocka_unit_test(a_crash_at_any_point_changes_nothing),
 #endif

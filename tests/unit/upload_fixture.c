@@ -47,12 +47,21 @@ static struct job_spec make_spec(const struct fixture_job *j)
 				  .with = "{}" };
 }
 
+/* A worker that confirms what it was asked for. */
+static const char *facts_of(struct upload_fixture *f, const struct fixture_job *j)
+{
+	return j->facts ? j->facts
+			: arena_printf(f->a,
+				       "{\"worker\":{\"hybrid\":0,\"opt\":0,\"quant\":\"%s\"}}",
+				       j->quant);
+}
+
 static void write_artifact(struct upload_fixture *f, const struct fixture_job *j, int64_t id, int i)
 {
 	struct artifact_row row = { .job_id = id,
 				    .name = j->names[i],
 				    .size_bytes = (int64_t)strlen(j->contents[i]),
-				    .facts = j->facts ? j->facts : "{}" };
+				    .facts = facts_of(f, j) };
 	const char *path = fixture_artifact(f, id, j->names[i]);
 	char *dir = path_dirname(path);
 
@@ -71,7 +80,8 @@ int64_t fixture_job(struct upload_fixture *f, const struct fixture_job *j)
 				   .key = key,
 				   .label = label,
 				   .repo = FIXTURE_REPO,
-				   .file = j->file };
+				   .file = j->file,
+				   .file_params = JOB_PARAM_QUANT };
 	struct job_move found = { .from = JOB_PENDING, .ev = EV_FOUND, .now_ms = 2000 };
 	enum job_state state;
 	enum job_added how;

@@ -29,7 +29,7 @@ struct fixture_job {
 	const char *file;	     /* base name */
 	const char *names[3];	     /* of the artifact's files; NULL ends them */
 	const char *contents[3];
-	const char *facts; /* NULL: {} */
+	const char *facts; /* NULL: the worker confirms quant, hybrid and opt */
 };
 
 /* A job with its artifact, ready; known ones are marked as part of this run. Returns its id. */

@@ -17,6 +17,7 @@
 #define JOB_MAX (1u << 20)     /* bytes of job.json */
 #define RESULT_MAX (16u << 20) /* bytes of result.json: what the reader accepts */
 #define PROGRESS_GAP_MS 100
+#define LINE_LIMIT (64u << 10) /* bytes of a line, with its end */
 
 static const char *text_of(const struct json *v, const char *name, struct err *e)
 {
@@ -161,6 +162,19 @@ void worker_warn(const char *fmt, ...)
 	jw_end_object(&w);
 	pthread_mutex_lock(&line_lock);
 	send_line(&b);
+	pthread_mutex_unlock(&line_lock);
+	buf_release(&b);
+}
+
+void worker_facts(const char *facts)
+{
+	struct buf b;
+
+	buf_init(&b, LINE_LIMIT);
+	buf_addf(&b, "{\"event\":\"facts\",\"facts\":%s}", facts);
+	pthread_mutex_lock(&line_lock);
+	if (!b.overflow)
+		send_line(&b);
 	pthread_mutex_unlock(&line_lock);
 	buf_release(&b);
 }

@@ -44,6 +44,10 @@ void worker_progress(const char *stage, uint64_t done, uint64_t total, const cha
 /* {"event":"warning","text":...} */
 void worker_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* {"event":"facts","facts":...}: what `validate` read from the finished files. facts: text of a
+ * JSON object on one line. */
+void worker_facts(const char *facts);
+
 struct worker_output {
 	const char *path; /* relative to out */
 	uint64_t size_bytes;

@@ -94,7 +94,9 @@ static int convert(struct arena *a, const struct worker_job *job, struct err *e)
 	rc = hash_outputs(a, job, &files, outputs, e);
 	if (rc < 0)
 		return rc;
-	facts = arena_printf(a, "{\"architecture\":\"%s\",\"quant\":\"none\",\"tensors\":%zu}",
+	facts = arena_printf(a,
+			     "{\"architecture\":\"%s\",\"hybrid\":0,\"opt\":0,\"quant\":\"none\","
+			     "\"tensors\":%zu,\"tools\":{\"quern-fake\":\"" QUERN_VERSION "\"}}",
 			     fake_architecture(&spec), fake_tensor_count(&spec));
 	return worker_result_ok(job, outputs, files.n, facts, e);
 }
@@ -147,7 +149,11 @@ static int validate(struct arena *a, const struct worker_job *job, struct err *e
 		rc = worker_result_check(a, job, e);
 	if (rc == 0)
 		rc = st_open_model(a, job->out, &m, e);
-	return rc == 0 ? check_tensors(&spec, &m, e) : rc;
+	if (rc == 0)
+		rc = check_tensors(&spec, &m, e);
+	if (rc == 0)
+		worker_facts(arena_printf(a, "{\"tensors\":%zu}", m.n_tensors));
+	return rc;
 }
 
 int fake_validate(int argc, char **argv)

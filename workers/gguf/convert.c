@@ -238,7 +238,11 @@ static const char *facts_text(struct conversion *c)
 	jw_kint(&w, "parameters", (int64_t)c->layout.params);
 	jw_kint(&w, "context_length", c->h.context);
 	jw_kstr(&w, "pre_tokenizer", c->tokenizer.pre);
-	jw_kint(&w, "vocabulary", (int64_t)c->tokenizer.n_tokens);
+	jw_kint(&w, "vocabulary", (int64_t)c->h.vocab); /* with the padding that the file has */
+	jw_key(&w, "tools");
+	jw_object(&w);
+	jw_kstr(&w, "quern-gguf", QUERN_VERSION);
+	jw_end_object(&w);
 	if (c->n_zeroed)
 		jw_kint(&w, "nonfinite_weights_zeroed", (int64_t)c->n_zeroed);
 	jw_end_object(&w);

@@ -12,6 +12,7 @@
 #include "core/safetensors.h"
 #include "workers/common/fileio.h"
 #include "workers/common/protocol.h"
+#include "workers/gguf/facts.h"
 #include "workers/gguf/reader.h"
 
 #define PIECE (256u * 1024) /* elements looked at together; a multiple of every block */
@@ -72,16 +73,21 @@ static int check_piece(const struct gguf_tensor_info *t, const void *data, uint6
 
 /* ---- verify */
 
-int examine_gguf(const char *path, struct err *e)
+int examine_gguf(const char *path, struct buf *facts, struct err *e)
 {
 	struct arena *a = arena_new();
 	struct gguf_file f = { 0 };
+	struct json_out w;
 	int fd = open_gguf(a, path, &f, e), rc = fd < 0 ? fd : 0;
 
 	if (rc == 0 && !gguf_find(&f, "general.architecture"))
 		rc = err_set(e, ERR_INVALID, "%s: general.architecture is missing", path);
 	for (size_t i = 0; rc == 0 && i < f.n_tensors; i++)
 		rc = each_piece(fd, &f.tensors[i], check_piece, e);
+	if (rc == 0 && facts) {
+		jw_init(&w, facts, 0);
+		gguf_facts_write(&w, &f);
+	}
 	if (fd >= 0)
 		close(fd);
 	arena_free(a);
@@ -92,7 +98,7 @@ int verify_main(const char *path)
 {
 	struct err e = ERR_INIT;
 
-	if (examine_gguf(path, &e) < 0)
+	if (examine_gguf(path, NULL, &e) < 0)
 		return say(&e);
 	printf("{\"ok\": true}\n");
 	return WORKER_OK;
@@ -202,6 +208,8 @@ static void write_gguf(struct json_out *w, const struct gguf_file *f)
 	jw_kint(w, "version", f->version);
 	jw_kint(w, "size_bytes", (int64_t)f->file_bytes);
 	jw_kint(w, "alignment", f->alignment);
+	jw_key(w, "facts");
+	gguf_facts_write(w, f);
 	jw_key(w, "metadata");
 	jw_object(w);
 	for (size_t i = 0; i < f->n_kv; i++) {

@@ -10,7 +10,9 @@ int verify_main(const char *path);
 /* Raw floats of one tensor on standard output. */
 int dequantize_main(const char *path, const char *tensor);
 
-/* Structure and every block's scale. ERR_INVALID says which tensor. */
-int examine_gguf(const char *path, struct err *e);
+/* Structure and every block's scale. ERR_INVALID says which tensor. facts (may be NULL): what the
+ * file says of itself is appended, as a JSON object. */
+struct buf;
+int examine_gguf(const char *path, struct buf *facts, struct err *e);
 
 #endif

@@ -10,6 +10,7 @@
 #include "workers/gguf/examine.h"
 
 #define RESULT_MAX (16u << 20)
+#define FACTS_MAX (60u << 10) /* they go on one line, which has 64 KiB */
 
 static int read_result(struct arena *a, const struct worker_job *j, struct json **out,
 		       struct err *e)
@@ -26,7 +27,10 @@ static int read_result(struct arena *a, const struct worker_job *j, struct json 
 	return rc < 0 ? rc : 0;
 }
 
-static int check_files(struct arena *a, const struct worker_job *j, struct err *e)
+/* Several files are parts of one model: the facts are those of the first, which has the metadata.
+ */
+static int check_files(struct arena *a, const struct worker_job *j, struct buf *facts,
+		       struct err *e)
 {
 	const struct json *files;
 	struct json *root;
@@ -42,7 +46,7 @@ static int check_files(struct arena *a, const struct worker_job *j, struct err *
 		if (!path_component_ok(name))
 			return err_set(e, ERR_INVALID, "result.json: \"%s\" is no plain file name",
 				       name);
-		if (examine_gguf(arena_printf(a, "%s/%s", j->out, name), e) < 0)
+		if (examine_gguf(arena_printf(a, "%s/%s", j->out, name), i ? NULL : facts, e) < 0)
 			return e->code;
 	}
 	return 0;
@@ -54,13 +58,19 @@ int validate_main(const char *job_path)
 	struct worker_job j;
 	struct err e = ERR_INIT;
 	int code = WORKER_OK;
+	struct buf facts;
+
+	buf_init(&facts, FACTS_MAX);
 
 	if (worker_job_read(a, job_path, &j, &e) < 0)
 		code = WORKER_USAGE;
-	else if (check_files(a, &j, &e) < 0)
+	else if (check_files(a, &j, &facts, &e) < 0)
 		code = WORKER_REFUSED;
+	else if (!facts.overflow)
+		worker_facts(buf_str(&facts));
 	if (code != WORKER_OK)
 		fprintf(stderr, "quern-gguf: %s\n", e.msg);
+	buf_release(&facts);
 	arena_free(a);
 	return code;
 }

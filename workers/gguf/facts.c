@@ -1,0 +1,96 @@
+#include "workers/gguf/facts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static uint64_t elements_of(const struct gguf_file *f, const struct type *t)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < f->n_tensors; i++)
+		n += f->tensors[i].type == t ? f->tensors[i].n : 0;
+	return n;
+}
+
+/* The type that general.file_type names, when no other type holds more weights: a number in the
+ * metadata alone proves nothing. NULL: the file does not show one. */
+static const struct type *quant_of(const struct gguf_file *f)
+{
+	const struct gguf_kv *kv = gguf_find(f, "general.file_type");
+	const struct type *named = NULL, *most = NULL;
+	uint64_t best = 0;
+
+	if (!kv || kv->type != GGUF_U32)
+		return NULL;
+	for (uint32_t id = 0; id <= TYPE_ID_MAX; id++) {
+		const struct type *t = type_by_id(id);
+		uint64_t n = t ? elements_of(f, t) : 0;
+
+		if (t && t->file_type >= 0 && (uint64_t)t->file_type == kv->u)
+			named = t;
+		if (n > best) {
+			best = n;
+			most = t;
+		}
+	}
+	return named == most ? named : NULL;
+}
+
+static void write_types(struct json_out *w, const struct gguf_file *f)
+{
+	jw_key(w, "tensor_types");
+	jw_object(w);
+	for (uint32_t id = 0; id <= TYPE_ID_MAX; id++) {
+		int64_t n = 0;
+
+		for (size_t i = 0; i < f->n_tensors; i++)
+			n += (uint32_t)f->tensors[i].type->id == id;
+		if (n)
+			jw_kint(w, type_by_id(id)->name, n);
+	}
+	jw_end_object(w);
+}
+
+static void put_text(struct json_out *w, const char *name, const struct gguf_kv *kv)
+{
+	if (!kv || kv->type != GGUF_STRING || kv->len >= GGUF_TEXT_KEPT)
+		return;
+	jw_key(w, name);
+	jw_strn(w, kv->str, (size_t)kv->len);
+}
+
+static void put_context(struct json_out *w, const struct gguf_file *f)
+{
+	const struct gguf_kv *architecture = gguf_find(f, "general.architecture"), *kv;
+	char key[128];
+
+	if (!architecture || architecture->type != GGUF_STRING || architecture->len > 64)
+		return;
+	(void)snprintf(key, sizeof(key), "%.*s.context_length", (int)architecture->len,
+		       architecture->str);
+	kv = gguf_find(f, key);
+	if (kv && kv->type == GGUF_U32)
+		jw_kint(w, "context_length", (int64_t)kv->u);
+}
+
+void gguf_facts_write(struct json_out *w, const struct gguf_file *f)
+{
+	const struct gguf_kv *tokens = gguf_find(f, "tokenizer.ggml.tokens");
+	const struct type *quant = quant_of(f);
+	uint64_t params = 0;
+
+	for (size_t i = 0; i < f->n_tensors; i++)
+		params += f->tensors[i].n;
+	jw_object(w);
+	put_text(w, "architecture", gguf_find(f, "general.architecture"));
+	put_context(w, f);
+	jw_kint(w, "parameters", (int64_t)params);
+	put_text(w, "pre_tokenizer", gguf_find(f, "tokenizer.ggml.pre"));
+	if (quant)
+		jw_kstr(w, "quant", quant->name);
+	write_types(w, f);
+	jw_kint(w, "tensors", (int64_t)f->n_tensors);
+	if (tokens && tokens->type == GGUF_ARRAY)
+		jw_kint(w, "vocabulary", (int64_t)tokens->count);
+	jw_end_object(w);
+}
