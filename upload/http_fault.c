@@ -170,7 +170,7 @@ void http_fault_of_answer(const struct http_response *rs, bool elsewhere, struct
 	f->wait_ms = -1;
 	f->class = HTTP_FAULT_NONE;
 	snprintf(f->code, sizeof(f->code), "%s", code ? code : "");
-	if (rs->status >= 200 && rs->status < 400)
+	if (rs->status < 400) /* or no answer at all */
 		return;
 	f->class = class_of_status(rs, f->code, elsewhere);
 	if (rs->status == 429 || rs->status >= 500)
@@ -347,6 +347,9 @@ static int say(const struct sentence *s, struct err *e)
 				       s->where);
 		return err_set(e, ERR_IO, "%s: the server does not answer ranges", s->where);
 	default:
+		if (t->rs.status < 400)
+			return err_set(e, code_of(t->rs.fault.class), "%s: %s", s->where,
+				       t->reason);
 		return err_set(e, code_of(t->rs.fault.class), "%s: refused (%d)%s%s", s->where,
 			       t->rs.status, colon, s->said);
 	}

@@ -445,10 +445,9 @@ static enum http_fault_class class_of_curl(CURLcode rc)
 	case CURLE_SSL_CIPHER:
 	case CURLE_SSL_INVALIDCERTSTATUS:
 		return HTTP_FAULT_TLS;
-	case CURLE_UNSUPPORTED_PROTOCOL:
 	case CURLE_URL_MALFORMAT:
 		return HTTP_FAULT_INVALID;
-	default:
+	default: /* also CURLE_UNSUPPORTED_PROTOCOL: an answer that is no HTTP */
 		return HTTP_FAULT_RETRY;
 	}
 }
