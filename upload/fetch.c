@@ -144,10 +144,8 @@ static int on_data(void *ctx, uint64_t offset, const void *data, size_t n, struc
 	struct piece *p = ctx;
 	int rc = fetch_part_write(&p->w->part, offset, data, n, e);
 
-	if (rc >= 0) {
+	if (rc >= 0)
 		p->w->f->r->bytes_fetched += n;
-		tell(p->w->f, 0);
-	}
 	return rc;
 }
 
@@ -157,7 +155,7 @@ static int chunk_over(struct piece *p, struct err *e)
 	uint64_t before = fetch_part_done_bytes(&w->part);
 	int rc = 0;
 
-	if (w->whole) {
+	if (!p->rq.range_bytes) {
 		for (uint64_t i = 0; rc >= 0 && i < w->part.n_chunks; i++) {
 			if (w->part.chunks[i] != CHUNK_DONE)
 				rc = fetch_part_chunk_done(&w->part, i, e);
@@ -188,18 +186,19 @@ static bool may_relocate(struct wanted *w, const char *url, const struct http_fa
 static int after_range(struct piece *p, struct http_response *rs, struct err *e)
 {
 	struct wanted *w = p->w;
+	bool ranged = p->rq.range_bytes > 0;
 
-	if (e->code >= 0 && w->whole && rs->got_bytes != w->file->size_bytes)
+	if (e->code >= 0 && !ranged && rs->got_bytes != w->file->size_bytes)
 		return err_set(e, ERR_IO, "%s: %s has %llu bytes, the hub told %llu", w->f->o->repo,
 			       w->file->name, (unsigned long long)rs->got_bytes,
 			       (unsigned long long)w->file->size_bytes);
 	if (e->code >= 0)
 		return chunk_over(p, e);
-	if (!w->whole)
+	if (ranged)
 		w->part.chunks[p->chunk] = CHUNK_TODO;
 	if (may_relocate(w, p->url, &rs->fault))
 		return 0;
-	if (rs->fault.class == HTTP_FAULT_RANGE && rs->status == 200 && !w->whole) {
+	if (rs->fault.class == HTTP_FAULT_RANGE && rs->status == 200 && ranged) {
 		w->whole = true;
 		return 0;
 	}

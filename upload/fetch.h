@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "core/arena.h"
+#include "core/json.h"
 #include "core/source.h"
 #include "upload/http.h"
 
@@ -39,7 +40,7 @@ struct fetch_options {
 	const char *repo;     /* "org/name" or "name" */
 	const char *revision; /* branch, tag or commit */
 	bool adapter;	      /* a LoRA adapter, not a model */
-	/* May be NULL: bytes that are there, of all bytes. */
+	/* May be NULL: bytes that are there, of all bytes; after each range and file. */
 	void (*progress)(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
 	void *ctx;
 };
@@ -68,5 +69,9 @@ int fetch_files(const struct fetch_options *o, const struct fetch_model *m, stru
 /* The folder of the files: CACHE/models--org--name/snapshots/COMMIT. In a. */
 const char *fetch_snapshot(struct arena *a, const char *cache, const char *repo,
 			   const char *commit);
+
+/* Facts as JSON, for those who keep them or pass them on. Strings are copied into a. */
+void fetch_write_facts(struct json_out *w, const struct source_facts *f);
+void fetch_read_facts(struct arena *a, const struct json *v, struct source_facts *f);
 
 #endif

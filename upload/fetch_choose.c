@@ -10,8 +10,9 @@
 #include "upload/fetch_private.h"
 #include "upload/hub.h"
 
-#define FILE_MAX ((uint64_t)1 << 44) /* bytes; hubs stop at 500 GB, sums of these do not overflow  \
-				      */
+#define FILE_MAX                                                                                   \
+	((uint64_t)1 << 44) /* bytes; hubs stop at 500 GB, sums of these do not overflow           \
+			     */
 #define CONVERTER "https://huggingface.co/spaces/safetensors/convert"
 
 static bool ends_with(const char *s, const char *tail)

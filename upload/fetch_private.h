@@ -29,8 +29,6 @@ int fetch_recall(const struct fetch_options *o, const char *commit, struct arena
 		 struct fetch_model *m);
 /* Losing it costs requests, so a failure is none. */
 void fetch_remember(const struct fetch_options *o, const struct fetch_model *m);
-void fetch_write_facts(struct json_out *w, const struct source_facts *f);
-void fetch_read_facts(struct arena *a, const struct json *v, struct source_facts *f);
 
 /* ---- fetch_cache.c: the layout on the disk (huggingface_hub file_download.py) */
 struct fetch_cache {

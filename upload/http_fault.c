@@ -184,6 +184,8 @@ bool http_fault_repeats(const struct http_transfer *t)
 	case HTTP_FAULT_SLOW_DOWN:
 	case HTTP_FAULT_DNS:
 		return true;
+	case HTTP_FAULT_EXPIRED:
+		return t->hops > 0; /* the endpoint signs another one */
 	default:
 		return false;
 	}
