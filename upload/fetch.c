@@ -413,8 +413,13 @@ static int run(struct fetching *f, struct err *e)
 static void close_all(struct fetching *f)
 {
 	http_pool_free(f->pool);
-	while (f->pieces)
-		piece_free(f->pieces);
+	while (f->pieces) {
+		struct piece *p = f->pieces;
+
+		f->pieces = p->next;
+		free(p->url);
+		free(p);
+	}
 	for (size_t i = 0; i < f->m->n_files; i++) {
 		if (f->v[i].part.path)
 			fetch_part_close(&f->v[i].part);

@@ -3,17 +3,23 @@
 
 It serves only what a client needs to look at models and to fetch them; tests/hub has the whole Hub.
 """
+import functools
 import hashlib
 import json
 import re
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
 TOKEN = "hf_TestTokenThatMustNeverBeSeenAnywhere"
 
 
+@functools.cache
+def sha256(data):
+    return hashlib.sha256(data).hexdigest()
+
+
+@functools.cache
 def git_sha1(data):
     return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
 
@@ -183,7 +189,7 @@ class HubHandler(Handler):
     def entry(self, path, data):
         entry = {"type": "file", "path": path, "size": len(data), "oid": git_sha1(data)}
         if len(data) >= self.server.hub.lfs_from:
-            entry["lfs"] = {"oid": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 130}
+            entry["lfs"] = {"oid": sha256(data), "size": len(data), "pointerSize": 130}
             entry["oid"] = "0" * 40
         return entry
 
@@ -207,7 +213,7 @@ class HubHandler(Handler):
             return self.refuse(404, "EntryNotFound", "Entry not found")
         if len(data) < self.server.hub.lfs_from:
             return self.reply_file(data, ETag=f'"{git_sha1(data)}"', X_Repo_Commit=rev)
-        sha = hashlib.sha256(data).hexdigest()
+        sha = sha256(data)
         hub = self.server.hub
         return self.reply(302, b"", Location=f"{hub.cdn}/{name}/{sha}?X-Signature={hub.signature}",
                           X_Repo_Commit=rev, X_Linked_Etag=f'"{sha}"', X_Linked_Size=str(len(data)))
@@ -223,7 +229,7 @@ class CdnHandler(Handler):
         _, owner, name, sha = url.path.split("/")
         for files in hub.repos[f"{owner}/{name}"].commits.values():
             for data in files.values():
-                if len(data) >= hub.lfs_from and hashlib.sha256(data).hexdigest() == sha:
+                if len(data) >= hub.lfs_from and sha256(data) == sha:
                     return self.reply_file(data)
         return self.refuse(404)
 
@@ -280,10 +286,4 @@ def hold(event, seconds=30):
     """Answer only when event is set (or the test is over)."""
     def act(handler):
         event.wait(seconds)
-    return act
-
-
-def slowly(seconds):
-    def act(handler):
-        time.sleep(seconds)
     return act
