@@ -1,5 +1,4 @@
 """Models of a hub: looked at, fetched, resumed, and refused with a sentence that helps."""
-import hashlib
 import json
 import os
 import signal
@@ -11,6 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
 from matrix import QUERN, Matrix, environment, expect, run_all  # noqa: E402
+from models import MIB, safetensors, tiny  # noqa: E402
 from model_hub import TOKEN, Hub, Repo, change, cut, expire, hold, html, reset, status  # noqa: E402
 
 JOBS = """\
@@ -27,24 +27,6 @@ resources: {jobs: 2, memory: 1GiB, disk_reserve: 1MiB, grace: 1s}
 retry: {attempts: 2, backoff: 10ms}
 upload: {hub: local, namespace: ns, repo: "{model}", file: "{model}-{quant}-opt-{opt}"}
 """
-MIB = 1 << 20
-
-
-def safetensors(mib=0, seed=1):
-    """A file with one matrix: 16 bytes, or so many MiB that differ everywhere."""
-    rows = mib * MIB // 4096 or 2
-    cols = 1024 if mib else 2
-    size = rows * cols * 4
-    header = json.dumps({"w": {"dtype": "F32", "shape": [rows, cols], "data_offsets": [0, size]}}).encode()
-    block = hashlib.sha256(str(seed).encode()).digest()
-    data = b"".join((i ^ seed).to_bytes(8, "little") + block[:24] for i in range(size // 32 + 1))[:size]
-    return len(header).to_bytes(8, "little") + header + data
-
-
-def tiny(mib=0, seed=1, **more):
-    return {"config.json": b'{"architectures": ["X"], "model_type": "x"}',
-            "README.md": b"---\nlicense: apache-2.0\n---\n# tiny\n",
-            "model.safetensors": safetensors(mib, seed), **more}
 
 
 class Place(Matrix):
