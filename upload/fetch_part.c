@@ -184,7 +184,14 @@ static int no_room(const struct fetch_part *p, struct err *e)
 static int take_room(struct fetch_part *p, struct err *e)
 {
 	off_t size = (off_t)p->file->size_bytes;
+	struct err ignored = ERR_INIT;
+	uint64_t free_bytes;
 
+	/* Asked first: a file system may hand out all it has before it says that it is not enough.
+	 */
+	if (path_free_space(p->cache->blobs, &free_bytes, &ignored) >= 0 &&
+	    free_bytes < p->file->size_bytes)
+		return no_room(p, e);
 	if (size == 0 || fallocate(p->fd, 0, 0, size) == 0)
 		return 0;
 	if (errno == ENOSPC || errno == EDQUOT)

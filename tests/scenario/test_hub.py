@@ -1,14 +1,17 @@
 """Models of the test Hub, which official clients use unchanged: converted with faults on, and with nothing left to do."""
 import json
+import ssl
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "lib"), str(HERE.parent / "hub")]
 from hub_files import publish  # noqa: E402
 from matrix import QUERN, Matrix, environment, expect, run_all  # noqa: E402
-from models import tiny  # noqa: E402
+from models import safetensors, tiny  # noqa: E402
 from testhub import TestHub  # noqa: E402
 
 JOBS = """\
@@ -82,6 +85,87 @@ def test_each_step_survives_each_fault():
             code, last = p.fetch()
             assert code == 0, (path, last)
             p.check()
+
+
+MERGER = """\
+manifest: 1
+name: merger
+version: 1.0.0
+summary: puts model and adapter into one file
+program: merge
+lora: true
+formats: {in: [safetensors], out: merged}
+extension: .merged
+verbs: [convert]
+quant: {none: 8}
+hybrid: {min: 0, max: 1}
+opt: [0]
+memory: {base: 1MiB}
+output: {vector_bits: 8}
+"""
+MERGE = r"""#!/bin/sh
+set -eu
+dir_of() { sed -n "/\"$1\"/,/}/s/.*\"dir\": *\"\([^\"]*\)\".*/\1/p" job.json; }
+file=$(sed -n 's/.*"file": *"\([^"]*\)".*/\1/p' job.json).merged
+cat "$(dir_of source)/model.safetensors" "$(dir_of lora)/adapter_model.safetensors" >"out/$file"
+printf '{"protocol":1,"status":"ok","files":[{"path":"%s","size":%s,"sha256":"%s"}],"facts":{}}' "$file" \
+	"$(stat -c %s "out/$file")" "$(sha256sum <"out/$file" | cut -d" " -f1)" >result.json
+"""
+
+
+def test_an_adapter_is_fetched_for_engines_that_merge_one():
+    text = JOBS.replace("name: m", "name: m, lora: my-org/adapter").replace("noop, quant: none, opt: [0, 1]", "merger, quant: none")
+    with Place(text=text) as p:
+        engines = p.root / "engines"
+        engines.mkdir()
+        (engines / "merger.yaml").write_text(MERGER)
+        (engines / "merge").write_text(MERGE)
+        (engines / "merge").chmod(0o755)
+        env = {"QUERN_ENGINES": engines}
+        expect(p.quern("plan", **env), 0, "lora: my-org/adapter does not exist")
+        p.hub.repo("my-org/adapter")
+        publish(p.hub, "my-org/adapter", {"README.md": b"x"})
+        expect(p.quern("plan", **env), 0, "no adapter that can be taken")
+        adapter = {"adapter_config.json": b"{}", "adapter_model.safetensors": safetensors(seed=3)}
+        commit = publish(p.hub, "my-org/adapter", adapter)
+        expect(p.quern("plan", **env), 0, "1 new")
+        expect(p.quern("run", **env), 0, "1 converted")
+        made, = (p.work / "artifacts").glob("*/*.merged")
+        assert made.read_bytes() == p.files["model.safetensors"] + adapter["adapter_model.safetensors"]
+        assert p.sql("SELECT lora, lora_version FROM job") == [("my-org/adapter", commit)]
+        expect(p.quern("run", **env), 0, "nothing to do")
+
+
+def test_a_certificate_that_nobody_trusts():
+    """A hub behind TLS with a certificate of its own: refused, and taken when SSL_CERT_FILE names it."""
+    with Place() as p:
+        cert, key = p.root / "cert.pem", p.root / "key.pem"
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2",
+                        "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"], check=True, stderr=subprocess.DEVNULL)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(cert, key)
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Missing)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"https://localhost:{server.server_port}"
+        code, last = p.fetch(HF_ENDPOINT=address)
+        assert code == 1 and last["code"] == "env" and "SSL_CERT_FILE" in last["message"], last
+        for name in ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
+            code, last = p.fetch(HF_ENDPOINT=address, **{name: cert})
+            assert code == 1 and last["code"] == "notfound", last
+        server.shutdown()
+        server.server_close()
+
+
+class Missing(BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(404)
+        self.send_header("X-Error-Code", "RepoNotFound")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
 
 
 def test_rate_limits_are_kept():
