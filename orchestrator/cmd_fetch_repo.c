@@ -158,6 +158,7 @@ static int with_env(const struct request *q, const struct hub_env *env, struct e
 int cmd_fetch_repo(int argc, char **argv)
 {
 	struct request q = { .revision = "main" };
+	int64_t parent = getppid();
 	bool help;
 	const struct option_def opts[] = {
 		{ "cache", 0, OPT_STRING, "DIR", "the cache (default HF_HUB_CACHE)", &q.cache },
@@ -165,12 +166,12 @@ int cmd_fetch_repo(int argc, char **argv)
 		{ "repo", 0, OPT_STRING, "NS/NAME", "the repository", &q.repo },
 		{ "revision", 0, OPT_STRING, "REV", "branch, tag or commit", &q.revision },
 		{ "commit", 0, OPT_STRING, "COMMIT", "what it is, when known", &q.commit },
+		{ "parent", 0, OPT_INT, "PID", "the quern that asks", &parent },
 		{ "adapter", 0, OPT_FLAG, NULL, "it is a LoRA adapter", &q.adapter },
 		{ "metadata", 0, OPT_FLAG, NULL, "look only: no weights", &q.metadata },
 	};
 	struct hub_env env = { 0 };
 	struct err e = ERR_INIT;
-	pid_t parent = getppid();
 	int at = cli_parse("fetch-repo", opts, ARRAY_LEN(opts), argc, argv, &help, &e), rc;
 
 	if (help)
@@ -179,9 +180,10 @@ int cmd_fetch_repo(int argc, char **argv)
 		at = err_set(&e, ERR_INVALID, "fetch-repo needs --repo");
 	if (at < 0)
 		return cli_fail(&e);
-	/* It must not outlive the run that asked: the next run goes on where this one stopped. */
+	/* It must not outlive the run that asked: the next run goes on where this one stopped. Who is
+	 * dead before the prctl() sends no signal, and getppid() alone would not know him. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
+	if (getppid() != (pid_t)parent)
 		return EXIT_INTERRUPTED;
 	hub_env_protect();
 	rc = hub_env_read(&env, &e);

@@ -4,6 +4,7 @@
 
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/json.h"
 #include "core/mem.h"
@@ -20,7 +21,7 @@
 static const char **argv_of(struct arena *a, const char *work, const char *repo,
 			    const char *revision, bool adapter, size_t *n)
 {
-	const char **argv = arena_array(a, 16, sizeof(*argv));
+	const char **argv = arena_array(a, 20, sizeof(*argv));
 
 	*n = 0;
 	argv[(*n)++] = OURSELVES;
@@ -31,6 +32,8 @@ static const char **argv_of(struct arena *a, const char *work, const char *repo,
 	argv[(*n)++] = repo;
 	argv[(*n)++] = "--revision";
 	argv[(*n)++] = revision;
+	argv[(*n)++] = "--parent";
+	argv[(*n)++] = arena_printf(a, "%ld", (long)getpid());
 	if (adapter)
 		argv[(*n)++] = "--adapter";
 	return argv;
