@@ -28,7 +28,7 @@ static void must(int ok)
 {
 	if (ok)
 		return;
-	(void)fputs("quern: libcrypto cannot compute SHA-256\n", stderr);
+	(void)fputs("quern: libcrypto cannot compute SHA-256 or SHA-1\n", stderr);
 	_exit(4);
 }
 
@@ -80,6 +80,38 @@ void sha256_final(struct sha256 *s, uint8_t out[SHA256_LEN])
 {
 	must(EVP_DigestFinal_ex(s->ctx, out, NULL));
 	must(EVP_DigestInit_ex2(s->ctx, NULL, NULL));
+}
+
+struct sha1 {
+	EVP_MD_CTX *ctx;
+};
+
+struct sha1 *sha1_new(void)
+{
+	struct sha1 *s = mem_alloc(sizeof(*s));
+
+	s->ctx = EVP_MD_CTX_new();
+	must(s->ctx != NULL);
+	must(EVP_DigestInit_ex2(s->ctx, EVP_sha1(), NULL));
+	return s;
+}
+
+void sha1_free(struct sha1 *s)
+{
+	if (!s)
+		return;
+	EVP_MD_CTX_free(s->ctx);
+	free(s);
+}
+
+void sha1_update(struct sha1 *s, const void *p, size_t n)
+{
+	must(EVP_DigestUpdate(s->ctx, p, n));
+}
+
+void sha1_final(struct sha1 *s, uint8_t out[SHA1_LEN])
+{
+	must(EVP_DigestFinal_ex(s->ctx, out, NULL));
 }
 
 void sha256_bytes(const void *p, size_t n, uint8_t out[SHA256_LEN])

@@ -1,5 +1,6 @@
 /* core/hash.h -- SHA-256 (FIPS 180-4), by libcrypto, which uses the processor's
- * SHA instructions where there are any. */
+ * SHA instructions where there are any; and SHA-1 for the names git gives to
+ * contents, on which no security rests here. */
 #ifndef QUERN_CORE_HASH_H
 #define QUERN_CORE_HASH_H
 
@@ -26,6 +27,15 @@ int sha256_file(const char *path, uint8_t out[SHA256_LEN], uint64_t *size_bytes,
 /* The same from an open file, from where it stands; path is for the sentence. */
 int sha256_fd(int fd, const char *path, uint8_t out[SHA256_LEN], uint64_t *size_bytes,
 	      struct err *e);
+
+#define SHA1_LEN 20
+
+struct sha1; /* heap; one digest */
+
+struct sha1 *sha1_new(void);
+void sha1_free(struct sha1 *s);
+void sha1_update(struct sha1 *s, const void *p, size_t n);
+void sha1_final(struct sha1 *s, uint8_t out[SHA1_LEN]);
 
 void hex_encode(const uint8_t *p, size_t n, char *out); /* lower case, 2n+1 bytes */
 /* Returns 0, or ERR_INVALID if s is not exactly 2n hex digits. */

@@ -85,6 +85,40 @@ static int json_point(void *ctx, const struct plan_point *p, struct err *e)
 	return 0;
 }
 
+static void json_hub_source(struct json_out *w, const char *name, const struct hub_source *h)
+{
+	jw_object(w);
+	jw_kstr(w, "model", name);
+	jw_kbool(w, "adapter", h->adapter);
+	jw_kstr(w, "repo", h->repo);
+	jw_kstr(w, "id", h->id);
+	jw_kstr(w, "revision", h->revision);
+	jw_kstr(w, "commit", h->commit);
+	jw_kstr(w, "gated", h->gated);
+	jw_kbool(w, "private", h->is_private);
+	jw_kstr(w, "architecture", h->facts.architecture);
+	jw_kstr(w, "dtype", h->facts.dtype);
+	jw_kstr(w, "license", h->facts.license);
+	jw_kint(w, "parameters", (int64_t)h->facts.params);
+	jw_kint(w, "size_bytes", (int64_t)h->size_bytes);
+	jw_kint(w, "missing_bytes", (int64_t)hub_source_missing_bytes(h));
+	jw_end_object(w);
+}
+
+static void json_models(struct json_out *w, const struct session *s)
+{
+	jw_array(w);
+	for (size_t i = 0; i < s->cfg->n_models; i++) {
+		const struct resolved *r = sources_seen(s->sources, i);
+
+		if (r && r->hub)
+			json_hub_source(w, r->model->name, r->hub);
+		if (r && r->lora)
+			json_hub_source(w, r->model->name, r->lora);
+	}
+	jw_end_array(w);
+}
+
 static int plan_json(struct session *s, const char *only, struct plan_totals *t, struct err *e)
 {
 	struct json_out w;
@@ -99,6 +133,8 @@ static int plan_json(struct session *s, const char *only, struct plan_totals *t,
 	jw_array(&w);
 	rc = plan_walk(s, only, 0, json_point, &w, t, e);
 	jw_end_array(&w);
+	jw_key(&w, "models");
+	json_models(&w, s);
 	jw_key(&w, "totals");
 	jw_object(&w);
 	jw_kint(&w, "points", (int64_t)t->points);
@@ -131,8 +167,10 @@ int plan_show(const char *file, const struct config_set *set, const char *only, 
 		rc = plan_json(&s, only, &t, &e);
 	} else {
 		rc = plan_walk(&s, only, 0, print_point, stdout, &t, &e);
-		if (rc >= 0)
+		if (rc >= 0) {
+			summary_models(stdout, &s);
 			summary_plan(stdout, &s, &t);
+		}
 	}
 	session_close(&s);
 	return rc < 0 ? cli_fail(&e) : EXIT_GOOD;

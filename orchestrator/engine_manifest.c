@@ -426,6 +426,7 @@ static void read_root(struct reader *r, const struct ynode *root, struct engine 
 		{ "program", read_program, &program },
 		{ "args", read_args, en },
 		{ "network", read_flag, &en->network },
+		{ "lora", read_flag, &en->lora },
 		{ "formats", read_formats, en },
 		{ "extension", read_extension, &en->extension },
 		{ "verbs", read_words, (void *)&verb_list },

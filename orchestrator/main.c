@@ -28,6 +28,7 @@ const struct command commands[] = {
 	{ "doctor",  "",             "check this machine and say how to fix what is missing", cmd_doctor, false },
 	{ "help",    "[COMMAND]",    "explain a command", cmd_help, false },
 	{ "upload-repo", "",         "publish one repository (started by run)", cmd_upload_repo, true },
+	{ "fetch-repo", "",          "fetch one model of a hub (started by run and plan)", cmd_fetch_repo, true },
 	{ NULL, NULL, NULL, NULL, false },
 };
 /* clang-format on */

@@ -1,150 +1,71 @@
-/* orchestrator/making.c -- sources that are made here: `fake:` models. Made once
- * for all jobs that need them, under sources/.making-NAME, then renamed: a
- * folder under its final name is complete. */
-#include <signal.h>
+/* orchestrator/making.c -- sources that are not there yet: each is made or
+ * fetched once, for all jobs that need it, before the first of them. */
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/clock.h"
 #include "core/mem.h"
-#include "core/path.h"
-#include "core/proc.h"
-#include "orchestrator/launch.h"
-#include "orchestrator/scheduler_private.h"
-#include "orchestrator/verdict.h"
+#include "orchestrator/making_private.h"
 
-struct making {
-	struct making *next;
-	struct scheduler *sched;
-	struct arena *a;
-	const struct resolved *source;
-	enum making_state state;
-	const char *why;  /* when it failed */
-	const char *temp; /* .making-NAME */
-	bool running;
-	uv_work_t work; /* clearing an old temp, or the final rename */
-	int work_rc;
-	struct err err;
-	struct execution x;
-	enum task_end end_reason;
-};
+/* Two fetches share the line to the hub; more of them only share it into smaller pieces. */
+#define FETCHES_AT_ONCE 2
 
-static void fail(struct making *m, const char *message)
+void making_done(struct making *m)
+{
+	m->running = false;
+	m->state = MAKING_READY;
+	m->failures = 0;
+	sched_kick(m->sched);
+}
+
+/* When a failed fetch is tried again: as often as a job would be, with its pauses. */
+static int64_t retry_time(struct making *m)
+{
+	const struct config *c = m->sched->cfg;
+	int64_t wait_ms = c->retry.backoff_ms;
+
+	for (int i = 1; i < m->failures && wait_ms < c->retry.backoff_max_ms; i++)
+		wait_ms *= 2;
+	if (wait_ms > c->retry.backoff_max_ms)
+		wait_ms = c->retry.backoff_max_ms;
+	return sched_now(m->sched) + wait_ms;
+}
+
+void making_fail(struct making *m, const char *message, bool again)
 {
 	m->state = MAKING_FAILED;
 	m->running = false;
 	m->why = arena_strdup(m->a, message);
-	display_say(m->sched->display, "%s: cannot make it: %s", m->source->model->name, message);
+	m->failures++;
+	m->retry_ms = again ? retry_time(m) : 0;
+	display_say(m->sched->display, "%s: cannot %s it: %s%s", m->source->model->name,
+		    m->source->fake ? "make" : "fetch", message,
+		    again ? "; will be tried again" : "");
 	sched_kick(m->sched);
 }
 
-static void rename_work(uv_work_t *w)
+static bool may_begin(const struct scheduler *s)
 {
-	struct making *m = w->data;
-	const char *made = arena_printf(m->a, "%s/model", m->temp);
+	int fetches = 0;
 
-	m->work_rc = path_sync_tree(made, &m->err);
-	if (m->work_rc == 0)
-		m->work_rc = path_rename(made, m->source->dir, &m->err);
-	if (m->work_rc == 0)
-		(void)path_remove_tree(m->temp, &m->err);
-}
-
-static void after_rename(uv_work_t *w, int status)
-{
-	struct making *m = w->data;
-
-	(void)status;
-	if (m->work_rc < 0) {
-		fail(m, m->err.msg);
-		return;
-	}
-	m->running = false;
-	m->state = MAKING_READY;
-	sched_kick(m->sched);
-}
-
-static void on_line(struct execution *x, const char *line, size_t len)
-{
-	(void)x;
-	(void)line;
-	(void)len; /* progress of a making is not shown */
-}
-
-static void on_done(struct execution *x)
-{
-	struct making *m = x->data;
-	struct verdict v;
-
-	if (x->start_error || x->signal || x->exit_code != 0) {
-		verdict_of_worker(x, m->end_reason, m->temp, &v);
-		fail(m, v.message);
-		return;
-	}
-	m->work.data = m;
-	uv_queue_work(&m->sched->loop, &m->work, rename_work, after_rename);
-}
-
-/* Pool thread: a making that was interrupted starts from nothing; one that still goes on is left
- * alone. */
-static void clear_work(uv_work_t *w)
-{
-	struct making *m = w->data;
-	const char *lock = arena_printf(m->a, "%s/lock", m->temp);
-
-	m->work_rc = lock_held(lock, &m->err);
-	if (m->work_rc == 1)
-		return;
-	m->work_rc = path_remove_tree(m->temp, &m->err);
-	if (m->work_rc == 0)
-		m->work_rc = path_mkdirs(m->temp, 0755, &m->err);
-	if (m->work_rc == 0) {
-		m->x.lock_fd = lock_take(lock, &m->err);
-		m->work_rc = m->x.lock_fd < 0 ? m->x.lock_fd : 0;
-	}
-}
-
-static void after_clear(uv_work_t *w, int status)
-{
-	struct making *m = w->data;
-	struct scheduler *s = m->sched;
-	const char *argv[] = { launch_program(m->a, "quern-fake"), "make", m->source->fake,
-			       arena_printf(m->a, "%s/model", m->temp), NULL };
-	struct place place = { .job = m->temp, .program = argv };
-
-	(void)status;
-	if (m->work_rc == 1) { /* a worker of a dead run is at it: look again with the next tick */
-		m->running = false;
-		return;
-	}
-	if (m->work_rc < 0) {
-		fail(m, m->err.msg);
-		return;
-	}
-	if (!argv[0]) {
-		close(m->x.lock_fd);
-		fail(m, "quern-fake is missing; install quern completely");
-		return;
-	}
-	m->x.dir = m->temp;
-	m->x.on_line = on_line;
-	m->x.on_done = on_done;
-	m->x.data = m;
-	s->ex->start(s->ex, &s->children, &m->x, &place);
+	for (const struct making *m = s->makings; m; m = m->next)
+		fetches += m->running && m->source->hub;
+	return s->stop == STOP_NOT && fetches < FETCHES_AT_ONCE;
 }
 
 static void begin(struct making *m)
 {
 	m->running = true;
-	m->work.data = m;
-	uv_queue_work(&m->sched->loop, &m->work, clear_work, after_clear);
+	m->start_ms = clock_mono_ms();
+	if (m->source->fake)
+		making_fake_begin(m);
+	else
+		making_hub_begin(m);
 }
 
 static struct making *making_of(struct scheduler *s, const struct resolved *r)
 {
 	struct making *m;
-	char *parent;
 
 	for (m = s->makings; m; m = m->next) {
 		if (m->source == r)
@@ -155,27 +76,27 @@ static struct making *making_of(struct scheduler *s, const struct resolved *r)
 	m->a = arena_new();
 	m->source = r;
 	m->state = MAKING_BUSY;
-	m->x.lock_fd = -1;
-	parent = path_dirname(r->dir);
-	m->temp = arena_printf(m->a, "%s/.making-%s", parent, path_basename(r->dir));
-	free(parent);
 	m->next = s->makings;
 	s->makings = m;
 	return m;
 }
 
-enum making_state making_need(struct scheduler *s, const struct resolved *r, const char **why)
+enum making_state making_need(struct scheduler *s, const struct resolved *r, const char **why,
+			      int64_t *retry_ms)
 {
-	struct making *m;
+	struct making *m = making_of(s, r);
 
-	if (source_is_ready(r))
-		return MAKING_READY;
-	m = making_of(s, r);
-	if (m->state == MAKING_FAILED)
+	if (!m->running && m->state != MAKING_READY && source_is_ready(r))
+		m->state = MAKING_READY;
+	if (m->state == MAKING_FAILED && m->retry_ms && sched_now(s) >= m->retry_ms)
+		m->state = MAKING_BUSY;
+	if (m->state == MAKING_FAILED) {
 		*why = m->why;
-	else if (!m->running && s->stop == STOP_NOT)
+		*retry_ms = m->retry_ms;
+	} else if (m->state == MAKING_BUSY && !m->running && may_begin(s)) {
 		begin(m);
-	return m->state == MAKING_READY ? MAKING_BUSY : m->state;
+	}
+	return m->state;
 }
 
 bool making_busy(const struct scheduler *s)
@@ -187,13 +108,31 @@ bool making_busy(const struct scheduler *s)
 	return false;
 }
 
+int making_draw(const struct scheduler *s, int64_t mono_ms, struct display_job *jobs, int max)
+{
+	int n = 0;
+
+	for (const struct making *m = s->makings; m && n < max; m = m->next) {
+		if (m->running)
+			jobs[n++] = (struct display_job){
+				.label = m->source->model->name,
+				.stage = m->source->fake ? "making" : "fetching",
+				.unit = "bytes",
+				.done = m->done,
+				.total = m->total,
+				.elapsed_ms = mono_ms - m->start_ms,
+			};
+	}
+	return n;
+}
+
 void making_stop(struct scheduler *s, int sig)
 {
 	for (struct making *m = s->makings; m; m = m->next) {
-		if (m->running && m->x.impl) {
-			m->end_reason = END_STOP;
-			s->ex->signal(s->ex, &m->x, sig);
-		}
+		if (m->running && m->source->fake)
+			making_fake_stop(m, sig);
+		else if (m->running)
+			making_hub_stop(m, sig);
 	}
 }
 

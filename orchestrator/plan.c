@@ -199,6 +199,14 @@ static int judge_legal(struct walk *w, const struct matrix_point *m, struct plan
 		return illegal(p, "its engine is not installed");
 	if (p->engine->missing)
 		return illegal(p, p->engine->missing);
+	if (p->spec.lora && !p->engine->lora)
+		return illegal(
+			p, arena_printf(w->scratch,
+					"lora %s: engine %s merges no adapters; merge it and name "
+					"the merged folder with `path`",
+					p->spec.lora, p->engine->name));
+	if (p->spec.lora && p->source->lora_fault)
+		return illegal(p, p->source->lora_fault);
 	if (engine_check_model(p->engine, &p->source->facts, &why) < 0)
 		return illegal(p, arena_strdup(w->scratch, why.msg));
 	if (p->need.memory_bytes > c->resources.memory_bytes) {
@@ -256,7 +264,11 @@ static int fill_point(struct walk *w, const struct matrix_point *m, struct plan_
 	p->why = "";
 	p->spec = m->spec;
 	p->engine = m->engine;
-	p->source = sources_get(w->s->sources, m->model_index, keys);
+	p->source = p->spec.lora && p->engine && p->engine->lora
+			    ? sources_lora(w->s->sources, m->model_index, keys)
+			    : sources_get(w->s->sources, m->model_index, keys);
+	if (p->source->lora)
+		p->spec.lora_version = p->source->lora->commit;
 	p->spec.source_kind = p->source->kind;
 	p->spec.source = p->source->origin;
 	p->spec.source_version = p->source->version;
@@ -299,6 +311,10 @@ static void add_totals(struct walk *w, const struct plan_point *p, size_t model_
 		t->largest_memory_bytes = p->need.memory_bytes;
 	if (w->last_model != model_index && p->source->fake && !source_is_ready(p->source))
 		t->source_bytes += p->source->facts.size_bytes;
+	if (w->last_model != model_index && p->source->hub)
+		t->source_bytes += hub_source_missing_bytes(p->source->hub);
+	if (w->last_model != model_index && p->source->lora)
+		t->source_bytes += hub_source_missing_bytes(p->source->lora);
 	w->last_model = model_index;
 }
 

@@ -47,7 +47,7 @@ struct plan_totals {
 	uint64_t count[PLAN_STATUS_COUNT];
 	uint64_t excluded;
 	uint64_t output_bytes; /* of what is to be done */
-	uint64_t source_bytes; /* fake models to be made first */
+	uint64_t source_bytes; /* to be made or fetched first */
 	uint64_t largest_memory_bytes,
 		peak_memory_bytes; /* one job; the most at once with the given slots */
 	uint64_t disk_free_bytes;

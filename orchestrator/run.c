@@ -4,6 +4,7 @@
 
 #include "core/clock.h"
 #include "orchestrator/cli.h"
+#include "orchestrator/summary.h"
 
 /* One commit a second: other commands that write wait no longer, and the pages of the index of
  * keys, which every few thousand points touch all, are not written more often. A crash costs
@@ -134,6 +135,7 @@ int run_fill(struct session *s, const char *only, int64_t now_ms, struct run_fil
 		rc = fill_store(&x, only, &out->totals, e);
 	if (rc < 0)
 		return rc;
+	summary_renamed(stderr, s);
 	if (x.said_illegal > ILLEGAL_SAID)
 		fprintf(stderr, "quern: ... and %d more points that are not legal: quern plan\n",
 			x.said_illegal - ILLEGAL_SAID);

@@ -140,16 +140,18 @@ static const struct resolved *source_of(struct scheduler *s, const struct job_ro
 {
 	for (size_t i = 0; i < s->cfg->n_models; i++) {
 		if (strcmp(s->cfg->models[i].name, job->spec.model) == 0)
-			return sources_get(s->session->sources, i, true);
+			return job->spec.lora ? sources_lora(s->session->sources, i, true)
+					      : sources_get(s->session->sources, i, true);
 	}
 	return NULL;
 }
 
 /* A job whose source cannot be made fails without an attempt's cost: claimed and failed in one
- * transaction. */
+ * transaction. retry_ms: when the source is tried again, 0: not; the job is, as often as others. */
 static int fail_unstarted(struct scheduler *s, const struct job_row *job, const char *why,
-			  struct err *e)
+			  int64_t retry_ms, struct err *e)
 {
+	bool again = retry_ms && job->attempts + 1 < s->cfg->retry.attempts;
 	struct job_move claim = { .id = job->id,
 				  .from = JOB_PENDING,
 				  .ev = EV_CLAIM,
@@ -160,14 +162,17 @@ static int fail_unstarted(struct scheduler *s, const struct job_row *job, const 
 	int rc = sched_batch(s, e);
 
 	fail.from = JOB_RUNNING;
-	fail.ev = EV_EXIT_FAIL;
+	fail.ev = again ? EV_EXIT_RETRY : EV_EXIT_FAIL;
+	fail.not_before_ms = again ? retry_ms : 0;
 	fail.cause = "source";
 	fail.message = why;
 	if (rc >= 0)
 		rc = store_job_move(s->store, &claim, &state, e);
 	if (rc >= 0)
 		rc = store_job_move(s->store, &fail, &state, e);
-	if (rc >= 0)
+	if (rc >= 0 && again)
+		s->res->retried++;
+	else if (rc >= 0)
 		s->res->failed++;
 	return rc == ERR_CONFLICT ? 0 : rc;
 }
@@ -179,13 +184,16 @@ static int consider(struct scheduler *s, const struct job_row *job, struct err *
 	uint64_t disk_free = 0, disk = (uint64_t)(job->output_bytes + job->scratch_bytes);
 	const char *why = "its model is no longer usable";
 	enum making_state making;
+	int64_t retry_ms = 0;
 	int rc;
 
 	if (!source || source->fault)
-		return fail_unstarted(s, job, source ? source->fault : why, e) < 0 ? e->code : 1;
-	making = making_need(s, source, &why);
+		return fail_unstarted(s, job, source ? source->fault : why, 0, e) < 0 ? e->code : 1;
+	if (job->spec.lora && source->lora_fault)
+		return fail_unstarted(s, job, source->lora_fault, 0, e) < 0 ? e->code : 1;
+	making = making_need(s, source, &why, &retry_ms);
 	if (making == MAKING_FAILED)
-		return fail_unstarted(s, job, why, e) < 0 ? e->code : 1;
+		return fail_unstarted(s, job, why, retry_ms, e) < 0 ? e->code : 1;
 	if (making == MAKING_BUSY)
 		return 0;
 	if (path_free_space(s->cfg->work, &disk_free, e) < 0)
@@ -307,7 +315,7 @@ static void after_checkpoint(uv_work_t *w, int status)
 static void draw(struct scheduler *s, int64_t mono_ms)
 {
 	struct display_job jobs[DRAW_JOBS_MAX];
-	int n = 0;
+	int n = making_draw(s, mono_ms, jobs, DRAW_JOBS_MAX);
 
 	for (struct task *t = s->tasks; t && n < DRAW_JOBS_MAX; t = t->next) {
 		jobs[n++] = (struct display_job){ .label = t->job.label,

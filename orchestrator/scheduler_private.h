@@ -140,9 +140,13 @@ void task_tick(struct task *t, int64_t mono_ms);
 /* recover.c: put right what a dead run left. */
 int recover(struct scheduler *s, struct err *e);
 
-/* making.c: sources that are made here (fake models) before their first job. */
+/* making.c: sources that are made (fake models) or fetched (of a hub) before their first job. */
 enum making_state { MAKING_READY, MAKING_BUSY, MAKING_FAILED };
-enum making_state making_need(struct scheduler *s, const struct resolved *r, const char **why);
+/* Failed: *why, and when it is tried again (*retry_ms, wall; 0: not in this run). */
+enum making_state making_need(struct scheduler *s, const struct resolved *r, const char **why,
+			      int64_t *retry_ms);
+/* Those that go on, for the display; returns how many. */
+int making_draw(const struct scheduler *s, int64_t mono_ms, struct display_job *jobs, int max);
 bool making_busy(const struct scheduler *s);
 void making_stop(struct scheduler *s, int sig);
 void making_free(struct scheduler *s);

@@ -29,14 +29,15 @@ static void describe(struct task *t)
 
 	buf_init(&canonical, 1u << 20);
 	job_canonical(&t->job.spec, &canonical);
-	t->seal = (struct seal_job){ .dir = t->dir,
-				     .artifact = t->artifact,
-				     .key_hex = t->key_hex,
-				     .canonical = arena_strdup(t->a, buf_str(&canonical)),
-				     .asked = &t->job.spec,
-				     .source_facts = t->source ? t->source->card_facts : NULL,
-				     .file_facts = t->file_facts,
-				     .a = t->a };
+	t->seal =
+		(struct seal_job){ .dir = t->dir,
+				   .artifact = t->artifact,
+				   .key_hex = t->key_hex,
+				   .canonical = arena_strdup(t->a, buf_str(&canonical)),
+				   .asked = &t->job.spec,
+				   .source_facts = t->source ? sources_card(t->source, t->a) : NULL,
+				   .file_facts = t->file_facts,
+				   .a = t->a };
 	buf_release(&canonical);
 }
 

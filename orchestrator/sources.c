@@ -12,6 +12,7 @@
 #include "core/source_card.h"
 #include "orchestrator/launch.h"
 #include "orchestrator/workdir.h"
+#include "upload/fetch.h"
 
 #define DESCRIBE_MAX (1u << 20)
 
@@ -88,14 +89,28 @@ static int hash_folder(struct sources *s, const struct source_files *files, cons
 	return rc;
 }
 
-static void keep_card(struct sources *s, struct resolved *r, const struct source_card *card)
+static const char *card_json(struct arena *a, const struct resolved *r,
+			     const struct source_card *card)
 {
+	const char *text;
 	struct buf b;
 
 	buf_init(&b, DESCRIBE_MAX);
 	source_card_json(card, r->facts.architecture, &b);
-	r->card_facts = arena_strdup(s->a, buf_str(&b));
+	text = arena_strdup(a, buf_str(&b));
 	buf_release(&b);
+	return text;
+}
+
+const char *sources_card(const struct resolved *r, struct arena *a)
+{
+	struct source_card card = { .license = r->facts.license };
+	struct err ignored = ERR_INIT; /* a card that says less is no reason to fail a job */
+
+	if (r->card_facts)
+		return r->card_facts;
+	(void)source_read_card(a, r->dir, &card, &ignored);
+	return card_json(a, r, &card);
 }
 
 static int resolve_path(struct sources *s, struct resolved *r, bool need_version, struct err *e)
@@ -117,27 +132,10 @@ static int resolve_path(struct sources *s, struct resolved *r, bool need_version
 	if (rc == 0)
 		rc = source_read_card(s->a, r->dir, &card, e);
 	if (rc == 0)
-		keep_card(s, r, &card);
+		r->card_facts = card_json(s->a, r, &card);
 	if (rc == 0 && need_version)
 		rc = hash_folder(s, &files, &r->version, e);
 	return rc;
-}
-
-static void facts_from_json(struct sources *s, const struct json *v, struct source_facts *f)
-{
-	f->architecture = arena_strdup(s->a, json_str(v, "architecture", ""));
-	f->model_type = arena_strdup(s->a, json_str(v, "model_type", ""));
-	f->dtype = arena_strdup(s->a, json_str(v, "dtype", ""));
-	f->format = "safetensors";
-	f->license = arena_strdup(s->a, json_str(v, "license", NULL));
-	f->params = (uint64_t)json_int(v, "params", 0);
-	f->matrix_params = (uint64_t)json_int(v, "matrix_params", 0);
-	f->vector_params = (uint64_t)json_int(v, "vector_params", 0);
-	f->size_bytes = (uint64_t)json_int(v, "size_bytes", 0);
-	f->largest_tensor_bytes = (uint64_t)json_int(v, "largest_tensor_bytes", 0);
-	f->n_tensors = (uint64_t)json_int(v, "n_tensors", 0);
-	f->max_row = (uint64_t)json_int(v, "max_row", 0);
-	f->tokenizer_bytes = (uint64_t)json_int(v, "tokenizer_bytes", 0);
 }
 
 /* A fake model is a pure function of its spec and the generator's version: nothing needs to exist
@@ -160,8 +158,10 @@ static int resolve_fake(struct sources *s, struct resolved *r, struct err *e)
 	if (rc == 0)
 		rc = json_parse(s->a, b.data, b.len, &v, e);
 	if (rc == 0) {
-		facts_from_json(s, v, &r->facts);
-		keep_card(s, r, &(struct source_card){ .license = r->facts.license });
+		fetch_read_facts(s->a, v, &r->facts);
+		r->facts.format = "safetensors";
+		r->card_facts =
+			card_json(s->a, r, &(struct source_card){ .license = r->facts.license });
 		r->kind = "fake";
 		r->origin = arena_strdup(s->a, json_str(v, "spec", r->model->fake));
 		r->version = arena_printf(s->a, "fake-%lld",
@@ -173,34 +173,41 @@ static int resolve_fake(struct sources *s, struct resolved *r, struct err *e)
 	return rc;
 }
 
+static int resolve_hub(struct sources *s, struct resolved *r, struct err *e)
+{
+	struct hub_source *h = NULL;
+	int rc =
+		hub_source_look(s->a, s->cfg->work, r->model->id, r->model->revision, false, &h, e);
+
+	r->kind = "hub";
+	r->origin = r->model->id;
+	if (rc < 0)
+		return rc;
+	r->hub = h;
+	r->version = h->commit;
+	r->dir = h->dir;
+	r->facts = h->facts;
+	return 0;
+}
+
 static void resolve(struct sources *s, struct resolved *r, bool need_version)
 {
 	struct err e = ERR_INIT;
 	int rc;
 
-	if (r->model->lora)
-		rc = err_set(&e, ERR_ENV,
-			     "lora %s: this version merges no adapters; merge it and name the "
-			     "merged folder "
-			     "with `path`",
-			     r->model->lora);
-	else if (r->model->path)
+	if (r->model->path)
 		rc = resolve_path(s, r, need_version, &e);
 	else if (r->model->fake)
 		rc = resolve_fake(s, r, &e);
 	else
-		rc = err_set(&e, ERR_ENV,
-			     "id %s: this version downloads nothing; fetch it (hf download %s "
-			     "--local-dir DIR) "
-			     "and name the folder with `path`",
-			     r->model->id, r->model->id);
+		rc = resolve_hub(s, r, &e);
 	r->tried = true;
 	r->fault = rc < 0 ? arena_strdup(s->a, e.msg) : NULL;
 	if (!r->version)
 		r->version = "";
 	if (!r->kind) {
-		r->kind = r->model->id ? "hub" : r->model->fake ? "fake" : "path";
-		r->origin = r->model->id ? r->model->id : r->model->fake;
+		r->kind = "fake";
+		r->origin = r->model->fake;
 	}
 }
 
@@ -214,7 +221,31 @@ const struct resolved *sources_get(struct sources *s, size_t index, bool need_ve
 	return r;
 }
 
+const struct resolved *sources_lora(struct sources *s, size_t index, bool need_version)
+{
+	struct resolved *r = &s->v[index];
+	struct hub_source *h = NULL;
+	struct err e = ERR_INIT;
+
+	(void)sources_get(s, index, need_version);
+	if (r->lora_tried || !r->model->lora)
+		return r;
+	r->lora_tried = true;
+	if (hub_source_look(s->a, s->cfg->work, r->model->lora, r->model->lora_revision, true, &h,
+			    &e) < 0)
+		r->lora_fault = arena_printf(s->a, "lora: %s", e.msg);
+	r->lora = h;
+	return r;
+}
+
+const struct resolved *sources_seen(const struct sources *s, size_t index)
+{
+	return s->v[index].tried ? &s->v[index] : NULL;
+}
+
 bool source_is_ready(const struct resolved *r)
 {
-	return !r->fake || access(r->dir, F_OK) == 0; /* made under another name, then renamed */
+	if (r->fake && access(r->dir, F_OK) != 0)
+		return false; /* made under another name, then renamed */
+	return (!r->hub || hub_source_ready(r->hub)) && (!r->lora || hub_source_ready(r->lora));
 }

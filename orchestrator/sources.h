@@ -10,6 +10,7 @@
 #include "core/source.h"
 #include "db/store.h"
 #include "orchestrator/config.h"
+#include "orchestrator/hub_source.h"
 
 struct resolved {
 	const struct model *model;
@@ -21,8 +22,14 @@ struct resolved {
 		*version; /* job_spec.source_version; 64 hex digits, or the generator's version */
 	const char *dir;  /* what the worker reads, absolute */
 	const char *fake; /* NULL, or the spec that dir is made from before the first job */
+	const struct hub_source *hub; /* NULL, or where dir is fetched from before the first job */
 	struct source_facts facts;
-	const char *card_facts; /* JSON object: what a card says of the source; NULL: nothing */
+	const char *card_facts; /* see sources_card() */
+
+	/* of the adapter, after sources_lora() */
+	bool lora_tried;
+	const char *lora_fault;
+	const struct hub_source *lora; /* NULL without one */
 };
 
 struct sources;
@@ -35,7 +42,18 @@ void sources_free(struct sources *s); /* NULL is fine */
  * then "". Never fails as a call: what is wrong is in ->fault. */
 const struct resolved *sources_get(struct sources *s, size_t index, bool need_version);
 
-/* True when dir is there, complete, or needs no making. */
+/* The same with its adapter looked up: for engines that merge one. */
+const struct resolved *sources_lora(struct sources *s, size_t index, bool need_version);
+
+/* The same without asking anybody: NULL when it was not looked up yet. */
+const struct resolved *sources_seen(const struct sources *s, size_t index);
+
+/* What a card says of the source, as a JSON object, in a. What a hub has is read from its snapshot,
+ * which has to be there: call it when the source is ready, from any thread. */
+const char *sources_card(const struct resolved *r, struct arena *a);
+
+/* True when dir (and the adapter's, when it was looked up) is there, complete, or needs no making.
+ */
 bool source_is_ready(const struct resolved *r);
 
 #endif

@@ -18,6 +18,63 @@ static const char *plural(uint64_t n)
 	return n == 1 ? "" : "s";
 }
 
+static void show_hub_source(FILE *f, const char *name, const struct hub_source *h)
+{
+	uint64_t missing = hub_source_missing_bytes(h);
+	char size[24];
+
+	units_format_size(h->size_bytes, size, sizeof(size));
+	fprintf(f, "%s: %s at %.10s", name, h->repo, h->commit);
+	if (h->facts.architecture)
+		fprintf(f, ", %s", h->facts.architecture);
+	if (h->facts.dtype)
+		fprintf(f, ", %.3g billion parameters in %s", (double)h->facts.params / 1e9,
+			h->facts.dtype);
+	fprintf(f, ", %s, license %s%s", size, h->facts.license ? h->facts.license : "not named",
+		h->is_private ? ", private" : "");
+	if (strcmp(h->gated, "no") != 0)
+		fprintf(f, ", gated (%s)", h->gated);
+	if (missing) {
+		units_format_size(missing, size, sizeof(size));
+		fprintf(f, "; %s to fetch", size);
+	}
+	fputc('\n', f);
+}
+
+void summary_models(FILE *f, const struct session *s)
+{
+	for (size_t i = 0; i < s->cfg->n_models; i++) {
+		const struct resolved *r = sources_seen(s->sources, i);
+
+		if (r && r->hub)
+			show_hub_source(f, r->model->name, r->hub);
+		if (r && r->lora)
+			show_hub_source(f, "  its adapter", r->lora);
+	}
+	summary_renamed(f, s);
+}
+
+static void show_renamed(FILE *f, const struct hub_source *h, const char *key)
+{
+	if (!h || strcmp(h->id, h->repo) == 0)
+		return;
+	fprintf(f, "%s is called ", h->repo);
+	cli_print_text(f, h->id);
+	fprintf(f, " now; write the new name in `%s`\n", key);
+}
+
+void summary_renamed(FILE *f, const struct session *s)
+{
+	for (size_t i = 0; i < s->cfg->n_models; i++) {
+		const struct resolved *r = sources_seen(s->sources, i);
+
+		if (r)
+			show_renamed(f, r->hub, "id");
+		if (r)
+			show_renamed(f, r->lora, "lora");
+	}
+}
+
 void summary_plan(FILE *f, const struct session *s, const struct plan_totals *t)
 {
 	char size[24], mem[24], disk[24];

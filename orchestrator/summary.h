@@ -7,6 +7,11 @@
 #include "orchestrator/plan.h"
 #include "orchestrator/scheduler.h"
 
+/* Models of hubs, one a line: commit, architecture, size, licence, who may read it, what is still
+ * to be fetched. */
+void summary_models(FILE *f, const struct session *s);
+/* Those that have another name now. */
+void summary_renamed(FILE *f, const struct session *s);
 /* "9 points: 7 new, 2 done" and what they need. */
 void summary_plan(FILE *f, const struct session *s, const struct plan_totals *t);
 /* Counts, failures and where the repositories are. Returns the exit code of the run. */

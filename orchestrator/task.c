@@ -47,7 +47,8 @@ static struct task *task_new(struct scheduler *s, const struct job_row *job, int
 	t->engine = engine_find(&s->session->engines, job->spec.engine);
 	for (size_t i = 0; i < s->cfg->n_models; i++) {
 		if (strcmp(s->cfg->models[i].name, job->spec.model) == 0)
-			t->source = sources_get(s->session->sources, i, true);
+			t->source = job->spec.lora ? sources_lora(s->session->sources, i, true)
+						   : sources_get(s->session->sources, i, true);
 	}
 	t->phase_ms = t->progress_ms = clock_mono_ms();
 	t->next = s->tasks;
@@ -248,6 +249,9 @@ static void setup_work(uv_work_t *w)
 				.file = t->job.file,
 				.source_dir = t->source->dir,
 				.source_format = t->source->facts.format,
+				.lora_dir = t->job.spec.lora && t->source->lora
+						    ? t->source->lora->dir
+						    : NULL,
 				.with = matrix_with(t->sched->matrix, &t->job.spec),
 				.threads = t->sched->cfg->resources.threads };
 

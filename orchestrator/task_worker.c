@@ -155,11 +155,31 @@ static const char **worker_argv(struct task *t, const char *verb)
 	return v;
 }
 
+#define READ_MAX 5 /* model, adapter, the blobs of both, and the NULL */
+
+/* What the worker may read: the model, and of one that is a snapshot of a hub's cache also the
+ * blobs its links lead to. */
+static void allow_reading(const struct task *t, const char *read[READ_MAX])
+{
+	const struct hub_source *lora = t->job.spec.lora && t->source ? t->source->lora : NULL;
+	size_t n = 0;
+
+	if (t->source)
+		read[n++] = t->source->dir;
+	if (t->source && t->source->hub)
+		read[n++] = t->source->hub->blobs;
+	if (lora) {
+		read[n++] = lora->dir;
+		read[n++] = lora->blobs;
+	}
+	read[n] = NULL;
+}
+
 void task_spawn(struct task *t, const char *verb)
 {
 	struct scheduler *s = t->sched;
 	bool validate = strcmp(verb, "validate") == 0;
-	const char *read[] = { t->source ? t->source->dir : NULL, NULL };
+	const char *read[READ_MAX];
 	struct place place = { .job = t->dir,
 			       .program = worker_argv(t, verb),
 			       .read = read,
@@ -168,6 +188,7 @@ void task_spawn(struct task *t, const char *verb)
 	struct err e = ERR_INIT;
 	struct verdict v;
 
+	allow_reading(t, read);
 	t->phase = validate ? TASK_VALIDATE : TASK_CONVERT;
 	t->phase_ms = t->progress_ms = clock_mono_ms();
 	t->killed_ms = 0;

@@ -76,6 +76,11 @@ const char *workdir_source(struct arena *a, const char *work, const char *versio
 	return arena_printf(a, "%s/%s-%s", workdir_sources(a, work), version, hex);
 }
 
+const char *workdir_hub_memory(struct arena *a, const char *work)
+{
+	return arena_printf(a, "%s/cache/hub", work);
+}
+
 int workdir_create(const char *work, struct err *e)
 {
 	static const char *const parts[] = { "jobs", "artifacts", "sources", "hub" };

@@ -20,6 +20,9 @@ const char *workdir_artifact(struct arena *a, const char *work, const uint8_t ke
 const char *workdir_hub(struct arena *a, const char *work);
 const char *workdir_sources(struct arena *a, const char *work);
 
+/* What was learned about repositories of hubs, by commit. */
+const char *workdir_hub_memory(struct arena *a, const char *work);
+
 /* Create the folder and its sub-folders. ERR_IO, ERR_NOSPACE with the fix. */
 int workdir_create(const char *work, struct err *e);
 
