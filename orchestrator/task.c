@@ -346,5 +346,5 @@ void task_adopt(struct scheduler *s, const struct job_row *job, const struct att
 			task_seal(t);
 		return;
 	}
-	task_reattach(t, at);
+	task_reattach(t);
 }
