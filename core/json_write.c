@@ -1,6 +1,7 @@
 /* The canonical form follows RFC 8785 (JSON Canonicalization Scheme) but for two things: keys are
  * sorted by their UTF-8 bytes, not UTF-16 units, and integers beyond 2^53 keep all their digits. */
 #include <assert.h>
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -19,7 +20,9 @@ static int shortest_digits(double v, char digits[18], int *exponent)
 	char text[40];
 	int n = 0;
 
-	for (int precision = 0; precision <= 16; precision++) {
+	/* A decimal of up to DBL_DIG digits comes back unchanged from a normal double, with zeros
+	 * behind: no need to try fewer digits. Numbers below DBL_MIN hold less. */
+	for (int precision = v < DBL_MIN ? 0 : DBL_DIG - 1; precision <= 16; precision++) {
 		(void)snprintf(text, sizeof(text), "%.*e", precision, v);
 		if (strtod(text, NULL) == v)
 			break;
@@ -28,6 +31,8 @@ static int shortest_digits(double v, char digits[18], int *exponent)
 	for (const char *p = text; *p != 'e'; p++)
 		if (*p != '.')
 			digits[n++] = *p;
+	while (n > 1 && digits[n - 1] == '0')
+		n--;
 	digits[n] = '\0';
 	return n;
 }

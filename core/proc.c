@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* Read /proc/PID/name whole; files of /proc of this kind are below 4 KiB. Returns the length or -1.
@@ -84,4 +85,40 @@ int lock_held(const char *path, struct err *e)
 		rc = errno == EWOULDBLOCK ? 1 : err_errno(e, "%s", path);
 	close(fd); /* gives our own lock back */
 	return rc;
+}
+
+/* Is descriptor theirs of process pid the same file as our ours? */
+static int has_open(pid_t pid, int theirs, int ours)
+{
+	char path[64];
+	struct stat a, b;
+
+	(void)snprintf(path, sizeof(path), "/proc/%ld/fd/%d", (long)pid, theirs);
+	return stat(path, &a) == 0 && fstat(ours, &b) == 0 && a.st_dev == b.st_dev &&
+	       a.st_ino == b.st_ino;
+}
+
+static pid_t signer(int fd, int lock_fd)
+{
+	char line[64];
+	unsigned long long start;
+	ssize_t n = read(fd, line, sizeof(line) - 1);
+	int pid;
+
+	if (n <= 0 || line[n - 1] != '\n')
+		return 0;
+	line[n] = '\0';
+	if (sscanf(line, "%d %llu", &pid, &start) != 2 || pid <= 1 || start == 0)
+		return 0;
+	return proc_start_time(pid) == start && has_open(pid, lock_fd, fd) ? pid : 0;
+}
+
+pid_t lock_signer(const char *path, int lock_fd)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	pid_t pid = fd < 0 ? 0 : signer(fd, lock_fd);
+
+	if (fd >= 0)
+		close(fd);
+	return pid;
 }

@@ -16,6 +16,10 @@ uint64_t proc_peak_rss(pid_t pid);
 /* Take an exclusive flock on path (created 0644). Returns the descriptor (close-on-exec), ERR_BUSY
  * if held by another, ERR_IO. The holder may write a line about itself into the file. */
 int lock_take(const char *path, struct err *e);
+/* The process that wrote "PID START-TIME" and a newline into a lock, as a worker's start does: its
+ * pid while it lives, or 0. A worker could write another number there, to have it killed: believed
+ * is only one that has the lock open as descriptor lock_fd. */
+pid_t lock_signer(const char *path, int lock_fd);
 /* 1 held by somebody, 0 free or absent, negative on error. */
 int lock_held(const char *path, struct err *e);
 

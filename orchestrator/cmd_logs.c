@@ -160,7 +160,9 @@ static int still_going(struct log_view *v, struct err *e)
 	rc = workdir_holder(v->sc.work, &holder, e);
 	if (rc != 0)
 		return rc;
-	return at.pid > 0 && proc_start_time((pid_t)at.pid) == at.pid_start && at.pid_start;
+	return lock_held(arena_printf(v->sc.a, "%s/lock",
+				      workdir_job(v->sc.a, v->sc.work, v->job.key, at.number)),
+			 e);
 }
 
 /* With -f a job that waits in a going run is waited for. */

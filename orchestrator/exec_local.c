@@ -76,7 +76,6 @@ static void start(const struct executor *ex, struct children *kids, struct execu
 		close(x->lock_fd); /* the worker has it now, and with it the lock */
 	x->lock_fd = -1;
 	x->pid = l->child.pid;
-	x->pid_start = x->pid > 0 ? proc_start_time((pid_t)x->pid) : 0;
 	free(log);
 }
 
@@ -108,6 +107,7 @@ static void reattach(const struct executor *ex, struct children *kids, struct ex
 	x->exit_code = -1;
 	x->signal = 0;
 	x->exit_unknown = 1;
+	x->pid = lock_signer(l->lock_path, SPAWN_LOCK_FD);
 	uv_timer_init(kids->loop, &l->poll);
 	l->poll.data = l;
 	uv_timer_start(&l->poll, poll_lock, 0, ADOPTED_POLL_MS);
@@ -116,6 +116,7 @@ static void reattach(const struct executor *ex, struct children *kids, struct ex
 static void send_signal(const struct executor *ex, struct execution *x, int sig)
 {
 	struct local *l = x->impl;
+	pid_t pid;
 
 	(void)ex;
 	if (!l)
@@ -124,9 +125,11 @@ static void send_signal(const struct executor *ex, struct execution *x, int sig)
 		child_signal(&l->child, sig);
 		return;
 	}
-	/* The pid may be somebody else's by now: its start time tells. */
-	if (x->pid > 1 && proc_start_time((pid_t)x->pid) == x->pid_start)
-		(void)kill(-(pid_t)x->pid, sig);
+	pid = lock_signer(
+		l->lock_path,
+		SPAWN_LOCK_FD); /* asked again: the number may be somebody else's by now */
+	if (pid)
+		(void)kill(-pid, sig);
 }
 
 const struct executor exec_local = {

@@ -21,9 +21,8 @@ struct execution {
 	/* set by the executor */
 	int start_error; /* libuv error number; nothing ran */
 	int exit_code, signal;
-	int exit_unknown;   /* a reattached worker ended: result.json must tell */
-	int64_t pid;	    /* 0 once it has ended */
-	uint64_t pid_start; /* proc_start_time() */
+	int exit_unknown; /* a reattached worker ended: result.json must tell */
+	int64_t pid;	  /* 0 once it has ended */
 	void *impl;
 };
 
@@ -33,8 +32,7 @@ struct executor {
 	 */
 	void (*start)(const struct executor *ex, struct children *kids, struct execution *x,
 		      const struct place *place);
-	/* A worker of an earlier, dead orchestrator: watch it until its lock is free. x->pid and
-	 * pid_start as stored. */
+	/* A worker of an earlier, dead orchestrator: watch it until its lock is free. */
 	void (*reattach)(const struct executor *ex, struct children *kids, struct execution *x);
 	void (*signal)(const struct executor *ex, struct execution *x, int sig);
 };

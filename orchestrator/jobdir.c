@@ -106,9 +106,12 @@ static int make_folders(const char *dir, struct err *e)
 	/* The folder of the key is there from the second attempt on. */
 	if (mkdir(key, 0755) != 0 && errno != EEXIST)
 		rc = path_mkdirs(key, 0755, e);
-	if (rc == 0)
-		rc = path_remove_tree(dir, e);
-	if (rc == 0 && (mkdir(dir, 0755) != 0 || mkdir(out, 0755) != 0))
+	if (rc == 0 && mkdir(dir, 0755) != 0) {
+		rc = errno == EEXIST ? path_remove_tree(dir, e) : err_errno(e, "%s", dir);
+		if (rc == 0 && mkdir(dir, 0755) != 0)
+			rc = err_errno(e, "%s", dir);
+	}
+	if (rc == 0 && mkdir(out, 0755) != 0)
 		rc = err_errno(e, "%s", out);
 	free(key);
 	free(out);

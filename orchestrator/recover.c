@@ -12,6 +12,7 @@
 #include "core/proc.h"
 #include "orchestrator/jobdir.h"
 #include "orchestrator/scheduler_private.h"
+#include "orchestrator/spawn.h"
 #include "orchestrator/workdir.h"
 
 struct found {
@@ -78,16 +79,10 @@ static void end_validation(const char *lock)
 {
 	const struct timespec pause = { 0, 1000000 };
 	struct err ignored = ERR_INIT;
-	unsigned long long start = 0;
-	struct buf b;
-	int pid = 0;
+	pid_t pid = lock_held(lock, &ignored) == 1 ? lock_signer(lock, SPAWN_LOCK_FD) : 0;
 
-	buf_init(&b, 256);
-	if (lock_held(lock, &ignored) == 1 && path_read(lock, 256, &b, &ignored) >= 0 &&
-	    sscanf(buf_str(&b), "%d %llu", &pid, &start) == 2 && pid > 1 &&
-	    proc_start_time(pid) == start)
+	if (pid)
 		(void)kill(-pid, SIGKILL);
-	buf_release(&b);
 	for (int i = 0; i < 5000 && lock_held(lock, &ignored) == 1; i++)
 		nanosleep(&pause, NULL); /* the loop has not begun: waiting here blocks nobody */
 }
@@ -99,7 +94,8 @@ static int in_work(struct scheduler *s, int64_t id, struct err *e)
 	struct job_row job;
 	struct attempt_row at;
 	char said[256];
-	const char *dir;
+	const char *dir, *lock;
+	pid_t pid;
 	int rc = store_job_get(s->store, id, a, &job, e), n = 0, alive;
 
 	if (rc >= 0)
@@ -107,7 +103,8 @@ static int in_work(struct scheduler *s, int64_t id, struct err *e)
 	if (rc < 0)
 		goto out;
 	dir = n ? workdir_job(a, s->cfg->work, job.key, at.number) : "";
-	alive = n ? lock_held(arena_printf(a, "%s/lock", dir), e) : 0;
+	lock = arena_printf(a, "%s/lock", dir);
+	alive = n ? lock_held(lock, e) : 0;
 	if (alive < 0) {
 		rc = alive;
 	} else if (n && engine_find(&s->session->engines, job.spec.engine) &&
@@ -123,9 +120,9 @@ static int in_work(struct scheduler *s, int64_t id, struct err *e)
 			task_adopt(s, &job, &at, alive);
 		}
 	} else {
-		if (alive && at.pid > 1 && proc_start_time((pid_t)at.pid) == at.pid_start)
-			(void)kill(-(pid_t)at.pid,
-				   SIGKILL); /* its engine is gone: nobody could judge it */
+		pid = alive ? lock_signer(lock, SPAWN_LOCK_FD) : 0;
+		if (pid)
+			(void)kill(-pid, SIGKILL); /* its engine is gone: nobody could judge it */
 		rc = lost(s, &job, n ? &at : NULL, e);
 	}
 out:

@@ -60,6 +60,7 @@ struct task {
 	char stage[32], unit[16];
 	int64_t done, total;
 	bool progress_dirty; /* not in the store yet */
+	bool pid_recorded;
 	uint64_t peak_rss_bytes;
 	int lines_logged;
 	const char *file_facts; /* JSON object that validation read from the files; NULL: none */

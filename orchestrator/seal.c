@@ -247,13 +247,15 @@ static int record_facts(const struct json *root, struct arena *a, const char **o
 	return rc;
 }
 
-/* Not durable by itself: that and the rename of the whole folder come next, and a half-made record
- * under out/ is taken away by the next sealing. */
+/* Not durable by itself: that and the rename of the whole folder come next. */
 static int write_plain(const char *path, const struct buf *b, struct err *e)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0444);
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
 	size_t at = 0;
 
+	/* A crash between record and rename left one: it is made anew. */
+	if (fd < 0 && errno == EEXIST && unlink(path) == 0)
+		fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
 	if (fd < 0)
 		return err_errno(e, "%s", path);
 	while (at < b->len) {
@@ -321,11 +323,10 @@ static int write_record(const struct seal_job *j, const char *out, const struct 
 /* From result.json to a whole folder, of which nothing needs to be on the disk yet. */
 static int prepare(const struct seal_job *j, const char *out, struct sealed *s, struct err *e)
 {
-	char *result = path_join(j->dir, "result.json"), *record = path_join(out, SEAL_RECORD);
+	char *result = path_join(j->dir, "result.json");
 	struct json *root = NULL;
 	int rc;
 
-	(void)unlink(record); /* a crash between record and rename left it; it is made anew */
 	rc = read_json(result, j->a, &root, e);
 	if (rc == 0)
 		rc = read_list(root, j->a, s, e);
@@ -339,7 +340,6 @@ static int prepare(const struct seal_job *j, const char *out, struct sealed *s, 
 	if (rc == 0)
 		rc = write_record(j, out, s, e);
 	free(result);
-	free(record);
 	return rc;
 }
 

@@ -375,7 +375,7 @@ void task_adopt(struct scheduler *s, const struct job_row *job, const struct att
 	t->attempt_id = at->id;
 	t->adopted = true;
 	if (alive) {
-		task_reattach(t, at);
+		task_reattach(t);
 		return;
 	}
 	t->work.data = t;

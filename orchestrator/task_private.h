@@ -26,6 +26,6 @@ void sealing_add(struct task *t);
 /* task_worker.c. Start the engine's worker with a verb; its ending continues the task. */
 void task_spawn(struct task *t, const char *verb);
 /* Watch the worker of a dead run; its ending continues the task. */
-void task_reattach(struct task *t, const struct attempt_row *at);
+void task_reattach(struct task *t);
 
 #endif

@@ -206,11 +206,6 @@ void task_spawn(struct task *t, const char *verb)
 	}
 	s->ex->start(s->ex, &s->children, &t->x, &place);
 	CRASH_POINT("task:spawned");
-	if (!validate && sched_batch(s, &e) < 0)
-		sched_fatal(s, &e);
-	else if (!validate &&
-		 store_attempt_pid(s->store, t->attempt_id, t->x.pid, t->x.pid_start, &e) < 0)
-		sched_fatal(s, &e);
 }
 
 void task_stop(struct task *t, enum task_end why, int sig)
@@ -225,22 +220,32 @@ void task_stop(struct task *t, enum task_end why, int sig)
 }
 
 /* A worker of a dead run: its lines are lost, its ending is seen by its lock. */
-void task_reattach(struct task *t, const struct attempt_row *at)
+void task_reattach(struct task *t)
 {
 	struct scheduler *s = t->sched;
 
 	t->phase = TASK_CONVERT;
-	t->x = (struct execution){ .dir = t->dir,
-				   .lock_fd = -1,
-				   .on_line = on_line,
-				   .on_done = on_done,
-				   .data = t,
-				   .pid = at->pid,
-				   .pid_start = at->pid_start };
+	t->x = (struct execution){
+		.dir = t->dir, .lock_fd = -1, .on_line = on_line, .on_done = on_done, .data = t
+	};
 	s->ex->reattach(s->ex, &s->children, &t->x);
 }
 
-/* ---- once a second */
+/* ---- with each tick */
+
+/* For people who look: we ourselves go by the lock. Most workers of small jobs have ended before.
+ */
+static void record_pid(struct task *t)
+{
+	pid_t pid = (pid_t)t->x.pid;
+	struct err e = ERR_INIT;
+
+	if (t->pid_recorded || t->phase != TASK_CONVERT || pid <= 0)
+		return;
+	t->pid_recorded = true;
+	if (store_attempt_pid(t->sched->store, t->attempt_id, pid, proc_start_time(pid), &e) < 0)
+		sched_fatal(t->sched, &e);
+}
 
 static int64_t file_bytes(const char *dir, const char *name)
 {
@@ -300,6 +305,7 @@ void task_tick(struct task *t, int64_t mono_ms)
 		if (rss > t->peak_rss_bytes)
 			t->peak_rss_bytes = rss;
 	}
+	record_pid(t);
 	look_at_limits(t, mono_ms);
 	if (t->end_reason == END_BY_ITSELF)
 		look_for_cancel(t);

@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -71,6 +72,39 @@ static void test_lock(void **state)
 	close(fd);
 }
 
+static void sign(int fd, const char *text)
+{
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(pwrite(fd, text, strlen(text), 0), strlen(text));
+}
+
+static void test_lock_signer(void **state)
+{
+	int fd = open("signed", O_RDWR | O_CREAT, 0644), other = open("/dev/null", O_RDONLY);
+	unsigned long long start = proc_start_time(getpid());
+	char line[64];
+
+	(void)state;
+	assert_true(fd >= 0 && other >= 0);
+	snprintf(line, sizeof(line), "%d %llu\n", (int)getpid(), start);
+	sign(fd, line);
+	assert_int_equal(lock_signer("signed", fd), getpid());
+	assert_int_equal(lock_signer("signed", other), 0); /* a victim that knows nothing of it */
+	snprintf(line, sizeof(line), "%d %llu\n", (int)getpid(), start + 1);
+	sign(fd, line); /* another process had this number */
+	assert_int_equal(lock_signer("signed", fd), 0);
+	snprintf(line, sizeof(line), "%d %llu", (int)getpid(), start);
+	sign(fd, line); /* half of a line */
+	assert_int_equal(lock_signer("signed", fd), 0);
+	sign(fd, "");
+	assert_int_equal(lock_signer("signed", fd), 0);
+	sign(fd, "-1 5\n"); /* everybody, for kill(2) */
+	assert_int_equal(lock_signer("signed", fd), 0);
+	assert_int_equal(lock_signer("absent", fd), 0);
+	close(fd);
+	close(other);
+}
+
 static void test_lock_not_possible(void **state)
 {
 	struct err e = ERR_INIT;
@@ -90,6 +124,7 @@ int main(void)
 		cmocka_unit_test(test_start_time),
 		cmocka_unit_test(test_lock),
 		cmocka_unit_test(test_lock_not_possible),
+		cmocka_unit_test(test_lock_signer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
