@@ -228,6 +228,13 @@ FROM upload WHERE hub = ?1 AND repo = ?2 ORDER BY path
 SELECT id, job_id, hub, repo, path, sha256, size_bytes, state, commit_id, message, changed_ms
 FROM upload WHERE job_id = ?1 ORDER BY path LIMIT ?2
 
+-- name: BLOB_GET
+SELECT blob_id FROM git_blob WHERE sha256 = ?1
+
+-- name: BLOB_PUT
+INSERT INTO git_blob (sha256, blob_id) VALUES (?1, ?2)
+ON CONFLICT (sha256) DO UPDATE SET blob_id = excluded.blob_id
+
 -- name: REPOS_READY
 SELECT name FROM repo
 WHERE EXISTS (SELECT 1 FROM job WHERE repo_id = repo.id AND state IN (3, 4))

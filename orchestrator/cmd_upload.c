@@ -62,7 +62,7 @@ static int upload_all(struct session *s, struct err *e)
 		puts("nothing to publish");
 		return EXIT_GOOD;
 	}
-	rc = hub_open(s->cfg->upload.hub, s->cfg->work, &h, e);
+	rc = hub_open(s->cfg->upload.hub, &(struct hub_options){ .work = s->cfg->work }, &h, e);
 	if (rc < 0)
 		return rc;
 	for (size_t i = 0; i < n; i++)

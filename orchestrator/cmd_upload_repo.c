@@ -90,7 +90,7 @@ int cmd_upload_repo(int argc, char **argv)
 	a = arena_new();
 	rc = store_open(workdir_db(a, work), 0, &s, &e);
 	if (rc >= 0)
-		rc = hub_open(hub, work, &h, &e);
+		rc = hub_open(hub, &(struct hub_options){ .work = work }, &h, &e);
 	if (rc >= 0)
 		rc = uploader_run(s, h, repo, &o, &r, &e);
 	if (h)

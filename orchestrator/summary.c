@@ -171,7 +171,8 @@ static void show_repos(FILE *f, struct session *s, int64_t run_id)
 	struct hub *h = NULL;
 
 	if (store_job_each(s->store, &filter, collect_repo, &r, &e) < 0 || r.n == 0 ||
-	    hub_open(s->cfg->upload.hub, s->cfg->work, &h, &e) < 0) {
+	    hub_open(s->cfg->upload.hub, &(struct hub_options){ .work = s->cfg->work }, &h, &e) <
+		    0) {
 		arena_free(r.a);
 		return;
 	}

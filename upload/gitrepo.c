@@ -257,6 +257,21 @@ int gitrepo_read(struct gitrepo *g, const char *blob, size_t max, struct arena *
 	return 0;
 }
 
+int gitrepo_blob_id(const void *data, size_t len, char blob[GITREPO_ID], struct err *e)
+{
+	git_oid id;
+	int rc = library_begin(e);
+
+	if (rc < 0)
+		return rc;
+	if (git_odb_hash(&id, data, len, GIT_OBJECT_BLOB) < 0)
+		rc = fail(e, ERR_IO, "git hash");
+	else
+		git_oid_tostr(blob, GITREPO_ID, &id);
+	library_end();
+	return rc;
+}
+
 /* ---- commit */
 
 static int apply_change(struct gitrepo *g, git_index *index, const struct gitrepo_change *c,

@@ -46,6 +46,9 @@ int gitrepo_files(struct gitrepo *g, const char *commit, struct arena *a,
 int gitrepo_read(struct gitrepo *g, const char *blob, size_t max, struct arena *a,
 		 const char **data, size_t *len, struct err *e);
 
+/* Git's id of this content as a blob. */
+int gitrepo_blob_id(const void *data, size_t len, char blob[GITREPO_ID], struct err *e);
+
 struct gitrepo_change {
 	const char *path;
 	/* Content in memory; the bytes are needed until the next call of the function that gave it.

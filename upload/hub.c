@@ -14,13 +14,13 @@ static int starts_with(const char *s, const char *prefix)
 	return strncmp(s, prefix, strlen(prefix)) == 0;
 }
 
-int hub_open(const char *hub_name, const char *work, struct hub **out, struct err *e)
+int hub_open(const char *hub_name, const struct hub_options *o, struct hub **out, struct err *e)
 {
 	char *folder;
 	int rc;
 
 	if (strcmp(hub_name, "local") == 0) {
-		folder = path_join(work, "hub");
+		folder = path_join(o->work, "hub");
 		rc = hub_local_open(folder, out, e);
 		free(folder);
 		return rc;
@@ -32,6 +32,22 @@ int hub_open(const char *hub_name, const char *work, struct hub **out, struct er
 			"%s: this version publishes to the local hub only; set upload.hub: local",
 			hub_name);
 	return err_set(e, ERR_INVALID, "\"%s\" is no hub; set upload.hub: local", hub_name);
+}
+
+enum hub_verdict hub_verdict(const struct hub *h, int code)
+{
+	if (code == ERR_BUSY)
+		return h->slow_down ? HUB_SLOW_DOWN : HUB_LATER;
+	return code == ERR_CONFLICT || code == ERR_IO ? HUB_LATER : HUB_STOP;
+}
+
+const char *hub_verdict_name(enum hub_verdict v)
+{
+	static const char *const names[] = {
+		[HUB_STOP] = "stop", [HUB_LATER] = "later", [HUB_SLOW_DOWN] = "slow_down"
+	};
+
+	return names[v];
 }
 
 void hub_close(struct hub *h)

@@ -196,8 +196,8 @@ static int local_list(struct hub *h, const char *repo, struct arena *a, struct h
 	return rc;
 }
 
-static int local_have(struct hub *h, const char *repo, const uint8_t sha256[SHA256_LEN],
-		      uint64_t size_bytes, struct err *e)
+static int local_have(struct hub *h, const char *repo, const struct hub_file *files, size_t n,
+		      bool *have, struct err *e)
 {
 	char *lfs;
 	int rc = hub_repo_check(repo, e);
@@ -205,28 +205,78 @@ static int local_have(struct hub *h, const char *repo, const uint8_t sha256[SHA2
 	if (rc < 0)
 		return rc;
 	lfs = lfs_folder(h, repo);
-	rc = lfs_store_have(lfs, sha256, size_bytes, e);
+	for (size_t i = 0; rc >= 0 && i < n; i++) {
+		rc = lfs_store_have(lfs, files[i].sha256, files[i].size_bytes, e);
+		have[i] = rc > 0;
+	}
 	free(lfs);
+	return rc < 0 ? rc : 0;
+}
+
+/* 1 the content is what f says, 0 not. A link to it would be believed unread. */
+static int content_ok(const struct hub_file *f, struct err *e)
+{
+	uint8_t sha256[SHA256_LEN];
+	uint64_t size;
+	int rc;
+
+	if (f->local) {
+		rc = sha256_file(f->local, sha256, &size, e);
+		if (rc < 0)
+			return rc;
+	} else {
+		size = f->size_bytes;
+		sha256_bytes(f->data, (size_t)size, sha256);
+	}
+	return size == f->size_bytes && memcmp(sha256, f->sha256, SHA256_LEN) == 0;
+}
+
+static int store_one(struct hub *h, const char *repo, const char *lfs, const struct hub_file *f,
+		     struct err *e)
+{
+	int rc, fd = lock_repo(h, repo, e);
+
+	if (fd < 0)
+		return fd;
+	rc = lfs_store_put(lfs, f, e);
+	close(fd);
 	return rc;
 }
 
-static int local_put(struct hub *h, const char *repo, const struct hub_file *f, struct err *e)
+static int put_one(struct hub *h, const char *repo, const char *lfs, const struct hub_file *f,
+		   size_t i, const struct hub_put *report, struct err *e)
+{
+	int rc = lfs_store_have(lfs, f->sha256, f->size_bytes, e);
+
+	if (rc > 0)
+		return report->stored(report->ctx, i, false, e);
+	if (rc == 0)
+		rc = content_ok(f, e);
+	if (rc == 0)
+		return report->changed(report->ctx, i, "does not have the hash it was sealed with",
+				       e);
+	if (rc > 0)
+		rc = store_one(h, repo, lfs, f, e);
+	if (rc < 0)
+		return err_wrap(e, "%s", f->path);
+	return report->stored(report->ctx, i, true, e);
+}
+
+static int local_put(struct hub *h, const char *repo, const struct hub_file *files, size_t n,
+		     const struct hub_put *report, struct err *e)
 {
 	struct gitrepo *g = NULL;
-	int fd, rc = open_repo(h, repo, &g, NULL, e);
+	int rc = open_repo(h, repo, &g, NULL, e);
 	char *lfs;
 
 	if (rc < 0)
 		return rc;
 	gitrepo_close(g);
-	fd = lock_repo(h, repo, e);
-	if (fd < 0)
-		return fd;
 	lfs = lfs_folder(h, repo);
-	rc = lfs_store_put(lfs, f, e);
+	for (size_t i = 0; rc >= 0 && i < n; i++)
+		rc = put_one(h, repo, lfs, &files[i], i, report, e);
 	free(lfs);
-	close(fd);
-	return rc;
+	return rc < 0 ? rc : 0;
 }
 
 static int file_by_path(const void *key, const void *element)
@@ -318,11 +368,10 @@ static int next_change(void *ctx, size_t i, struct gitrepo_change *out, struct e
 	return rc;
 }
 
-static int local_commit(struct hub *h, const char *repo, const char *parent, const char *message,
-			const struct hub_file *files, size_t n, const char *const *gone,
-			size_t n_gone, struct arena *a, const char **commit, struct err *e)
+static int local_commit(struct hub *h, const char *repo, const struct hub_commit *c,
+			struct arena *a, const char **commit, struct err *e)
 {
-	struct commit_job job = { .files = files, .n = n, .gone = gone };
+	struct commit_job job = { .files = c->files, .n = c->n, .gone = c->gone };
 	struct gitrepo *g = NULL;
 	char id[GITREPO_ID];
 	int fd, rc = open_repo(h, repo, &g, NULL, e);
@@ -337,7 +386,7 @@ static int local_commit(struct hub *h, const char *repo, const char *parent, con
 	}
 	job.lfs = lfs = lfs_folder(h, repo);
 	buf_init(&job.content, LFS_MIN_BYTES);
-	rc = gitrepo_commit(g, parent, message, n + n_gone, next_change, &job, id, e);
+	rc = gitrepo_commit(g, c->parent, c->message, c->n + c->n_gone, next_change, &job, id, e);
 	if (rc >= 0)
 		*commit = arena_strdup(a, id);
 	buf_release(&job.content);

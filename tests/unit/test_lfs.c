@@ -161,17 +161,18 @@ static void hostile_paths_are_refused(void **state)
 
 static void hubs_are_chosen_by_name(void **state)
 {
+	const struct hub_options options = { .work = "/nowhere" };
 	struct err e = ERR_INIT;
 	struct hub *h = NULL;
 
 	(void)state;
-	assert_int_equal(hub_open("local", "/nowhere", &h, &e), 0);
+	assert_int_equal(hub_open("local", &options, &h, &e), 0);
 	assert_string_equal(h->ops->kind, "local");
 	hub_close(h);
-	assert_int_equal(hub_open("https://huggingface.co", "/nowhere", &h, &e), ERR_ENV);
+	assert_int_equal(hub_open("https://huggingface.co", &options, &h, &e), ERR_ENV);
 	assert_non_null(strstr(e.msg, "set upload.hub: local"));
-	assert_int_equal(hub_open("git+https://host/x", "/nowhere", &h, &e), ERR_ENV);
-	assert_int_equal(hub_open("lokal", "/nowhere", &h, &e), ERR_INVALID);
+	assert_int_equal(hub_open("git+https://host/x", &options, &h, &e), ERR_ENV);
+	assert_int_equal(hub_open("lokal", &options, &h, &e), ERR_INVALID);
 	assert_int_equal(hub_local_open("relative", &h, &e), ERR_INVALID);
 }
 
