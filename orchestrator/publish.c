@@ -111,7 +111,7 @@ static void on_done(struct child *c)
 static const char **child_argv(struct publisher *p, const char *repo)
 {
 	const struct config *c = p->sched->cfg;
-	const char **argv = arena_array(p->a, 16 + 2 * c->upload.exclude.n, sizeof(*argv));
+	const char **argv = arena_array(p->a, 24 + 2 * c->upload.exclude.n, sizeof(*argv));
 	size_t n = 0;
 
 	argv[n++] = "/proc/self/exe"; /* resolved in the child of quern, which is quern */
@@ -124,8 +124,16 @@ static const char **child_argv(struct publisher *p, const char *repo)
 	argv[n++] = arena_strdup(p->a, repo);
 	argv[n++] = "--run";
 	argv[n++] = arena_printf(p->a, "%lld", (long long)p->sched->opt.run_id);
+	argv[n++] = "--jobs";
+	argv[n++] = arena_printf(p->a, "%d", c->upload.jobs);
 	if (c->upload.is_private)
 		argv[n++] = "--private";
+	if (c->upload.pull_request)
+		argv[n++] = "--pull-request";
+	if (c->upload.user[0]) {
+		argv[n++] = "--user";
+		argv[n++] = c->upload.user;
+	}
 	for (size_t i = 0; i < c->upload.exclude.n; i++) {
 		argv[n++] = "--exclude";
 		argv[n++] = c->upload.exclude.v[i];

@@ -46,8 +46,9 @@ int gitrepo_files(struct gitrepo *g, const char *commit, struct arena *a,
 int gitrepo_read(struct gitrepo *g, const char *blob, size_t max, struct arena *a,
 		 const char **data, size_t *len, struct err *e);
 
-/* Git's id of this content as a blob. */
-int gitrepo_blob_id(const void *data, size_t len, char blob[GITREPO_ID], struct err *e);
+/* The plain file at path of a commit ("" has none), as gitrepo_read(). ERR_NOTFOUND. */
+int gitrepo_read_path(struct gitrepo *g, const char *commit, const char *path, size_t max,
+		      struct arena *a, const char **data, size_t *len, struct err *e);
 
 struct gitrepo_change {
 	const char *path;

@@ -80,8 +80,8 @@ struct hub_ops {
 	 * has more. */
 	int (*read)(struct hub *h, const char *repo, const char *path, size_t max, struct arena *a,
 		    const char **data, size_t *len, struct err *e);
-	/* One commit. ERR_CONFLICT if the branch moved, or perhaps did: list again. No change of
-	 * the tree: no commit, *id is the parent. */
+	/* One commit. ERR_CONFLICT if the branch moved, or perhaps did: list again. The caller
+	 * leaves out what the listing has already: a hub may commit even nothing. */
 	int (*commit)(struct hub *h, const char *repo, const struct hub_commit *c, struct arena *a,
 		      const char **id, struct err *e);
 	/* Where a person finds it: a page, or a URL for `git clone`, in a. */
@@ -107,11 +107,17 @@ struct hub_options {
 	const char *work;  /* absolute: WORK/hub, WORK/cache and scratch files */
 	int jobs;	   /* files and parts in flight; 0: the default */
 	bool pull_request; /* propose commits in a pull request, where the hub has them */
+	const char *user;  /* of a git server, beside the token; NULL: "quern" */
 };
 
-/* Open a hub by its name in jobs.yaml: "local" is WORK/hub. Sends nothing. ERR_ENV: a hub that this
- * version does not speak to; ERR_INVALID: not the name of a hub. */
+/* Open a hub by its name in jobs.yaml: "local" is WORK/hub, "https://HOST" speaks the Hub's API
+ * (huggingface.co is where HF_ENDPOINT says), "git+https://HOST/PATH" is a git server with LFS.
+ * Sends nothing. The token comes from the environment: as the official client finds it, for a git
+ * server QUERN_GIT_TOKEN. ERR_INVALID: not the name of a hub. */
 int hub_open(const char *hub_name, const struct hub_options *o, struct hub **out, struct err *e);
+/* Is all there that publishing to it needs? ERR_ENV: no token, and how to get one. Sends nothing.
+ */
+int hub_check_token(const char *hub_name, struct err *e);
 void hub_close(struct hub *h); /* NULL is fine */
 
 /* Open the hub at a folder, absolute; made when there is something to put there. */
@@ -121,6 +127,8 @@ int hub_local_open(const char *folder, struct hub **out, struct err *e);
  * letter, a digit or '_', no "..", not ending in '.', ".git" or ".lock"; at most 96 bytes.
  * ERR_INVALID says what is wrong. */
 int hub_repo_check(const char *repo, struct err *e);
+/* Git's id of this content: SHA-1 over "blob SIZE", a NUL, and the content. */
+void hub_blob_id(const void *data, size_t len, char blob[HUB_BLOB_ID]);
 /* True for a path that may stand in a repository: path_relative_ok(), and no component that git or
  * a hub's client takes for its own (".git" in any spelling, ".cache"). */
 int hub_path_ok(const char *path);

@@ -42,6 +42,18 @@ static int check_card(struct upload *u, const struct up_change *c, struct err *e
 	return 0;
 }
 
+/* Make the repository. *again: it begins with a commit of the hub's own, which is kept. */
+static int make_repository(struct upload *u, bool *again, struct err *e)
+{
+	bool is_new = !*u->head;
+	int rc = u->hub->ops->create(u->hub, u->repo, u->opt->is_private, e);
+
+	if (rc >= 0 && is_new)
+		rc = up_list(u, e);
+	*again |= is_new && *u->head;
+	return rc;
+}
+
 /* From the listing to what is to be sent; nothing when c is empty. */
 static int plan_change(struct upload *u, struct up_change *c, struct err *e)
 {
@@ -62,8 +74,8 @@ static int plan_change(struct upload *u, struct up_change *c, struct err *e)
 			return 0;
 		rc = check_card(u, c, e);
 		if (rc >= 0)
-			rc = u->hub->ops->create(u->hub, u->repo, u->opt->is_private, e);
-		if (rc >= 0)
+			rc = make_repository(u, &again, e);
+		if (rc >= 0 && !again)
 			rc = up_prepare(u, &again, e);
 	} while (rc >= 0 && again);
 	return rc;

@@ -8,7 +8,6 @@
 
 #include "core/mem.h"
 #include "core/path.h"
-#include "upload/gitrepo.h"
 #include "upload/lfs.h"
 #include "upload/uploader_private.h"
 
@@ -35,7 +34,7 @@ static int plain_fault(struct up_file *f, char *why, struct err *e)
 		sha256_bytes(buf_str(&b), b.len, sha256);
 		f->hashed = memcmp(sha256, f->row.sha256, SHA256_LEN) == 0;
 		if (f->hashed)
-			rc = gitrepo_blob_id(buf_str(&b), b.len, f->blob, e);
+			hub_blob_id(buf_str(&b), b.len, f->blob);
 		else
 			rc = 1;
 	}
@@ -119,11 +118,13 @@ static int ask_have(struct upload *u, struct up_file **files, size_t n, struct e
 	return rc;
 }
 
-/* For every wanted file: is it listed, and if not, is its content there? */
+/* For every wanted file: is it listed? And for those of done jobs that are neither listed nor here:
+ * is the content there? What is here is offered by put(), which sends nothing twice. */
 static int ask_hub(struct upload *u, struct err *e)
 {
 	struct up_file **absent = NULL;
 	size_t n = 0, cap = 0;
+	char why[WHY_MAX];
 	int rc = 0;
 
 	for (size_t i = 0; rc >= 0 && i < u->n_jobs; i++) {
@@ -131,7 +132,11 @@ static int ask_hub(struct upload *u, struct err *e)
 
 		for (size_t k = 0; rc >= 0 && j->fate == UP_WANTED && k < j->n; k++) {
 			rc = look_up(u, &j->files[k], e);
-			if (rc < 0 || j->files[k].listed || !j->files[k].lfs || !*u->head)
+			if (rc < 0 || j->files[k].listed || !j->files[k].lfs || !*u->head ||
+			    j->row.state != JOB_DONE)
+				continue;
+			rc = local_fault(&j->files[k], false, why, e);
+			if (rc <= 0)
 				continue;
 			MEM_GROW(absent, n, cap);
 			absent[n++] = &j->files[k];

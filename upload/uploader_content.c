@@ -4,7 +4,6 @@
 
 #include "core/mem.h"
 #include "upload/card.h"
-#include "upload/gitrepo.h"
 #include "upload/lfs.h"
 #include "upload/uploader_private.h"
 
@@ -36,7 +35,6 @@ static int read_old(struct upload *u, const char *path, const char **text, struc
 static int add_own(struct upload *u, const char *path, struct buf *b, struct err *e)
 {
 	struct hub_file *f = &u->own[u->n_own];
-	int rc;
 
 	if (b->overflow)
 		return err_set(e, ERR_NOSPACE, "%s would be larger than a hub takes", path);
@@ -44,9 +42,7 @@ static int add_own(struct upload *u, const char *path, struct buf *b, struct err
 				.data = arena_strndup(u->a, buf_str(b), b->len),
 				.size_bytes = b->len };
 	sha256_bytes(f->data, b->len, f->sha256);
-	rc = gitrepo_blob_id(f->data, b->len, u->own_blob[u->n_own], e);
-	if (rc < 0)
-		return rc;
+	hub_blob_id(f->data, b->len, u->own_blob[u->n_own]);
 	u->n_own++;
 	buf_clear(b);
 	return 0;

@@ -219,7 +219,9 @@ int main(void)
 		cmocka_unit_test(what_a_crash_left_half_written_goes),
 		cmocka_unit_test(urls_are_escaped),
 	};
-	struct hub_suite_target target = { "local", open_local, root, root };
+	struct hub_suite_target target = {
+		.name = "local", .open = open_local, .scratch = root, .ctx = root
+	};
 	struct err e = ERR_INIT;
 	int failed;
 

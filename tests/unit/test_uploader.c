@@ -15,7 +15,6 @@
 
 #include "core/mem.h"
 #include "core/path.h"
-#include "upload/gitrepo.h"
 #include "upload_fixture.h"
 
 static const struct fixture_job q8 = { "Q8_0",	    "1", "kjv-Q8_0", { "kjv-Q8_0.gguf" },
@@ -233,7 +232,7 @@ static int list_blobs(struct hub *h, const char *repo, struct arena *a, struct h
 			continue;
 		rc = limited.real->read(h, repo, f->path, 1 << 20, a, &data, &len, e);
 		if (rc >= 0)
-			rc = gitrepo_blob_id(data, len, blob, e);
+			hub_blob_id(data, len, blob);
 		f->blob = blob;
 		memset(f->sha256, 0, SHA256_LEN);
 	}
