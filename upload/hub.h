@@ -28,12 +28,25 @@ struct hub_file {
 
 struct hub;
 
+struct hub_part {
+	const char *upload; /* the server's name of the upload, nothing secret in it */
+	uint64_t chunk_bytes;
+	size_t number; /* from 0 */
+};
+
 /* What put() reports, file by file, in any order. Negative stops it, with that code. */
 struct hub_put {
 	/* The hub has the content of files[i]; sent: its bytes went over the wire just now. */
 	int (*stored)(void *ctx, size_t i, bool sent, struct err *e);
 	/* The local content is not what files[i] says: nothing of it is on the hub. */
 	int (*changed)(void *ctx, size_t i, const char *why, struct err *e);
+	/* For objects that go in parts, so that an interrupted upload goes on with the missing
+	 * ones: a part is there under this ETag; and which ETag did an earlier life hear, heap,
+	 * NULL if none. Both may be NULL. */
+	int (*part_stored)(void *ctx, size_t i, const struct hub_part *p, const char *etag,
+			   struct err *e);
+	int (*part_known)(void *ctx, size_t i, const struct hub_part *p, char **etag,
+			  struct err *e);
 	void *ctx;
 };
 

@@ -233,13 +233,63 @@ static void send_renew(struct lfs_object *o)
 
 /* ---- parts */
 
+/* What names a multipart upload: the address that completes it, without what is signed anew each
+ * time. NULL when nothing does. */
+static char *upload_name(const char *href)
+{
+	const char *id = strcasestr(href, "uploadid=");
+	char *public = http_url_public(href), *name = NULL;
+
+	if (public && id)
+		name = mem_printf("%s#%.*s", public, (int)strcspn(id + 9, "&"), id + 9);
+	free(public);
+	return name;
+}
+
 static void forget_parts(struct lfs_object *o)
 {
 	for (size_t i = 0; o->etags && i < o->answer.n_parts; i++)
 		free(o->etags[i]);
 	free(o->etags);
+	free(o->upload_name);
 	o->etags = NULL;
+	o->upload_name = NULL;
 	o->parts_stored = 0;
+}
+
+static struct hub_part part_of(const struct lfs_object *o, size_t part)
+{
+	return (struct hub_part){ .upload = o->upload_name,
+				  .chunk_bytes = o->answer.chunk_bytes,
+				  .number = part };
+}
+
+/* Parts that an earlier life has stored in this same upload. */
+static int recall_parts(struct lfs_object *o, struct err *e)
+{
+	const struct hub_put *report = o->sender->report;
+	int rc = 0;
+
+	if (!report->part_known || !o->upload_name || o->distrusted)
+		return 0;
+	for (size_t i = 0; rc >= 0 && i < o->answer.n_parts; i++) {
+		struct hub_part p = part_of(o, i);
+
+		rc = report->part_known(report->ctx, o->sender->order[o->first], &p, &o->etags[i],
+					e);
+		o->parts_stored += o->etags[i] != NULL;
+	}
+	return rc;
+}
+
+static int note_part(struct lfs_object *o, size_t part, struct err *e)
+{
+	const struct hub_put *report = o->sender->report;
+	struct hub_part p = part_of(o, part);
+
+	if (!report->part_stored || !o->upload_name)
+		return 0;
+	return report->part_stored(report->ctx, o->sender->order[o->first], &p, o->etags[part], e);
 }
 
 static void pump_parts(struct lfs_object *o)
@@ -260,8 +310,16 @@ static void pump_parts(struct lfs_object *o)
 
 static void start_parts(struct lfs_object *o)
 {
-	if (!o->etags)
+	struct err e = ERR_INIT;
+
+	if (!o->etags) {
 		o->etags = mem_array(o->answer.n_parts, sizeof(*o->etags));
+		o->upload_name = upload_name(o->answer.upload.href);
+		if (recall_parts(o, &e) < 0) {
+			fail(o, &e);
+			return;
+		}
+	}
 	o->next_part = 0;
 	pump_parts(o);
 }
@@ -359,6 +417,7 @@ static void part_done(struct step_request *q, const struct http_response *rs)
 {
 	const char *etag = http_header(rs, "etag");
 	struct lfs_object *o = q->o;
+	struct err e = ERR_INIT;
 
 	if (!etag || !*etag) {
 		fail_with(o, ERR_IO, "the LFS server stores a part without naming its ETag");
@@ -367,21 +426,12 @@ static void part_done(struct step_request *q, const struct http_response *rs)
 	o->etags[q->part] = mem_strdup(etag);
 	o->parts_stored++;
 	o->renewals = 0;
+	if (note_part(o, q->part, &e) < 0) {
+		fail(o, &e);
+		return;
+	}
 	CRASH_POINT("upload:part_put");
 	pump_parts(o);
-}
-
-/* What names a multipart upload: the address that completes it, without what is signed anew each
- * time. NULL when nothing does. */
-static char *upload_name(const char *href)
-{
-	const char *id = strcasestr(href, "uploadid=");
-	char *public = http_url_public(href), *name = NULL;
-
-	if (public && id)
-		name = mem_printf("%s#%.*s", public, (int)strcspn(id + 9, "&"), id + 9);
-	free(public);
-	return name;
 }
 
 /* Parts that are stored stay so when the server goes on with the same upload. */
@@ -454,6 +504,7 @@ static void failed(struct step_request *q, const struct http_response *rs, const
 	} else if (q->step == STEP_COMPLETE && rs->fault.class == HTTP_FAULT_INVALID &&
 		   ++o->completions < COMPLETIONS_MAX) {
 		forget_parts(o); /* it does not take the parts as it named them: all anew */
+		o->distrusted = true;
 		expire(o, e);
 	} else {
 		if (rs->fault.class == HTTP_FAULT_SLOW_DOWN && o->sender->r->slow_down)

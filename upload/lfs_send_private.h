@@ -25,7 +25,9 @@ struct lfs_object {
 	int renewals;	 /* without a part stored since */
 	int completions; /* that the server refused */
 	/* of a multipart upload */
-	char **etags; /* NULL: not stored yet */
+	char *upload_name; /* NULL: nothing names it, so no other life can go on with it */
+	bool distrusted;   /* parts of other lives: the server did not take them */
+	char **etags;	   /* NULL: not stored yet */
 	size_t next_part, parts_stored;
 	int parts_active;
 };

@@ -143,7 +143,9 @@ int up_take(struct upload *u, bool *dropped, struct err *e)
 
 int up_sent(struct upload *u, const struct up_job *j, const struct up_file *f, struct err *e)
 {
-	return put_file_row(u, j, f, "sent", "", "", e);
+	int rc = put_file_row(u, j, f, "sent", "", "", e);
+
+	return rc < 0 || !f->parted ? rc : store_parts_clear(u->store, f->row.sha256, e);
 }
 
 /* Jobs whose place a newer one has are done as well, and say so. */

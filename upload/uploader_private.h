@@ -28,6 +28,7 @@ struct up_file {
 	bool lfs;
 	bool listed; /* the head has it, with this content */
 	bool stored; /* the hub has the content */
+	bool parted; /* the store knows parts of it */
 	bool hashed; /* the local file has been compared with the store */
 };
 

@@ -176,6 +176,41 @@ static int on_stored(void *ctx, size_t i, bool sent, struct err *e)
 	return up_sent(u, p->s.jobs[i], f, e);
 }
 
+static struct part_row as_row(const struct up_file *f, const struct hub_part *p)
+{
+	struct part_row r = { .upload = p->upload,
+			      .chunk_bytes = (int64_t)p->chunk_bytes,
+			      .number = (int64_t)p->number };
+
+	memcpy(r.sha256, f->row.sha256, SHA256_LEN);
+	return r;
+}
+
+static int on_part_stored(void *ctx, size_t i, const struct hub_part *part, const char *etag,
+			  struct err *e)
+{
+	const struct putting *p = ctx;
+	struct part_row r = as_row(p->s.of[i], part);
+
+	r.etag = etag;
+	p->s.of[i]->parted = true;
+	return store_part_put(p->u->store, &r, e);
+}
+
+static int on_part_known(void *ctx, size_t i, const struct hub_part *part, char **etag,
+			 struct err *e)
+{
+	const struct putting *p = ctx;
+	struct part_row r = as_row(p->s.of[i], part);
+	int rc = store_part_get(p->u->store, &r, p->u->a, e);
+
+	if (rc > 0) {
+		*etag = mem_strdup(r.etag);
+		p->s.of[i]->parted = true;
+	}
+	return rc < 0 ? rc : 0;
+}
+
 static int on_changed(void *ctx, size_t i, const char *why, struct err *e)
 {
 	struct putting *p = ctx;
@@ -191,7 +226,11 @@ static int on_changed(void *ctx, size_t i, const char *why, struct err *e)
 int up_put_objects(struct upload *u, bool *again, struct err *e)
 {
 	struct putting p = { .u = u, .again = again };
-	const struct hub_put report = { on_stored, on_changed, &p };
+	const struct hub_put report = { .stored = on_stored,
+					.changed = on_changed,
+					.part_stored = on_part_stored,
+					.part_known = on_part_known,
+					.ctx = &p };
 
 	select_files(u, must_put, &p.s);
 	u->done_bytes = u->total_bytes = 0;

@@ -20,8 +20,8 @@ OWN = {".gitattributes", "README.md", "quern.json"}
 class Uploads:
     """A work folder with artifacts, its hub, and what the repository should hold."""
 
-    def __init__(self, hub, artifacts=SMALL, git=False, **env):
-        self.hub, self.git, self.env = hub, git, env
+    def __init__(self, hub, artifacts=SMALL, git=False, jobs=8, **env):
+        self.hub, self.git, self.jobs, self.env = hub, git, jobs, env
         self.root = Path(tempfile.mkdtemp(prefix="quern-uploads-"))
         self.work = self.root / "work"
         names = self.root / "artifacts"
@@ -48,7 +48,8 @@ class Uploads:
 
     def command(self):
         url = ("git+" if self.git else "") + self.hub.url
-        return [QUERN, "upload-repo", "--work", str(self.work), "--hub", url, "--repo", REPO, "--run", "1"]
+        return [QUERN, "upload-repo", "--work", str(self.work), "--hub", url, "--repo", REPO, "--run", "1",
+                "--jobs", str(self.jobs)]
 
     def environment(self, **env):
         token = {"QUERN_GIT_TOKEN" if self.git else "HF_TOKEN": TOKEN}

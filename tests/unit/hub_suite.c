@@ -101,7 +101,7 @@ static int on_changed(void *ctx, size_t i, const char *why, struct err *e)
 static int put(struct fixture *f, const char *repo, const struct hub_file *files, size_t n,
 	       struct said *said)
 {
-	struct hub_put report = { on_stored, on_changed, said };
+	struct hub_put report = { .stored = on_stored, .changed = on_changed, .ctx = said };
 
 	memset(said, 0, sizeof(*said));
 	return f->h->ops->put(f->h, repo, files, n, &report, &f->e);

@@ -59,7 +59,7 @@ static int on_changed(void *ctx, size_t i, const char *why, struct err *e)
 
 static int put(struct hub *h, const char *repo, const struct hub_file *f, struct err *e)
 {
-	static const struct hub_put report = { on_stored, on_changed, NULL };
+	static const struct hub_put report = { .stored = on_stored, .changed = on_changed };
 
 	return h->ops->put(h, repo, f, 1, &report, e);
 }
