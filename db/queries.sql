@@ -229,6 +229,23 @@ FROM upload WHERE hub = ?1 AND repo = ?2 ORDER BY path
 SELECT id, job_id, hub, repo, path, sha256, size_bytes, state, commit_id, message, changed_ms
 FROM upload WHERE job_id = ?1 ORDER BY path LIMIT ?2
 
+-- name: BLOB_GET
+SELECT blob_id FROM git_blob WHERE sha256 = ?1
+
+-- name: BLOB_PUT
+INSERT INTO git_blob (sha256, blob_id) VALUES (?1, ?2)
+ON CONFLICT (sha256) DO UPDATE SET blob_id = excluded.blob_id
+
+-- name: PART_PUT
+INSERT INTO upload_part (sha256, upload, chunk_bytes, number, etag) VALUES (?1, ?2, ?3, ?4, ?5)
+ON CONFLICT (sha256, upload, number) DO UPDATE SET chunk_bytes = excluded.chunk_bytes, etag = excluded.etag
+
+-- name: PART_GET
+SELECT etag FROM upload_part WHERE sha256 = ?1 AND upload = ?2 AND number = ?4 AND chunk_bytes = ?3
+
+-- name: PARTS_CLEAR
+DELETE FROM upload_part WHERE sha256 = ?1
+
 -- name: REPOS_READY
 SELECT name FROM repo
 WHERE EXISTS (SELECT 1 FROM job WHERE repo_id = repo.id AND state IN (3, 4))

@@ -221,6 +221,23 @@ int store_uploads(struct store *s, const char *hub, const char *repo, struct are
 /* Of one job, by path. Returns how many, at most n. */
 int store_job_uploads(struct store *s, int64_t job_id, struct arena *a, struct upload_row *out,
 		      int n, struct err *e);
+/* Git's id (40 hex digits) of a plain file's content, as far as it was told: 1 known, 0 not. */
+int store_blob_get(struct store *s, const uint8_t sha256[SHA256_LEN], char blob_id[41],
+		   struct err *e);
+int store_blob_put(struct store *s, const uint8_t sha256[SHA256_LEN], const char *blob_id,
+		   struct err *e);
+/* A stored part of a multipart upload: number (from 0) of the upload that the server calls so. */
+struct part_row {
+	uint8_t sha256[SHA256_LEN]; /* of the object */
+	const char *upload;
+	int64_t chunk_bytes, number;
+	const char *etag; /* the server's name of it */
+};
+int store_part_put(struct store *s, const struct part_row *r, struct err *e);
+/* Fills etag, in a: 1 known, 0 not. */
+int store_part_get(struct store *s, struct part_row *r, struct arena *a, struct err *e);
+/* The object is complete. */
+int store_parts_clear(struct store *s, const uint8_t sha256[SHA256_LEN], struct err *e);
 /* Repositories that have jobs in state ready (or uploading left by a dead run). */
 int store_repos_ready(struct store *s, struct arena *a, const char ***repos, size_t *n,
 		      struct err *e);

@@ -1,5 +1,6 @@
 /* db/store_artifact.c -- files of jobs that passed validation, and what of
  * them and of their repositories is on a hub. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -154,4 +155,87 @@ int store_uploads(struct store *s, const char *hub, const char *repo, struct are
 	}
 	free(rows);
 	return rc;
+}
+
+/* ---- git's names of contents */
+
+int store_blob_get(struct store *s, const uint8_t sha256[SHA256_LEN], char blob_id[41],
+		   struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, Q_BLOB_GET, e);
+	int rc;
+
+	if (!st)
+		return e->code;
+	bind_blob(st, 1, sha256, SHA256_LEN);
+	rc = store_step(s, st, e);
+	if (rc <= 0)
+		return rc;
+	(void)snprintf(blob_id, 41, "%s", (const char *)sqlite3_column_text(st, 0));
+	(void)sqlite3_reset(st);
+	return 1;
+}
+
+int store_blob_put(struct store *s, const uint8_t sha256[SHA256_LEN], const char *blob_id,
+		   struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, Q_BLOB_PUT, e);
+
+	if (!st)
+		return e->code;
+	bind_blob(st, 1, sha256, SHA256_LEN);
+	bind_text(st, 2, blob_id);
+	return store_write_one(s, st, "value", 0, e);
+}
+
+/* ---- parts */
+
+static void bind_part(sqlite3_stmt *st, const struct part_row *r)
+{
+	bind_blob(st, 1, r->sha256, SHA256_LEN);
+	bind_text(st, 2, r->upload);
+	bind_int(st, 3, r->chunk_bytes);
+	bind_int(st, 4, r->number);
+}
+
+int store_part_put(struct store *s, const struct part_row *r, struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, Q_PART_PUT, e);
+
+	if (!st)
+		return e->code;
+	bind_part(st, r);
+	bind_text(st, 5, r->etag);
+	return store_write_one(s, st, "value", 0, e);
+}
+
+int store_part_get(struct store *s, struct part_row *r, struct arena *a, struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, Q_PART_GET, e);
+	int rc;
+
+	if (!st)
+		return e->code;
+	bind_part(st, r);
+	rc = store_step(s, st, e);
+	if (rc <= 0)
+		return rc;
+	r->etag = column_text(st, 0, a);
+	(void)sqlite3_reset(st);
+	return 1;
+}
+
+int store_parts_clear(struct store *s, const uint8_t sha256[SHA256_LEN], struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, Q_PARTS_CLEAR, e);
+	int rc;
+
+	if (!st)
+		return e->code;
+	bind_blob(st, 1, sha256, SHA256_LEN);
+	rc = store_begin(s, e);
+	if (rc < 0)
+		return rc;
+	rc = store_finish(s, store_exec(s, st, e), e);
+	return rc < 0 ? rc : 0;
 }

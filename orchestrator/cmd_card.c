@@ -12,6 +12,7 @@
 #include "orchestrator/session.h"
 #include "orchestrator/store_command.h"
 #include "orchestrator/table.h"
+#include "orchestrator/upload_options.h"
 #include "upload/audit.h"
 #include "upload/uploader.h"
 
@@ -182,6 +183,7 @@ static int audit(struct carding *c, struct err *e)
 static int run_on(struct carding *c, const char *name, struct err *e)
 {
 	const struct config *cfg = c->s.cfg;
+	struct hub_options ho = upload_hub_options(cfg);
 	int rc;
 
 	if (cfg->upload.kind == HUB_NONE)
@@ -193,10 +195,17 @@ static int run_on(struct carding *c, const char *name, struct err *e)
 				    : arena_printf(c->s.a, "%s/%s", cfg->upload.namespace_, name);
 	rc = hub_repo_check(c->repo, e);
 	if (rc >= 0)
-		rc = hub_open(cfg->upload.hub, cfg->work, &c->hub, e);
+		rc = hub_open(cfg->upload.hub, &ho, &c->hub, e);
 	if (rc < 0)
 		return rc;
-	rc = c->opt->audit ? audit(c, e) : print_card(c, e);
+	if (c->opt->audit && !c->hub->ops->read_at)
+		rc = err_set(
+			e, ERR_ENV,
+			"%s: files of a git server are not read in place; clone %s with git lfs "
+			"and check them with quern verify",
+			cfg->upload.hub, c->hub->ops->url(c->hub, c->repo, c->s.a));
+	else
+		rc = c->opt->audit ? audit(c, e) : print_card(c, e);
 	hub_close(c->hub);
 	return rc;
 }

@@ -180,8 +180,8 @@ int cmd_fetch_repo(int argc, char **argv)
 		at = err_set(&e, ERR_INVALID, "fetch-repo needs --repo");
 	if (at < 0)
 		return cli_fail(&e);
-	/* It must not outlive the run that asked: the next run goes on where this one stopped. Who is
-	 * dead before the prctl() sends no signal, and getppid() alone would not know him. */
+	/* It must not outlive the run that asked: the next run goes on where this one stopped. Who
+	 * is dead before the prctl() sends no signal, and getppid() alone would not know him. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != (pid_t)parent)
 		return EXIT_INTERRUPTED;

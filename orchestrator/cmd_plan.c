@@ -9,6 +9,7 @@
 #include "orchestrator/cmd_plan.h"
 #include "orchestrator/commands.h"
 #include "orchestrator/summary.h"
+#include "orchestrator/upload_options.h"
 
 static enum style style_of(enum plan_status s)
 {
@@ -172,6 +173,9 @@ int plan_show(const char *file, const struct config_set *set, const char *only, 
 			summary_plan(stdout, &s, &t);
 		}
 	}
+	/* The plan is shown all the same; a run would not start. */
+	if (rc >= 0 && !s.cfg->upload.hold)
+		rc = upload_check_token(s.cfg, &e);
 	session_close(&s);
 	return rc < 0 ? cli_fail(&e) : EXIT_GOOD;
 }

@@ -10,6 +10,7 @@
 #include "orchestrator/run.h"
 #include "orchestrator/scheduler.h"
 #include "orchestrator/summary.h"
+#include "orchestrator/upload_options.h"
 
 struct run_options {
 	const char *file, *only;
@@ -24,8 +25,13 @@ static int run_matrix(struct session *s, const struct run_options *o, struct err
 	struct scheduler_options so = { 0 };
 	struct scheduler_result r = { 0 };
 	struct run_filled run;
-	int rc = run_fill(s, o->only, start_ms, &run, e), code;
+	int rc, code;
 
+	so.upload = !o->no_upload && !s->cfg->upload.hold && s->cfg->upload.kind != HUB_NONE;
+	/* Now, not when the night's first artifact is ready. */
+	rc = so.upload ? upload_check_token(s->cfg, e) : 0;
+	if (rc >= 0)
+		rc = run_fill(s, o->only, start_ms, &run, e);
 	if (rc < 0)
 		return rc;
 	if (run.to_do) {
@@ -35,7 +41,6 @@ static int run_matrix(struct session *s, const struct run_options *o, struct err
 	so.run_id = run.run_id;
 	so.to_do = run.to_do;
 	so.fail_fast = o->fail_fast;
-	so.upload = !o->no_upload && !s->cfg->upload.hold && s->cfg->upload.kind != HUB_NONE;
 	rc = scheduler_run(s, &so, &r, e);
 	took_ms = clock_mono_ms() - mono_ms;
 	code = rc < 0 ? exit_code_for(e)

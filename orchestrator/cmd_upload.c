@@ -8,7 +8,9 @@
 #include "orchestrator/cli.h"
 #include "orchestrator/commands.h"
 #include "orchestrator/session.h"
+#include "orchestrator/upload_options.h"
 #include "orchestrator/workdir.h"
+#include "upload/hub_env.h"
 #include "upload/uploader.h"
 
 struct totals {
@@ -18,34 +20,26 @@ struct totals {
 
 static void one(struct session *s, struct hub *h, const char *repo, struct totals *t)
 {
-	struct uploader_options o = { .work = s->cfg->work,
-				      .hub_name = s->cfg->upload.hub,
-				      .is_private = s->cfg->upload.is_private,
-				      .exclude = s->cfg->upload.exclude.v,
-				      .n_exclude = s->cfg->upload.exclude.n,
-				      .quantized_by = s->cfg->upload.quantized_by,
-				      .template_name = s->cfg->upload.card,
-				      .template_text = s->cfg->upload.card_text };
+	struct uploader_options o = upload_options(s->cfg);
 	struct uploader_result r = { 0 };
 	struct err e = ERR_INIT;
-	struct arena *a = arena_new();
 
 	if (uploader_run(s->store, h, repo, &o, &r, &e) < 0) {
 		t->failed++;
 		(void)cli_fail(&e);
 	} else {
 		t->repos++;
-		printf("%s: %d file%s sent, %d kept\n", h->ops->url(h, repo, a), r.files_sent,
+		printf("%s: %d file%s sent, %d kept\n", r.url, r.files_sent,
 		       r.files_sent == 1 ? "" : "s", r.files_kept);
 	}
 	t->commits += r.commits;
 	t->files += r.files_sent;
 	t->bytes += r.bytes_sent;
-	arena_free(a);
 }
 
 static int upload_all(struct session *s, struct err *e)
 {
+	struct hub_options o = upload_hub_options(s->cfg);
 	struct totals t = { 0 };
 	struct hub *h = NULL;
 	const char **repos;
@@ -65,7 +59,11 @@ static int upload_all(struct session *s, struct err *e)
 		puts("nothing to publish");
 		return EXIT_GOOD;
 	}
-	rc = hub_open(s->cfg->upload.hub, s->cfg->work, &h, e);
+	rc = upload_check_token(s->cfg, e);
+	if (rc < 0)
+		return rc;
+	hub_env_protect();
+	rc = hub_open(s->cfg->upload.hub, &o, &h, e);
 	if (rc < 0)
 		return rc;
 	for (size_t i = 0; i < n; i++)

@@ -9,6 +9,7 @@
 #include "orchestrator/cli.h"
 #include "orchestrator/commands.h"
 #include "orchestrator/workdir.h"
+#include "upload/hub_env.h"
 #include "upload/uploader.h"
 
 static void say(struct buf *b)
@@ -37,7 +38,8 @@ static void say_result(const struct uploader_result *r)
 	buf_release(&b);
 }
 
-static int say_error(const struct err *e)
+/* verdict: what the failure says about trying again. */
+static int say_error(const struct err *e, enum hub_verdict verdict)
 {
 	struct json_out w;
 	struct buf b;
@@ -47,6 +49,7 @@ static int say_error(const struct err *e)
 	jw_object(&w);
 	jw_kstr(&w, "event", "error");
 	jw_kstr(&w, "code", err_name(e->code));
+	jw_kstr(&w, "verdict", hub_verdict_name(verdict));
 	jw_kstr(&w, "message", e->msg);
 	jw_end_object(&w);
 	say(&b);
@@ -56,26 +59,31 @@ static int say_error(const struct err *e)
 
 int cmd_upload_repo(int argc, char **argv)
 {
-	const char *work = NULL, *hub = NULL, *repo = NULL;
+	const char *work = NULL, *hub = NULL, *repo = NULL, *user = NULL;
 	struct option_list exclude = { .n = 0 };
-	int64_t run = 0;
-	bool private = false, help;
+	int64_t run = 0, jobs = 0;
+	bool private = false, pull = false, help;
 	struct uploader_options o = { 0 };
 	const struct option_def opts[] = {
 		{ "work", 0, OPT_STRING, "DIR", "the work folder", &work },
 		{ "hub", 0, OPT_STRING, "HUB", "as in jobs.yaml", &hub },
 		{ "repo", 0, OPT_STRING, "NS/NAME", "the repository", &repo },
 		{ "run", 0, OPT_INT, "ID", "the run that asks", &run },
+		{ "jobs", 0, OPT_INT, "N", "files and parts in flight", &jobs },
+		{ "pull-request", 0, OPT_FLAG, NULL, "propose, do not commit", &pull },
+		{ "user", 0, OPT_STRING, "NAME", "on a git server", &user },
 		{ "private", 0, OPT_FLAG, NULL, "make it private", &private },
 		{ "exclude", 0, OPT_LIST, "GLOB", "files not to publish", &exclude },
 		{ "quantized-by", 0, OPT_STRING, "NAME", "for the card", &o.quantized_by },
 		{ "card", 0, OPT_STRING, "FILE", "the card's template", &o.template_name },
 	};
+	struct hub_options ho;
 	struct uploader_result r = { 0 };
 	struct err e = ERR_INIT;
 	struct arena *a;
 	struct store *s = NULL;
 	struct hub *h = NULL;
+	enum hub_verdict verdict;
 	int at = cli_parse("upload-repo", opts, ARRAY_LEN(opts), argc, argv, &help, &e), rc;
 
 	if (help)
@@ -84,6 +92,10 @@ int cmd_upload_repo(int argc, char **argv)
 		at = err_set(&e, ERR_INVALID, "upload-repo needs --work, --hub and --repo");
 	if (at < 0)
 		return cli_fail(&e);
+	hub_env_protect();
+	ho = (struct hub_options){
+		.work = work, .jobs = (int)jobs, .pull_request = pull, .user = user
+	};
 	o.work = work;
 	o.hub_name = hub;
 	o.is_private = private;
@@ -95,15 +107,15 @@ int cmd_upload_repo(int argc, char **argv)
 	if (rc >= 0)
 		rc = store_open(workdir_db(a, work), 0, &s, &e);
 	if (rc >= 0)
-		rc = hub_open(hub, work, &h, &e);
+		rc = hub_open(hub, &ho, &h, &e);
 	if (rc >= 0)
 		rc = uploader_run(s, h, repo, &o, &r, &e);
-	if (h)
-		h->ops->close(h);
+	verdict = h ? hub_verdict(h, e.code) : HUB_STOP;
+	hub_close(h);
 	store_close(s);
 	arena_free(a);
 	if (rc < 0)
-		return say_error(&e);
+		return say_error(&e, verdict);
 	say_result(&r);
 	return EXIT_GOOD;
 }

@@ -40,6 +40,8 @@ static void set_defaults(struct config *c)
 	c->retry.backoff_max_ms = 3600 * 1000;
 	c->upload.hub = "";
 	c->upload.namespace_ = "";
+	c->upload.jobs = 8;
+	c->upload.user = "";
 	c->upload.repo = "{model}";
 	c->upload.file = "{model}-{platform}-{quant}{+opt}{+hybrid}";
 }

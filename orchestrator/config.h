@@ -99,6 +99,9 @@ struct config {
 		const char *file; /* template; default "{model}-{quant}" + parts that vary */
 		int is_private;
 		int hold;
+		int jobs;		    /* files and parts in flight; default 8 */
+		int pull_request;	    /* propose commits instead of making them */
+		const char *user;	    /* beside the token of a git server; "": any */
 		enum upload_when when;	    /* default end */
 		struct string_list exclude; /* globs over file names that are never published */
 		const char *quantized_by;   /* for cards; default: namespace, when it is given */

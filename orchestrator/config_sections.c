@@ -327,6 +327,23 @@ static void read_card(struct reader *r, const struct ynode *v, void *target)
 	c->upload.card_at = v->at;
 }
 
+static void read_upload_jobs(struct reader *r, const struct ynode *v, void *target)
+{
+	(void)read_whole(r, v, 1, 64, target);
+}
+
+static void read_user(struct reader *r, const struct ynode *v, void *target)
+{
+	static const char want[] = "the name of an account on the git server";
+
+	if (!read_is_text(r, v, want))
+		return;
+	if (strpbrk(v->text, ": \t\r\n") || !v->text[0])
+		read_wrong(r, v, want);
+	else
+		*(const char **)target = v->text;
+}
+
 static void read_upload(struct reader *r, const struct ynode *v, void *target)
 {
 	struct config *c = ((struct draft *)target)->c;
@@ -338,6 +355,9 @@ static void read_upload(struct reader *r, const struct ynode *v, void *target)
 		{ "private", read_flag, &c->upload.is_private },
 		{ "hold", read_flag, &c->upload.hold },
 		{ "when", read_when, &c->upload.when },
+		{ "jobs", read_upload_jobs, &c->upload.jobs },
+		{ "pull_request", read_flag, &c->upload.pull_request },
+		{ "user", read_user, &c->upload.user },
 		{ "exclude", read_strings, &c->upload.exclude },
 		{ "card", read_card, c },
 		{ "quantized_by", read_text, &c->upload.quantized_by },
@@ -356,6 +376,9 @@ static void read_upload(struct reader *r, const struct ynode *v, void *target)
 		faults_add(r->f, v->at,
 			   "upload without `namespace`; name the account or the "
 			   "organisation that owns the repositories");
+	if (c->upload.pull_request && c->upload.kind != HUB_HTTP && c->upload.kind != HUB_NONE)
+		faults_add(r->f, v->at,
+			   "pull_request is for hubs like https://huggingface.co; remove it");
 }
 
 /* ---- top */

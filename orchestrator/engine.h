@@ -41,7 +41,7 @@ struct engine {
 	const char **args;    /* put before the verb (e.g. an interpreter's script); may be empty */
 	size_t n_args;
 	int network;
-	int lora; /* it merges adapters */
+	int lora;	     /* it merges adapters */
 	const char **inputs; /* "safetensors", "gguf" */
 	size_t n_inputs;
 	const char *output;    /* "gguf" */

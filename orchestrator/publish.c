@@ -111,7 +111,7 @@ static void on_done(struct child *c)
 static const char **child_argv(struct publisher *p, const char *repo)
 {
 	const struct config *c = p->sched->cfg;
-	const char **argv = arena_array(p->a, 20 + 2 * c->upload.exclude.n, sizeof(*argv));
+	const char **argv = arena_array(p->a, 28 + 2 * c->upload.exclude.n, sizeof(*argv));
 	size_t n = 0;
 
 	argv[n++] = "/proc/self/exe"; /* resolved in the child of quern, which is quern */
@@ -124,6 +124,8 @@ static const char **child_argv(struct publisher *p, const char *repo)
 	argv[n++] = arena_strdup(p->a, repo);
 	argv[n++] = "--run";
 	argv[n++] = arena_printf(p->a, "%lld", (long long)p->sched->opt.run_id);
+	argv[n++] = "--jobs";
+	argv[n++] = arena_printf(p->a, "%d", c->upload.jobs);
 	if (c->upload.is_private)
 		argv[n++] = "--private";
 	if (c->upload.quantized_by) {
@@ -133,6 +135,12 @@ static const char **child_argv(struct publisher *p, const char *repo)
 	if (c->upload.card) {
 		argv[n++] = "--card";
 		argv[n++] = c->upload.card;
+	}
+	if (c->upload.pull_request)
+		argv[n++] = "--pull-request";
+	if (c->upload.user[0]) {
+		argv[n++] = "--user";
+		argv[n++] = c->upload.user;
 	}
 	for (size_t i = 0; i < c->upload.exclude.n; i++) {
 		argv[n++] = "--exclude";

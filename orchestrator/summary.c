@@ -7,8 +7,8 @@
 #include "core/units.h"
 #include "db/store.h"
 #include "orchestrator/cli.h"
+#include "orchestrator/upload_options.h"
 #include "orchestrator/workdir.h"
-#include "upload/hub.h"
 
 #define FAILURES_SHOWN 10
 #define REPOS_SHOWN 20
@@ -168,10 +168,11 @@ static void show_repos(FILE *f, struct session *s, int64_t run_id)
 	struct job_filter filter = { .run_id = run_id, .state = JOB_DONE };
 	struct repos r = { .a = arena_new() };
 	struct err e = ERR_INIT;
+	struct hub_options o = upload_hub_options(s->cfg);
 	struct hub *h = NULL;
 
 	if (store_job_each(s->store, &filter, collect_repo, &r, &e) < 0 || r.n == 0 ||
-	    hub_open(s->cfg->upload.hub, s->cfg->work, &h, &e) < 0) {
+	    hub_open(s->cfg->upload.hub, &o, &h, &e) < 0) {
 		arena_free(r.a);
 		return;
 	}
@@ -181,9 +182,11 @@ static void show_repos(FILE *f, struct session *s, int64_t run_id)
 			(long long)r.variants[i], plural((uint64_t)r.variants[i]));
 	if (r.more)
 		fputs("  ... and more: quern status --all\n", f);
-	fprintf(f,
-		"look at one: git clone %s && cd %s && git lfs install --local && git lfs pull\n",
-		h->ops->url(h, r.v[0], r.a), path_basename(r.v[0]));
+	if (s->cfg->upload.kind != HUB_HTTP)
+		fprintf(f,
+			"look at one: git clone %s && cd %s && git lfs install --local && git lfs "
+			"pull\n",
+			h->ops->url(h, r.v[0], r.a), path_basename(r.v[0]));
 	h->ops->close(h);
 	arena_free(r.a);
 }

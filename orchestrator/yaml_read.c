@@ -1,5 +1,6 @@
 #include "orchestrator/yaml_read.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "core/mem.h"
@@ -9,11 +10,31 @@
 
 /* ---- maps */
 
+/* Names under which people keep what must not be in a file that is shared. */
+static bool names_a_secret(const char *key)
+{
+	static const char *const words[] = { "token",	"password", "passwd",	 "secret",
+					     "api_key", "apikey",   "credential" };
+
+	for (size_t i = 0; i < ARRAY_LEN(words); i++)
+		if (strcasestr(key, words[i]))
+			return true;
+	return false;
+}
+
 static void unknown_key(struct reader *r, const struct yentry *en, const char *what,
 			const struct key *keys, size_t n)
 {
 	const char *names[KEYS_MAX], *near;
 
+	if (names_a_secret(en->key)) {
+		faults_add(r->f, en->at,
+			   "\"%.60s\" in %s: secrets do not belong into this file; the token of a "
+			   "hub comes from HF_TOKEN or `hf auth login`, that of a git server from "
+			   "QUERN_GIT_TOKEN",
+			   en->key, what);
+		return;
+	}
 	for (size_t i = 0; i < n; i++)
 		names[i] = keys[i].name;
 	near = nearest_name(en->key, names, n);

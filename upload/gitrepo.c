@@ -1,7 +1,6 @@
 #include "upload/gitrepo.h"
 
 #include <dirent.h>
-#include <git2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,19 +12,14 @@
 #include "core/crash.h"
 #include "core/mem.h"
 #include "core/path.h"
+#include "upload/gitrepo_private.h"
 
 /* A commit holds the branch's lock file for milliseconds. One that nobody has touched for so long
  * was left by a process that was killed, and would stop every later commit. */
 #define STALE_LOCK_MS 3000
 #define LOCK_POLL_MS 50
 
-struct gitrepo {
-	git_repository *repo;
-	char *path;
-};
-
-/* libgit2's own words, with ours in front. */
-static int fail(struct err *e, int code, const char *what)
+int gitrepo_fail(struct err *e, int code, const char *what)
 {
 	const git_error *last = git_error_last();
 
@@ -37,7 +31,7 @@ static int fail(struct err *e, int code, const char *what)
 static int library_begin(struct err *e)
 {
 	if (git_libgit2_init() < 0)
-		return fail(e, ERR_ENV, "libgit2");
+		return gitrepo_fail(e, ERR_ENV, "libgit2");
 	git_libgit2_opts(GIT_OPT_ENABLE_FSYNC_GITDIR, 1);
 	return 0;
 }
@@ -60,7 +54,7 @@ static int init_bare(const char *path, struct err *e)
 		    GIT_REPOSITORY_INIT_MKDIR;
 	opt.initial_head = "main";
 	if (git_repository_init_ext(&repo, path, &opt) < 0)
-		rc = fail(e, ERR_IO, path);
+		rc = gitrepo_fail(e, ERR_IO, path);
 	git_repository_free(repo);
 	library_end();
 	return rc;
@@ -121,7 +115,7 @@ int gitrepo_open(const char *path, struct gitrepo **out, struct err *e)
 	g = mem_zalloc(sizeof(*g));
 	g->path = mem_strdup(path);
 	if (git_repository_open_bare(&g->repo, path) < 0) {
-		rc = fail(e, ERR_CORRUPT, path);
+		rc = gitrepo_fail(e, ERR_CORRUPT, path);
 		gitrepo_close(g);
 		return rc;
 	}
@@ -149,7 +143,7 @@ int gitrepo_head(struct gitrepo *g, char commit[GITREPO_ID], struct err *e)
 		return 0;
 	}
 	if (rc < 0)
-		return fail(e, ERR_CORRUPT, g->path);
+		return gitrepo_fail(e, ERR_CORRUPT, g->path);
 	git_oid_tostr(commit, GITREPO_ID, &id);
 	return 0;
 }
@@ -162,9 +156,9 @@ static int open_tree(struct gitrepo *g, const char *commit, git_tree **out, stru
 	int rc = 0;
 
 	if (git_oid_fromstr(&id, commit) < 0)
-		return fail(e, ERR_INVALID, commit);
+		return gitrepo_fail(e, ERR_INVALID, commit);
 	if (git_commit_lookup(&c, g->repo, &id) < 0 || git_commit_tree(out, c) < 0)
-		rc = fail(e, ERR_CORRUPT, g->path);
+		rc = gitrepo_fail(e, ERR_CORRUPT, g->path);
 	git_commit_free(c);
 	return rc;
 }
@@ -214,7 +208,7 @@ int gitrepo_files(struct gitrepo *g, const char *commit, struct arena *a,
 		return rc;
 	if (git_repository_odb(&l.odb, g->repo) < 0 ||
 	    git_tree_walk(tree, GIT_TREEWALK_PRE, list_entry, &l) < 0) {
-		rc = fail(e, ERR_CORRUPT, g->path);
+		rc = gitrepo_fail(e, ERR_CORRUPT, g->path);
 		goto out;
 	}
 	/* Trees sort a folder as if its name ended in '/'. */
@@ -239,9 +233,9 @@ int gitrepo_read(struct gitrepo *g, const char *blob, size_t max, struct arena *
 	size_t size;
 
 	if (git_oid_fromstr(&id, blob) < 0)
-		return fail(e, ERR_INVALID, blob);
+		return gitrepo_fail(e, ERR_INVALID, blob);
 	if (git_blob_lookup(&b, g->repo, &id) < 0)
-		return fail(e, ERR_CORRUPT, g->path);
+		return gitrepo_fail(e, ERR_CORRUPT, g->path);
 	size = (size_t)git_blob_rawsize(b);
 	if (size > max) {
 		git_blob_free(b);
@@ -257,6 +251,28 @@ int gitrepo_read(struct gitrepo *g, const char *blob, size_t max, struct arena *
 	return 0;
 }
 
+static int file_by_path(const void *key, const void *element)
+{
+	return strcmp(key, ((const struct gitrepo_file *)element)->path);
+}
+
+int gitrepo_read_path(struct gitrepo *g, const char *commit, const char *path, size_t max,
+		      struct arena *a, const char **data, size_t *len, struct err *e)
+{
+	const struct gitrepo_file *f = NULL;
+	struct gitrepo_file *files = NULL;
+	size_t n = 0;
+	int rc = *commit ? gitrepo_files(g, commit, a, &files, &n, e) : 0;
+
+	if (rc < 0)
+		return rc;
+	if (n)
+		f = bsearch(path, files, n, sizeof(*files), file_by_path);
+	if (!f)
+		return err_set(e, ERR_NOTFOUND, "no %s there", path);
+	return gitrepo_read(g, f->blob, max, a, data, len, e);
+}
+
 /* ---- commit */
 
 static int apply_change(struct gitrepo *g, git_index *index, const struct gitrepo_change *c,
@@ -268,7 +284,7 @@ static int apply_change(struct gitrepo *g, git_index *index, const struct gitrep
 
 	if (c->remove) {
 		rc = git_index_remove(index, c->path, 0);
-		return rc < 0 && rc != GIT_ENOTFOUND ? fail(e, ERR_IO, c->path) : 0;
+		return rc < 0 && rc != GIT_ENOTFOUND ? gitrepo_fail(e, ERR_IO, c->path) : 0;
 	}
 	old = git_index_get_bypath(index, c->path, 0);
 	if (old)
@@ -278,7 +294,7 @@ static int apply_change(struct gitrepo *g, git_index *index, const struct gitrep
 	entry.file_size = (uint32_t)c->len;
 	if (git_blob_create_from_buffer(&entry.id, g->repo, c->data, c->len) < 0 ||
 	    git_index_add(index, &entry) < 0)
-		return fail(e, ERR_IO, c->path);
+		return gitrepo_fail(e, ERR_IO, c->path);
 	return 0;
 }
 
@@ -291,7 +307,7 @@ static int write_tree(struct gitrepo *g, git_tree *base, size_t n, gitrepo_chang
 	int rc = 0;
 
 	if (git_index_new(&index) < 0 || (base && git_index_read_tree(index, base) < 0)) {
-		rc = fail(e, ERR_IO, g->path);
+		rc = gitrepo_fail(e, ERR_IO, g->path);
 		goto out;
 	}
 	for (size_t i = 0; i < n; i++) {
@@ -304,7 +320,7 @@ static int write_tree(struct gitrepo *g, git_tree *base, size_t n, gitrepo_chang
 			goto out;
 	}
 	if (git_index_write_tree_to(tree, index, g->repo) < 0)
-		rc = fail(e, ERR_IO, g->path);
+		rc = gitrepo_fail(e, ERR_IO, g->path);
 out:
 	git_index_free(index);
 	return rc;
@@ -334,7 +350,7 @@ static int make_signature(struct gitrepo *g, const char *who, git_signature **ou
 	}
 	if (git_signature_new(out, env_or(name_var, name), env_or(email_var, email),
 			      clock_wall_ms() / 1000, 0) < 0)
-		rc = fail(e, ERR_INVALID, "author of the commit");
+		rc = gitrepo_fail(e, ERR_INVALID, "author of the commit");
 	git_signature_free(configured);
 	return rc;
 }
@@ -355,7 +371,7 @@ static int write_commit(struct gitrepo *g, const git_oid *parent, const git_oid 
 	    (parent && git_commit_lookup(&parents[0], g->repo, parent) < 0) ||
 	    git_commit_create(id, g->repo, NULL, author, committer, "UTF-8", message, tree,
 			      parent ? 1 : 0, (const git_commit **)parents) < 0)
-		rc = fail(e, ERR_IO, g->path);
+		rc = gitrepo_fail(e, ERR_IO, g->path);
 out:
 	git_commit_free(parents[0]);
 	git_tree_free(tree);
@@ -419,7 +435,7 @@ static int swap_branch(struct gitrepo *g, const git_oid *parent, const git_oid *
 	case GIT_ELOCKED:
 		return err_set(e, ERR_CONFLICT, "%s: another writer moved the branch", g->path);
 	default:
-		return fail(e, ERR_IO, g->path);
+		return gitrepo_fail(e, ERR_IO, g->path);
 	}
 }
 
@@ -458,7 +474,7 @@ int gitrepo_commit(struct gitrepo *g, const char *parent, const char *message, s
 		over = &parent_id;
 		rc = open_tree(g, parent, &base, e);
 		if (rc >= 0 && git_oid_fromstr(&parent_id, parent) < 0)
-			rc = fail(e, ERR_INVALID, parent);
+			rc = gitrepo_fail(e, ERR_INVALID, parent);
 	}
 	if (rc >= 0)
 		rc = write_tree(g, base, n, change, ctx, &tree_id, e);

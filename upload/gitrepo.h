@@ -46,6 +46,10 @@ int gitrepo_files(struct gitrepo *g, const char *commit, struct arena *a,
 int gitrepo_read(struct gitrepo *g, const char *blob, size_t max, struct arena *a,
 		 const char **data, size_t *len, struct err *e);
 
+/* The plain file at path of a commit ("" has none), as gitrepo_read(). ERR_NOTFOUND. */
+int gitrepo_read_path(struct gitrepo *g, const char *commit, const char *path, size_t max,
+		      struct arena *a, const char **data, size_t *len, struct err *e);
+
 struct gitrepo_change {
 	const char *path;
 	/* Content in memory; the bytes are needed until the next call of the function that gave it.

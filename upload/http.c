@@ -1,6 +1,7 @@
 #include "upload/http.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 
 #include "core/clock.h"
 #include "core/mem.h"
+#include "upload/base64.h"
 #include "upload/http_private.h"
 
 #define TOKEN_MAX 1024
@@ -79,9 +81,33 @@ static int check_options(const struct http_options *o, struct err *e)
 		return err_set(e, ERR_INVALID, "the hub's address is longer than any");
 	if (o->token && !token_ok(o->token))
 		return err_set(e, ERR_INVALID,
-			       "the token is none: it has characters that no token has; correct "
-			       "HF_TOKEN or run `hf auth login`");
+			       "the token is none: it has characters that no token has; correct %s",
+			       o->user ? "QUERN_GIT_TOKEN" : "HF_TOKEN or run `hf auth login`");
+	if (o->user && (strpbrk(o->user, ":\r\n") || strlen(o->user) > TOKEN_MAX))
+		return err_set(e, ERR_INVALID, "\"%.100s\" is no user name", o->user);
 	return 0;
+}
+
+static void wipe(char *s)
+{
+	if (s)
+		explicit_bzero(s, strlen(s));
+	free(s);
+}
+
+static char *make_authorization(const struct http_options *o)
+{
+	struct buf b;
+	char *pair;
+
+	if (!o->token || !o->user)
+		return o->token ? mem_printf("Bearer %s", o->token) : NULL;
+	pair = mem_printf("%s:%s", o->user, o->token);
+	buf_init(&b, (size_t)4 * TOKEN_MAX);
+	buf_adds(&b, "Basic ");
+	(void)base64_add(&b, pair, strlen(pair));
+	wipe(pair);
+	return buf_detach(&b);
 }
 
 int http_open(const struct http_options *o, struct http **out, struct err *e)
@@ -100,6 +126,8 @@ int http_open(const struct http_options *o, struct http **out, struct err *e)
 	while (n && h->endpoint[n - 1] == '/')
 		h->endpoint[--n] = '\0';
 	h->token = mem_strdup(o->token);
+	h->user = mem_strdup(o->user);
+	h->authorization = make_authorization(o);
 	h->offline = o->offline;
 	h->own_budget = !o->budget;
 	h->budget = o->budget ? o->budget : http_budget_new(NULL);
@@ -117,9 +145,9 @@ void http_close(struct http *h)
 	http_pool_free(h->calls);
 	if (h->own_budget)
 		http_budget_free(h->budget);
-	if (h->token)
-		explicit_bzero(h->token, strlen(h->token));
-	free(h->token);
+	wipe(h->token);
+	wipe(h->authorization);
+	free(h->user);
 	free(h->endpoint);
 	free(h);
 }
@@ -134,6 +162,11 @@ bool http_has_token(const struct http *h)
 	return h->token != NULL;
 }
 
+bool http_is_basic(const struct http *h)
+{
+	return h->user != NULL;
+}
+
 /* ---- a pool */
 
 struct http_pool {
@@ -141,7 +174,10 @@ struct http_pool {
 	CURLM *multi;
 	struct http_transfer *waiting, **tail, *active;
 	int n_active, max_active;
-	bool stopped;
+	bool stopped, held;
+	void (*on_wake)(void *ctx);
+	void *wake_ctx;
+	atomic_bool woken;
 };
 
 struct http_pool *http_pool_new(struct http *h, int max_active)
@@ -201,6 +237,23 @@ void http_pool_free(struct http_pool *p)
 void http_pool_add(struct http_pool *p, const struct http_request *rq)
 {
 	append(p, http_transfer_new(p->h, rq));
+}
+
+void http_pool_on_wake(struct http_pool *p, void (*on_wake)(void *ctx), void *ctx)
+{
+	p->on_wake = on_wake;
+	p->wake_ctx = ctx;
+}
+
+void http_pool_wake(struct http_pool *p)
+{
+	atomic_store(&p->woken, true);
+	(void)curl_multi_wakeup(p->multi);
+}
+
+void http_pool_hold(struct http_pool *p, bool held)
+{
+	p->held = held;
 }
 
 void http_pool_stop(struct http_pool *p)
@@ -326,11 +379,16 @@ int http_pool_run(struct http_pool *p, struct err *e)
 	int running;
 
 	p->stopped = false;
-	while ((p->waiting || p->active) && !p->stopped) {
-		int64_t wait_ms = start_ready(p);
+	while ((p->waiting || p->active || p->held) && !p->stopped) {
+		int64_t wait_ms;
 
+		if (atomic_exchange(&p->woken, false) && p->on_wake)
+			p->on_wake(p->wake_ctx);
+		wait_ms = start_ready(p);
 		if (!p->active && p->waiting && !p->stopped)
 			p->h->clock.sleep_ms(p->h->clock.ctx, wait_ms);
+		else if (!p->active && p->held && !p->stopped)
+			(void)curl_multi_poll(p->multi, NULL, 0, (int)wait_ms, NULL);
 		if (!p->active)
 			continue;
 		if (curl_multi_perform(p->multi, &running) != CURLM_OK)

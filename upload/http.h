@@ -44,6 +44,8 @@ void http_budget_free(struct http_budget *b); /* NULL is fine */
 struct http_options {
 	const char *endpoint;	    /* "https://host[:port][/prefix]", no slash at the end needed */
 	const char *token;	    /* copied, wiped at close; NULL: anonymous */
+	const char *user;	    /* of a git server: Basic with the token as password; NULL: a
+				     * hub, Bearer. Copied. */
 	bool offline;		    /* every request is refused here */
 	struct http_budget *budget; /* borrowed; NULL: one of its own */
 	const struct http_policy *policy; /* copied; NULL: the default */
@@ -57,6 +59,7 @@ int http_open(const struct http_options *o, struct http **out, struct err *e);
 void http_close(struct http *h);		 /* NULL is fine */
 const char *http_endpoint(const struct http *h); /* without a slash at the end */
 bool http_has_token(const struct http *h);
+bool http_is_basic(const struct http *h); /* opened with a user */
 
 /* ---- a request */
 
@@ -192,6 +195,11 @@ void http_pool_free(struct http_pool *p); /* NULL is fine; what is in flight end
 void http_pool_add(struct http_pool *p, const struct http_request *rq); /* rq->on_done is set */
 /* Until every request, also those that endings add, has ended. ERR_CANCELLED after a stop. */
 int http_pool_run(struct http_pool *p, struct err *e);
+/* For work that other threads do for the pool: wake() may come from any of them, and on_wake is
+ * then called inside run(), which goes on while something is held. */
+void http_pool_on_wake(struct http_pool *p, void (*on_wake)(void *ctx), void *ctx);
+void http_pool_wake(struct http_pool *p);
+void http_pool_hold(struct http_pool *p, bool held);
 /* From a callback: run() returns; requests that have not ended stay until free(). */
 void http_pool_stop(struct http_pool *p);
 

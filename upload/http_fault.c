@@ -269,8 +269,27 @@ static int say_gated(const struct sentence *s, struct err *e)
 		       s->repo, s->home, s->page);
 }
 
+static int say_basic_auth(const struct sentence *s, struct err *e)
+{
+	if (!s->token)
+		return err_set(e, ERR_ENV,
+			       "%s wants a token; set QUERN_GIT_TOKEN to one that may write there",
+			       s->repo);
+	if (s->t->rs.status == 401)
+		return err_set(e, ERR_ENV,
+			       "%s does not accept the token; correct QUERN_GIT_TOKEN (and "
+			       "upload.user, if the server wants a certain name)",
+			       s->home);
+	return err_set(e, ERR_ENV,
+		       "%s: the token in QUERN_GIT_TOKEN may not do this%s%s; give it the right to "
+		       "write",
+		       s->repo, *s->said ? ": " : "", s->said);
+}
+
 static int say_auth(const struct sentence *s, struct err *e)
 {
+	if (s->t->h->user)
+		return say_basic_auth(s, e);
 	if (!s->token)
 		return err_set(e, ERR_ENV, "%s wants a token; " GET_TOKEN, s->repo);
 	if (s->t->rs.status == 401)
@@ -411,6 +430,8 @@ int http_explain(const struct http_transfer *t, struct err *e)
 	}
 	cut_queries(own.msg);
 	cut_token(own.msg, t->h->token);
+	if (t->h->authorization) /* a server may say back what it was told */
+		cut_token(own.msg, strchr(t->h->authorization, ' ') + 1);
 	if (e)
 		*e = own;
 	free(s.where);

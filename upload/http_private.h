@@ -17,7 +17,8 @@ struct http_field {
 };
 
 struct http {
-	char *endpoint, *token;
+	char *endpoint, *token, *user;
+	char *authorization; /* the header's value; NULL: anonymous */
 	bool offline, own_budget;
 	struct http_budget *budget;
 	struct http_policy policy;

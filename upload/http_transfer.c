@@ -294,13 +294,8 @@ static void set_headers(struct http_transfer *t)
 	l = l ? curl_slist_append(l, "Content-Type:") : NULL;
 	if (l)
 		t->headers = l;
-	if (t->h->token && !rq->no_token && http_same_origin(t->url, t->h->endpoint)) {
-		char *bearer = mem_printf("Bearer %s", t->h->token);
-
-		add_header(t, "Authorization", bearer);
-		explicit_bzero(bearer, strlen(bearer));
-		free(bearer);
-	}
+	if (t->h->token && !rq->no_token && http_same_origin(t->url, t->h->endpoint))
+		add_header(t, "Authorization", t->h->authorization);
 	if (http_same_origin(t->url, t->home)) {
 		for (size_t i = 0; i < rq->n_headers; i++)
 			add_header(t, rq->headers[i].name, rq->headers[i].value);

@@ -14,6 +14,7 @@
 #include "core/mem.h"
 #include "core/path.h"
 #include "core/proc.h"
+#include "upload/git_changes.h"
 #include "upload/gitrepo.h"
 #include "upload/hub.h"
 #include "upload/lfs.h"
@@ -196,8 +197,8 @@ static int local_list(struct hub *h, const char *repo, struct arena *a, struct h
 	return rc;
 }
 
-static int local_have(struct hub *h, const char *repo, const uint8_t sha256[SHA256_LEN],
-		      uint64_t size_bytes, struct err *e)
+static int local_have(struct hub *h, const char *repo, const struct hub_file *files, size_t n,
+		      bool *have, struct err *e)
 {
 	char *lfs;
 	int rc = hub_repo_check(repo, e);
@@ -205,54 +206,92 @@ static int local_have(struct hub *h, const char *repo, const uint8_t sha256[SHA2
 	if (rc < 0)
 		return rc;
 	lfs = lfs_folder(h, repo);
-	rc = lfs_store_have(lfs, sha256, size_bytes, e);
+	for (size_t i = 0; rc >= 0 && i < n; i++) {
+		rc = lfs_store_have(lfs, files[i].sha256, files[i].size_bytes, e);
+		have[i] = rc > 0;
+	}
 	free(lfs);
+	return rc < 0 ? rc : 0;
+}
+
+/* 1 the content is what f says, 0 not. A link to it would be believed unread. */
+static int content_ok(const struct hub_file *f, struct err *e)
+{
+	uint8_t sha256[SHA256_LEN];
+	uint64_t size;
+	int rc;
+
+	if (f->local) {
+		rc = sha256_file(f->local, sha256, &size, e);
+		if (rc < 0)
+			return rc;
+	} else {
+		size = f->size_bytes;
+		sha256_bytes(f->data, (size_t)size, sha256);
+	}
+	return size == f->size_bytes && memcmp(sha256, f->sha256, SHA256_LEN) == 0;
+}
+
+static int store_one(struct hub *h, const char *repo, const char *lfs, const struct hub_file *f,
+		     struct err *e)
+{
+	int rc, fd = lock_repo(h, repo, e);
+
+	if (fd < 0)
+		return fd;
+	rc = lfs_store_put(lfs, f, e);
+	close(fd);
 	return rc;
 }
 
-static int local_put(struct hub *h, const char *repo, const struct hub_file *f, struct err *e)
+static int put_one(struct hub *h, const char *repo, const char *lfs, const struct hub_file *f,
+		   size_t i, const struct hub_put *report, struct err *e)
+{
+	int rc = lfs_store_have(lfs, f->sha256, f->size_bytes, e);
+
+	if (rc > 0)
+		return report->stored(report->ctx, i, false, e);
+	if (rc == 0)
+		rc = content_ok(f, e);
+	if (rc == 0)
+		return report->changed(report->ctx, i, "does not have the hash it was sealed with",
+				       e);
+	if (rc > 0)
+		rc = store_one(h, repo, lfs, f, e);
+	if (rc < 0)
+		return err_wrap(e, "%s", f->path);
+	return report->stored(report->ctx, i, true, e);
+}
+
+static int local_put(struct hub *h, const char *repo, const struct hub_file *files, size_t n,
+		     const struct hub_put *report, struct err *e)
 {
 	struct gitrepo *g = NULL;
-	int fd, rc = open_repo(h, repo, &g, NULL, e);
+	int rc = open_repo(h, repo, &g, NULL, e);
 	char *lfs;
 
 	if (rc < 0)
 		return rc;
 	gitrepo_close(g);
-	fd = lock_repo(h, repo, e);
-	if (fd < 0)
-		return fd;
 	lfs = lfs_folder(h, repo);
-	rc = lfs_store_put(lfs, f, e);
+	for (size_t i = 0; rc >= 0 && i < n; i++)
+		rc = put_one(h, repo, lfs, &files[i], i, report, e);
 	free(lfs);
-	close(fd);
-	return rc;
-}
-
-static int file_by_path(const void *key, const void *element)
-{
-	return strcmp(key, ((const struct gitrepo_file *)element)->path);
+	return rc < 0 ? rc : 0;
 }
 
 static int local_read(struct hub *h, const char *repo, const char *path, size_t max,
 		      struct arena *a, const char **data, size_t *len, struct err *e)
 {
-	const struct gitrepo_file *f = NULL;
-	struct gitrepo_file *files = NULL;
 	struct gitrepo *g = NULL;
 	char commit[GITREPO_ID];
-	size_t n = 0;
 	int rc = open_repo(h, repo, &g, commit, e);
 
 	if (rc < 0)
 		return rc;
-	if (*commit)
-		rc = gitrepo_files(g, commit, a, &files, &n, e);
-	if (rc >= 0 && n)
-		f = bsearch(path, files, n, sizeof(*files), file_by_path);
-	if (rc >= 0)
-		rc = f ? gitrepo_read(g, f->blob, max, a, data, len, e)
-		       : err_set(e, ERR_NOTFOUND, "%s: no %s there", repo, path);
+	rc = gitrepo_read_path(g, commit, path, max, a, data, len, e);
+	if (rc == ERR_NOTFOUND)
+		err_set(e, ERR_NOTFOUND, "%s: no %s there", repo, path);
 	gitrepo_close(g);
 	return rc;
 }
@@ -294,70 +333,17 @@ static int local_read_at(struct hub *h, const char *repo, const struct hub_file 
 
 /* ---- commit */
 
-struct commit_job {
-	const struct hub_file *files;
-	size_t n;
-	const char *const *gone;
-	const char *lfs;    /* folder */
-	struct buf content; /* of the last change given */
-};
-
-static int pointer_change(struct commit_job *j, const struct hub_file *f, struct err *e)
+static int check_object(void *ctx, const struct hub_file *f, struct err *e)
 {
-	int rc = lfs_store_have(j->lfs, f->sha256, f->size_bytes, e);
+	int rc = lfs_store_have(ctx, f->sha256, f->size_bytes, e);
 
-	if (rc == 0)
-		rc = err_set(e, ERR_INVALID, "%s: its LFS object was not put", f->path);
-	if (rc < 0)
-		return rc;
-	lfs_pointer_write(&j->content, f->sha256, f->size_bytes);
-	return 0;
+	return rc ? rc : err_set(e, ERR_INVALID, "%s: its LFS object was not put", f->path);
 }
 
-static int plain_change(struct commit_job *j, const struct hub_file *f, struct err *e)
+static int local_commit(struct hub *h, const char *repo, const struct hub_commit *c,
+			struct arena *a, const char **commit, struct err *e)
 {
-	uint8_t sha256[SHA256_LEN];
-	int rc;
-
-	if (f->size_bytes >= LFS_MIN_BYTES)
-		return err_set(e, ERR_INVALID, "%s: too large for git without LFS", f->path);
-	rc = f->local ? path_read(f->local, (size_t)f->size_bytes, &j->content, e)
-		      : buf_add(&j->content, f->data, (size_t)f->size_bytes);
-	if (rc < 0)
-		return rc;
-	sha256_bytes(buf_str(&j->content), j->content.len, sha256);
-	if (j->content.len != f->size_bytes || memcmp(sha256, f->sha256, SHA256_LEN) != 0)
-		return err_set(e, ERR_CORRUPT,
-			       "%s: the content does not have the hash it is sent under", f->path);
-	return 0;
-}
-
-static int next_change(void *ctx, size_t i, struct gitrepo_change *out, struct err *e)
-{
-	struct commit_job *j = ctx;
-	const char *path = i < j->n ? j->files[i].path : j->gone[i - j->n];
-	int rc = 0;
-
-	if (!hub_path_ok(path))
-		return err_set(e, ERR_INVALID, "\"%.200s\" cannot be the name of a file here",
-			       path);
-	out->path = path;
-	out->remove = i >= j->n;
-	if (out->remove)
-		return 0;
-	buf_clear(&j->content);
-	rc = j->files[i].lfs ? pointer_change(j, &j->files[i], e)
-			     : plain_change(j, &j->files[i], e);
-	out->data = buf_str(&j->content);
-	out->len = j->content.len;
-	return rc;
-}
-
-static int local_commit(struct hub *h, const char *repo, const char *parent, const char *message,
-			const struct hub_file *files, size_t n, const char *const *gone,
-			size_t n_gone, struct arena *a, const char **commit, struct err *e)
-{
-	struct commit_job job = { .files = files, .n = n, .gone = gone };
+	struct git_changes changes;
 	struct gitrepo *g = NULL;
 	char id[GITREPO_ID];
 	int fd, rc = open_repo(h, repo, &g, NULL, e);
@@ -370,12 +356,15 @@ static int local_commit(struct hub *h, const char *repo, const char *parent, con
 		gitrepo_close(g);
 		return fd;
 	}
-	job.lfs = lfs = lfs_folder(h, repo);
-	buf_init(&job.content, LFS_MIN_BYTES);
-	rc = gitrepo_commit(g, parent, message, n + n_gone, next_change, &job, id, e);
+	lfs = lfs_folder(h, repo);
+	git_changes_init(&changes, c);
+	changes.check_object = check_object;
+	changes.ctx = lfs;
+	rc = gitrepo_commit(g, c->parent, c->message, git_changes_count(&changes), git_changes_next,
+			    &changes, id, e);
 	if (rc >= 0)
 		*commit = arena_strdup(a, id);
-	buf_release(&job.content);
+	git_changes_release(&changes);
 	free(lfs);
 	close(fd);
 	gitrepo_close(g);

@@ -1,7 +1,8 @@
 /* upload/uploader.h -- bring one repository of a hub to what the store says it
  * should hold: the artifacts of its ready and done jobs, a card, a manifest
- * (quern.json) and .gitattributes, in one commit. Blocking. Every step is in
- * the store before and after: an interrupted upload goes on. */
+ * (quern.json) and .gitattributes, in one commit, or in as many as the hub's
+ * limits ask for. Blocking. Every step is in the store before and after: an
+ * interrupted upload goes on. */
 #ifndef QUERN_UPLOAD_UPLOADER_H
 #define QUERN_UPLOAD_UPLOADER_H
 
@@ -28,6 +29,7 @@ struct uploader_result {
 	int files_sent, files_kept, commits;
 	uint64_t bytes_sent;
 	char commit[72];
+	char url[512]; /* where a person finds it */
 };
 
 /* All ready jobs of repo (jobs left `uploading` by a dead process count as ready: EV_LOST first).

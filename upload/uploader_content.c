@@ -41,6 +41,7 @@ static int add_own(struct upload *u, const char *path, struct buf *b, struct err
 				.data = arena_strndup(u->a, buf_str(b), b->len),
 				.size_bytes = b->len };
 	sha256_bytes(f->data, b->len, f->sha256);
+	hub_blob_id(f->data, b->len, u->own_blob[u->n_own]);
 	u->n_own++;
 	buf_clear(b);
 	return 0;

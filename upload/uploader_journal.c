@@ -59,18 +59,28 @@ int up_gone(struct upload *u, struct up_job *j, const char *why, struct err *e)
 	return rc == ERR_CONFLICT ? 0 : rc; /* somebody else has moved it: not ours any more */
 }
 
+static int note_refusal(struct upload *u, struct up_job *j, const char *cause, const char *why,
+			struct err *e)
+{
+	int rc = store_begin(u->store, e);
+
+	if (rc < 0)
+		return rc;
+	if (j->row.state == JOB_READY)
+		rc = move(u, j, EV_UPLOAD, NULL, NULL, e);
+	if (rc >= 0)
+		rc = move(u, j, EV_UPLOAD_FAIL, cause, why, e);
+	return finish(u, rc, e);
+}
+
 int up_refuse(struct upload *u, struct up_job *j, const char *cause, const char *why, struct err *e)
 {
 	int rc = 0;
 
-	if (!u->look && j->row.state == JOB_READY && strcmp(j->row.message, why) != 0) {
-		rc = store_begin(u->store, e);
-		if (rc >= 0)
-			rc = move(u, j, EV_UPLOAD, NULL, NULL, e);
-		if (rc >= 0)
-			rc = move(u, j, EV_UPLOAD_FAIL, cause, why, e);
-		rc = finish(u, rc, e);
-	}
+	if (!u->look &&
+	    (j->taken || (j->row.state == JOB_READY && strcmp(j->row.message, why) != 0)))
+		rc = note_refusal(u, j, cause, why, e);
+	j->taken = false;
 	if (j->fate == UP_WANTED)
 		j->fate = UP_DROPPED;
 	return rc == ERR_CONFLICT ? 0 : rc;
@@ -134,7 +144,9 @@ int up_take(struct upload *u, bool *dropped, struct err *e)
 
 int up_sent(struct upload *u, const struct up_job *j, const struct up_file *f, struct err *e)
 {
-	return put_file_row(u, j, f, "sent", "", "", e);
+	int rc = put_file_row(u, j, f, "sent", "", "", e);
+
+	return rc < 0 || !f->parted ? rc : store_parts_clear(u->store, f->row.sha256, e);
 }
 
 /* Jobs whose place a newer one has are done as well, and say so. */
@@ -160,6 +172,22 @@ static int end_replaced(struct upload *u, struct err *e)
 	return 0;
 }
 
+static int keep_blob(struct upload *u, struct up_file *f, struct err *e)
+{
+	if (!*f->blob || f->blob_kept)
+		return 0;
+	f->blob_kept = true;
+	return store_blob_put(u->store, f->row.sha256, f->blob, e);
+}
+
+static int file_done(struct upload *u, const struct up_job *j, struct up_file *f,
+		     const char *commit, struct err *e)
+{
+	int rc = keep_blob(u, f, e);
+
+	return rc < 0 ? rc : put_file_row(u, j, f, "done", commit, "", e);
+}
+
 int up_done(struct upload *u, const char *commit, struct err *e)
 {
 	int rc = store_begin(u->store, e);
@@ -175,7 +203,7 @@ int up_done(struct upload *u, const char *commit, struct err *e)
 		if (j->fate != UP_WANTED)
 			continue;
 		for (size_t f = 0; rc >= 0 && f < j->n; f++)
-			rc = put_file_row(u, j, &j->files[f], "done", commit, "", e);
+			rc = file_done(u, j, &j->files[f], commit, e);
 		if (rc >= 0 && j->taken)
 			rc = move(u, j, EV_UPLOADED, NULL,
 				  j->n ? NULL : "upload.exclude leaves nothing to publish", e);

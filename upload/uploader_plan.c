@@ -294,9 +294,24 @@ const struct hub_file *up_listed(const struct upload *u, const char *path)
 	return bsearch(path, u->listing, u->n_listing, sizeof(*u->listing), listing_compare);
 }
 
-bool up_is_listed(const struct upload *u, const char *path, const uint8_t sha256[SHA256_LEN])
+bool up_is_listed(const struct upload *u, const char *path, const uint8_t sha256[SHA256_LEN],
+		  const char *blob)
 {
 	const struct hub_file *f = up_listed(u, path);
 
-	return f && memcmp(f->sha256, sha256, SHA256_LEN) == 0;
+	if (!f)
+		return false;
+	if (f->blob)
+		return *blob && strcmp(f->blob, blob) == 0;
+	return memcmp(f->sha256, sha256, SHA256_LEN) == 0;
+}
+
+bool up_file_is_listed(const struct upload *u, const struct up_file *f)
+{
+	return up_is_listed(u, f->path, f->row.sha256, f->blob);
+}
+
+bool up_own_is_listed(const struct upload *u, size_t i)
+{
+	return up_is_listed(u, u->own[i].path, u->own[i].sha256, u->own_blob[i]);
 }

@@ -1,6 +1,8 @@
 /* upload/uploader_private.h -- one upload: what should be in the repository
- * (uploader_plan.c), what the store is told about it (uploader_journal.c), and
- * the steps in their order (uploader.c). */
+ * (uploader_plan.c), what of it the hub has and whether we can give the rest
+ * (uploader_check.c), how it gets there (uploader_send.c), what the store is
+ * told about it (uploader_journal.c), and the steps in their order
+ * (uploader.c). */
 #ifndef QUERN_UPLOAD_UPLOADER_PRIVATE_H
 #define QUERN_UPLOAD_UPLOADER_PRIVATE_H
 
@@ -20,10 +22,13 @@
 struct up_file {
 	struct artifact_row row;
 	const char *path, *local;
-	size_t group; /* files with the same path have the same */
+	char blob[HUB_BLOB_ID]; /* git's id of a plain file's content; "" not known yet */
+	bool blob_kept;		/* the store knows it too */
+	size_t group;		/* files with the same path have the same */
 	bool lfs;
-	bool listed; /* the head has it, with this hash */
+	bool listed; /* the head has it, with this content */
 	bool stored; /* the hub has the content */
+	bool parted; /* the store knows parts of it */
 	bool hashed; /* the local file has been compared with the store */
 };
 
@@ -57,9 +62,11 @@ struct upload {
 	struct hub_file *listing;
 	size_t n_listing;
 	const char *head;
-	/* the repository's own files */
+	/* the repository's own files, and git's ids of them */
 	struct hub_file own[3];
+	char own_blob[3][HUB_BLOB_ID];
 	size_t n_own;
+	size_t commit_files; /* of one commit at most; 0: any number */
 	uint64_t done_bytes, total_bytes;
 	bool look;	     /* only a preview: the store is not changed */
 	bool published_only; /* of done jobs */
@@ -79,8 +86,39 @@ int up_plan_load(struct upload *u, struct err *e);
 void up_plan_resolve(struct upload *u);
 /* The file of that path in the last listing, or NULL. */
 const struct hub_file *up_listed(const struct upload *u, const char *path);
-/* True when the listing has path with this content. */
-bool up_is_listed(const struct upload *u, const char *path, const uint8_t sha256[SHA256_LEN]);
+/* True when the listing has path with this content; blob: git's id of it, "" when not known. */
+bool up_is_listed(const struct upload *u, const char *path, const uint8_t sha256[SHA256_LEN],
+		  const char *blob);
+bool up_file_is_listed(const struct upload *u, const struct up_file *f);
+bool up_own_is_listed(const struct upload *u, size_t i);
+
+/* ---- uploader_check.c */
+
+/* Renew the listing. */
+int up_list(struct upload *u, struct err *e);
+/* What the hub has of the wanted files, and whether we can give the rest. *dropped is set when a
+ * job turned out to be none that can be published. */
+int up_check_wanted(struct upload *u, bool *dropped, struct err *e);
+/* The hub's own listing has the last word: ERR_CONFLICT when something is not there as it was sent.
+ */
+int up_confirm(struct upload *u, struct err *e);
+
+/* ---- uploader_send.c */
+
+/* The commit to be: what changes against the listing. */
+struct up_change {
+	struct hub_file *files; /* .gitattributes first, the card last */
+	size_t n, n_own;
+	const char **gone;
+	size_t n_gone;
+};
+void up_make_change(struct upload *u, struct up_change *c);
+/* Tell the hub what is to come. *again: it wants a file otherwise, or not at all. */
+int up_prepare(struct upload *u, bool *again, struct err *e);
+/* Put the LFS objects. *again: a file is not what the store says, and its job was dropped. */
+int up_put_objects(struct upload *u, bool *again, struct err *e);
+/* Commit, in parts where the hub has limits; u->head is the last of them. */
+int up_commit(struct upload *u, const struct up_change *c, struct err *e);
 
 /* ---- uploader_content.c: the repository's own files */
 

@@ -11,6 +11,7 @@ struct hub_suite_target {
 	int (*open)(void *ctx, struct hub **out, struct err *e);
 	const char *scratch; /* a folder for the files that are sent */
 	void *ctx;
+	bool may_commit_nothing; /* it commits whatever it is told to; the uploader tells nothing */
 };
 
 /* Runs all cases; returns how many failed. The repositories "suite/..." must not be there before.

@@ -41,6 +41,38 @@ static struct hub_file object(struct arena *a, const char *name, const char *tex
 	return f;
 }
 
+static int on_stored(void *ctx, size_t i, bool sent, struct err *e)
+{
+	(void)ctx;
+	(void)i;
+	(void)sent;
+	(void)e;
+	return 0;
+}
+
+static int on_changed(void *ctx, size_t i, const char *why, struct err *e)
+{
+	(void)ctx;
+	(void)i;
+	return err_set(e, ERR_CORRUPT, "%s", why);
+}
+
+static int put(struct hub *h, const char *repo, const struct hub_file *f, struct err *e)
+{
+	static const struct hub_put report = { .stored = on_stored, .changed = on_changed };
+
+	return h->ops->put(h, repo, f, 1, &report, e);
+}
+
+static bool have(struct hub *h, const char *repo, const struct hub_file *f)
+{
+	struct err e = ERR_INIT;
+	bool have = false;
+
+	assert_int_equal(h->ops->have(h, repo, f, 1, &have, &e), 0);
+	return have;
+}
+
 static const char *object_path(struct arena *a, const char *repo, const struct hub_file *f)
 {
 	return arena_printf(a, "%s/hub/%s.git/lfs/objects/%s", root, repo,
@@ -59,8 +91,8 @@ static void read_only_files_are_linked_and_others_copied(void **state)
 	(void)state;
 	assert_int_equal(open_local(root, &h, &e), 0);
 	assert_int_equal(h->ops->create(h, "ns/links", 0, &e), 0);
-	assert_int_equal(h->ops->put(h, "ns/links", &fixed, &e), 0);
-	assert_int_equal(h->ops->put(h, "ns/links", &open, &e), 0);
+	assert_int_equal(put(h, "ns/links", &fixed, &e), 0);
+	assert_int_equal(put(h, "ns/links", &open, &e), 0);
 	assert_int_equal(stat(fixed.local, &from), 0);
 	assert_int_equal(stat(object_path(a, "ns/links", &fixed), &to), 0);
 	assert_int_equal(from.st_ino, to.st_ino);
@@ -83,12 +115,12 @@ static void a_cut_object_is_replaced(void **state)
 	(void)state;
 	assert_int_equal(open_local(root, &h, &e), 0);
 	assert_int_equal(h->ops->create(h, "ns/cut", 0, &e), 0);
-	assert_int_equal(h->ops->put(h, "ns/cut", &f, &e), 0);
+	assert_int_equal(put(h, "ns/cut", &f, &e), 0);
 	path = object_path(a, "ns/cut", &f);
 	assert_int_equal(path_write(path, "whole", 5, 0444, &e), 0);
-	assert_int_equal(h->ops->have(h, "ns/cut", f.sha256, f.size_bytes, &e), 0);
-	assert_int_equal(h->ops->put(h, "ns/cut", &f, &e), 0);
-	assert_int_equal(h->ops->have(h, "ns/cut", f.sha256, f.size_bytes, &e), 1);
+	assert_false(have(h, "ns/cut", &f));
+	assert_int_equal(put(h, "ns/cut", &f, &e), 0);
+	assert_true(have(h, "ns/cut", &f));
 	hub_close(h);
 	arena_free(a);
 }
@@ -98,6 +130,7 @@ static void a_lost_object_is_not_listed(void **state)
 {
 	struct arena *a = arena_new();
 	struct hub_file f = object(a, "lost.gguf", "lost object", 0444), *files;
+	struct hub_commit c = { .parent = "", .message = "x\n", .files = &f, .n = 1 };
 	struct err e = ERR_INIT;
 	struct hub *h = NULL;
 	const char *id, *head;
@@ -106,8 +139,8 @@ static void a_lost_object_is_not_listed(void **state)
 	(void)state;
 	assert_int_equal(open_local(root, &h, &e), 0);
 	assert_int_equal(h->ops->create(h, "ns/lost", 0, &e), 0);
-	assert_int_equal(h->ops->put(h, "ns/lost", &f, &e), 0);
-	assert_int_equal(h->ops->commit(h, "ns/lost", "", "x\n", &f, 1, NULL, 0, a, &id, &e), 0);
+	assert_int_equal(put(h, "ns/lost", &f, &e), 0);
+	assert_int_equal(h->ops->commit(h, "ns/lost", &c, a, &id, &e), 0);
 	assert_int_equal(unlink(object_path(a, "ns/lost", &f)), 0);
 	assert_int_equal(h->ops->list(h, "ns/lost", a, &files, &n, &head, &e), 0);
 	assert_int_equal(n, 1);
@@ -186,7 +219,9 @@ int main(void)
 		cmocka_unit_test(what_a_crash_left_half_written_goes),
 		cmocka_unit_test(urls_are_escaped),
 	};
-	struct hub_suite_target target = { "local", open_local, root, root };
+	struct hub_suite_target target = {
+		.name = "local", .open = open_local, .scratch = root, .ctx = root
+	};
 	struct err e = ERR_INIT;
 	int failed;
 

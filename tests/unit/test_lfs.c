@@ -161,18 +161,84 @@ static void hostile_paths_are_refused(void **state)
 
 static void hubs_are_chosen_by_name(void **state)
 {
+	const struct hub_options options = { .work = "/nowhere" };
+	struct arena *a = arena_new();
 	struct err e = ERR_INIT;
 	struct hub *h = NULL;
 
 	(void)state;
-	assert_int_equal(hub_open("local", "/nowhere", &h, &e), 0);
+	assert_int_equal(hub_open("local", &options, &h, &e), 0);
 	assert_string_equal(h->ops->kind, "local");
 	hub_close(h);
-	assert_int_equal(hub_open("https://huggingface.co", "/nowhere", &h, &e), ERR_ENV);
-	assert_non_null(strstr(e.msg, "set upload.hub: local"));
-	assert_int_equal(hub_open("git+https://host/x", "/nowhere", &h, &e), ERR_ENV);
-	assert_int_equal(hub_open("lokal", "/nowhere", &h, &e), ERR_INVALID);
+	assert_int_equal(hub_open("https://huggingface.co", &options, &h, &e), 0);
+	assert_string_equal(h->ops->kind, "http");
+	assert_string_equal(h->ops->url(h, "ns/r", a), "https://huggingface.co/ns/r");
+	hub_close(h);
+	assert_int_equal(hub_open("git+https://host/x", &options, &h, &e), 0);
+	assert_string_equal(h->ops->kind, "git");
+	assert_string_equal(h->ops->url(h, "ns/r", a), "https://host/x/ns/r.git");
+	hub_close(h);
+	assert_int_equal(hub_open("git+ssh://host/x", &options, &h, &e), ERR_INVALID);
+	assert_int_equal(hub_open("lokal", &options, &h, &e), ERR_INVALID);
 	assert_int_equal(hub_local_open("relative", &h, &e), ERR_INVALID);
+	arena_free(a);
+}
+
+/* A mirror is where HF_ENDPOINT says, and nothing else moves. */
+static void the_endpoint_of_the_environment_is_obeyed(void **state)
+{
+	const struct hub_options options = { .work = "/nowhere" };
+	struct arena *a = arena_new();
+	struct err e = ERR_INIT;
+	struct hub *h = NULL;
+
+	(void)state;
+	setenv("HF_ENDPOINT", "http://mirror:1/", 1);
+	assert_int_equal(hub_open("https://huggingface.co/", &options, &h, &e), 0);
+	assert_string_equal(h->ops->url(h, "ns/r", a), "http://mirror:1/ns/r");
+	hub_close(h);
+	assert_int_equal(hub_open("https://hub.example", &options, &h, &e), 0);
+	assert_string_equal(h->ops->url(h, "ns/r", a), "https://hub.example/ns/r");
+	hub_close(h);
+	unsetenv("HF_ENDPOINT");
+	arena_free(a);
+}
+
+static void a_missing_token_is_known_before_work_begins(void **state)
+{
+	struct err e = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(hub_check_token("local", &e), 0);
+	assert_int_equal(hub_check_token("https://huggingface.co", &e), ERR_ENV);
+	assert_non_null(strstr(e.msg, "hf auth login"));
+	assert_int_equal(hub_check_token("git+https://host/x", &e), ERR_ENV);
+	assert_non_null(strstr(e.msg, "QUERN_GIT_TOKEN"));
+	setenv("HF_TOKEN", "hf_x", 1);
+	assert_int_equal(hub_check_token("https://huggingface.co", &e), 0);
+	assert_int_equal(hub_check_token("git+https://huggingface.co", &e), 0);
+	assert_int_equal(hub_check_token("git+https://host/x", &e), ERR_ENV);
+	setenv("QUERN_GIT_TOKEN", "t", 1);
+	assert_int_equal(hub_check_token("git+https://host/x", &e), 0);
+	setenv("HF_HUB_OFFLINE", "1", 1);
+	assert_int_equal(hub_check_token("https://huggingface.co", &e), ERR_ENV);
+	assert_non_null(strstr(e.msg, "HF_HUB_OFFLINE"));
+	unsetenv("HF_HUB_OFFLINE");
+	unsetenv("QUERN_GIT_TOKEN");
+	unsetenv("HF_TOKEN");
+}
+
+/* Nothing of whoever runs the test. */
+static void clear_environment(void)
+{
+	static const char *const names[] = { "HF_ENDPOINT",    "HF_TOKEN",
+					     "HF_TOKEN_PATH",  "HUGGING_FACE_HUB_TOKEN",
+					     "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE",
+					     "QUERN_GIT_TOKEN" };
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		unsetenv(names[i]);
+	setenv("HF_HOME", "/nonexistent", 1);
 }
 
 int main(void)
@@ -187,7 +253,10 @@ int main(void)
 		cmocka_unit_test(hostile_repositories_are_refused),
 		cmocka_unit_test(hostile_paths_are_refused),
 		cmocka_unit_test(hubs_are_chosen_by_name),
+		cmocka_unit_test(the_endpoint_of_the_environment_is_obeyed),
+		cmocka_unit_test(a_missing_token_is_known_before_work_begins),
 	};
 
+	clear_environment();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -110,7 +110,8 @@ static void test_newer_version(void **state)
 	make_database(DB, 1);
 	overwrite(DB, 60, version, 4);
 	assert_int_equal(open_code(DB, 0, &e), ERR_INVALID);
-	assert_non_null(strstr(e.msg, "made by schema 77, this quern knows up to 2; update quern"));
+	assert_non_null(strstr(e.msg, "made by schema 77, this quern knows up to "));
+	assert_non_null(strstr(e.msg, "; update quern"));
 	assert_int_equal(open_code(DB, 1, &e), ERR_INVALID);
 }
 

@@ -21,7 +21,7 @@ void fixture_open(struct upload_fixture *f, const char *work)
 	*f = (struct upload_fixture){ .work = work, .a = arena_new() };
 	must(path_mkdirs(work, 0755, &f->e), &f->e);
 	must(store_open(arena_printf(f->a, "%s/state.db", work), 0, &f->store, &f->e), &f->e);
-	must(hub_open("local", work, &f->hub, &f->e), &f->e);
+	must(hub_open("local", &(struct hub_options){ .work = work }, &f->hub, &f->e), &f->e);
 	must(store_run_begin(f->store, "test", "jobs.yaml", 1000, &f->run_id, &f->e), &f->e);
 	f->opt =
 		(struct uploader_options){ .work = work, .hub_name = "local", .run_id = f->run_id };
