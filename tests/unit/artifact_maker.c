@@ -96,7 +96,10 @@ static void write_content(const char *path, uint64_t size, uint64_t seed,
 static void add_file(struct upload_fixture *f, int64_t job, const char *word, size_t variant_len)
 {
 	const char *name = word + variant_len + 1, *equals = strrchr(word, '=');
-	struct artifact_row row = { .job_id = job, .facts = "{}" };
+	struct artifact_row row = { .job_id = job,
+				    /* a worker that confirms the quantization, here the variant */
+				    .facts = arena_printf(f->a, "{\"worker\":{\"quant\":\"%.*s\"}}",
+							  (int)variant_len, word) };
 	char *end, *dir;
 	const char *path;
 	uint64_t seed = 1;
