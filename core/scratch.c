@@ -24,18 +24,18 @@ int scratch_open(const char *folder, struct err *e)
 	return fd;
 }
 
-int scratch_write(int fd, const void *data, size_t n, uint64_t offset, struct err *e)
+int scratch_write(int fd, const void *p, size_t n, uint64_t offset, struct err *e)
 {
-	const char *p = data;
+	const char *in = p;
 
 	while (n > 0) {
-		ssize_t done = pwrite(fd, p, n, (off_t)offset);
+		ssize_t done = pwrite(fd, in, n, (off_t)offset);
 
 		if (done < 0 && errno == EINTR)
 			continue;
 		if (done < 0)
 			return err_errno(e, "a file for what is being sent");
-		p += done;
+		in += done;
 		n -= (size_t)done;
 		offset += (uint64_t)done;
 	}

@@ -20,9 +20,9 @@ static void encode_group(const unsigned char *p, size_t n, char out[4])
 	out[3] = n > 2 ? digits[v & 63] : '=';
 }
 
-int base64_add(struct buf *b, const void *data, size_t n)
+int base64_add(struct buf *b, const void *p, size_t n)
 {
-	const unsigned char *p = data;
+	const unsigned char *in = p;
 	char out[4 * GROUPS];
 
 	while (n > 0) {
@@ -31,8 +31,8 @@ int base64_add(struct buf *b, const void *data, size_t n)
 		for (; n > 0 && used < sizeof(out); used += 4) {
 			size_t take = n < 3 ? n : 3;
 
-			encode_group(p, take, out + used);
-			p += take;
+			encode_group(in, take, out + used);
+			in += take;
 			n -= take;
 		}
 		if (buf_add(b, out, used) < 0)

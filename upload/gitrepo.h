@@ -1,5 +1,5 @@
 /* upload/gitrepo.h -- a bare git repository: its head, its files, one more
- * commit. The only includer of git2.h. Open, use from one thread, close. Every
+ * commit. gitrepo*.c are the only includers of git2.h. Open, use from one thread, close. Every
  * object is fsynced before the branch names it, and the branch moves by
  * compare-and-swap: a crash leaves the old head or the new one. */
 #ifndef QUERN_UPLOAD_GITREPO_H

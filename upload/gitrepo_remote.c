@@ -72,9 +72,15 @@ static int open_remote(struct gitrepo *g, const struct gitrepo_remote *r, git_re
 		       struct err *e)
 {
 	char *url = mem_printf("%s%s", http_endpoint(r->http), r->path);
+	git_remote_create_options opt;
 	int rc = 0;
 
-	if (git_remote_create_anonymous(out, g->repo, url) < 0)
+	git_remote_create_options_init(&opt, GIT_REMOTE_CREATE_OPTIONS_VERSION);
+	opt.repository = g->repo;
+	/* Nothing of the user's configuration has a say in where a token goes; and the look for it
+	 * leaks memory in libgit2 1.5. */
+	opt.flags = GIT_REMOTE_CREATE_SKIP_INSTEADOF | GIT_REMOTE_CREATE_SKIP_DEFAULT_FETCHSPEC;
+	if (git_remote_create_with_opts(out, url, &opt) < 0)
 		rc = gitrepo_fail(e, ERR_IO, r->about.repo);
 	free(url);
 	return rc;

@@ -351,7 +351,7 @@ static int push(struct hub_git *h, struct gitrepo *g, const char *repo, const ch
 		const char *id, struct err *e)
 {
 	struct git_target t;
-	struct err why = ERR_INIT;
+	struct err why;
 	int rc = ERR_CONFLICT;
 
 	target_init(&t, h, repo);

@@ -8,39 +8,21 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/clock.h"
 #include "core/mem.h"
 #include "core/path.h"
-#include "core/scratch.h"
-#include "upload/commit_body.h"
 #include "upload/hub_api.h"
 #include "upload/hub_http.h"
+#include "upload/hub_http_private.h"
 #include "upload/lfs_send.h"
 
 /* huggingface_hub's folder upload makes commits of up to 1000 files, and keeps what is inside one
  * below 100 MiB: 72 MiB are 96 in base64. */
 #define COMMIT_FILES 1000
 #define COMMIT_INLINE_BYTES ((uint64_t)72 << 20)
-#define COMMIT_TOTAL_MS 180000 /* the Hub's gateway gives up after 60 s */
-#define COMMIT_TRIES 6
-#define COMMIT_SLOW_MS 3600000 /* quotas of commits are per hour */
 #define CREATE_TRIES 5
 #define PAGE_MAX ((size_t)16 << 20)
 
-struct hub_http {
-	struct hub base;
-	struct http *http;
-	struct http_budget *budget;
-	char *work;
-	int jobs;
-	bool pull_request;
-	/* of the repository that was listed last */
-	char *repo, *head;
-	char *branch;	/* "main", or the "refs/pr/N" that was opened in this life */
-	char *pull_url; /* its page; NULL: none */
-};
-
-static struct hub_http *http_of(struct hub *h)
+struct hub_http *hub_http_of(struct hub *h)
 {
 	return (struct hub_http *)h; /* base is its first member */
 }
@@ -52,7 +34,7 @@ static struct http_subject about(const char *repo)
 	return (struct http_subject){ .repo = repo };
 }
 
-static void note(struct hub_http *h, const struct http_response *rs)
+void hub_http_note(struct hub_http *h, const struct http_response *rs)
 {
 	h->base.slow_down = rs->fault.class == HTTP_FAULT_SLOW_DOWN;
 }
@@ -64,7 +46,7 @@ static int call(struct hub_http *h, struct http_request *rq, struct http_respons
 	int rc = http_call(h->http, rq, rs, e);
 
 	if (rc < 0)
-		note(h, rs);
+		hub_http_note(h, rs);
 	return rc;
 }
 
@@ -100,8 +82,12 @@ static const char *branch_of(const struct hub_http *h, const char *repo)
 	return h->repo && strcmp(h->repo, repo) == 0 && h->branch ? h->branch : "main";
 }
 
-/* Begin to speak of another repository. */
-static void turn_to(struct hub_http *h, const char *repo)
+char *hub_http_branch_path(const struct hub_http *h, const char *repo, const char *what)
+{
+	return api_path(repo, what, branch_of(h, repo));
+}
+
+void hub_http_turn_to(struct hub_http *h, const char *repo)
 {
 	if (h->repo && strcmp(h->repo, repo) == 0)
 		return;
@@ -115,11 +101,10 @@ static void turn_to(struct hub_http *h, const char *repo)
 
 /* ---- repository */
 
-/* The branch's commit; "" without repository or branch. */
-static int get_head(struct hub_http *h, const char *repo, char head[HUB_BLOB_ID], bool *is_private,
-		    struct err *e)
+int hub_http_head(struct hub_http *h, const char *repo, char head[HUB_BLOB_ID], bool *is_private,
+		  struct err *e)
 {
-	char *path = api_path(repo, "revision", branch_of(h, repo));
+	char *path = hub_http_branch_path(h, repo, "revision");
 	struct http_request rq = { .url = path, .about = about(repo), .want_json = true };
 	struct http_response rs;
 	int rc = call(h, &rq, &rs, e);
@@ -173,7 +158,7 @@ static int check_private(struct hub_http *h, const char *repo, struct err *e)
 {
 	char head[HUB_BLOB_ID];
 	bool is_private;
-	int rc = get_head(h, repo, head, &is_private, e);
+	int rc = hub_http_head(h, repo, head, &is_private, e);
 
 	if (rc < 0 || is_private)
 		return rc;
@@ -186,7 +171,7 @@ static int check_private(struct hub_http *h, const char *repo, struct err *e)
 
 static int http_create(struct hub *base, const char *repo, int is_private, struct err *e)
 {
-	struct hub_http *h = http_of(base);
+	struct hub_http *h = hub_http_of(base);
 	struct err refused = ERR_INIT;
 	char head[HUB_BLOB_ID] = "";
 	bool seen_private;
@@ -194,11 +179,11 @@ static int http_create(struct hub *base, const char *repo, int is_private, struc
 
 	if (rc < 0)
 		return rc;
-	turn_to(h, repo);
+	hub_http_turn_to(h, repo);
 	if (h->head && *h->head)
 		return 0; /* it was listed */
 	rc = post_create(h, repo, is_private, &refused);
-	if (rc == ERR_ENV && get_head(h, repo, head, &seen_private, e) >= 0 && *head)
+	if (rc == ERR_ENV && hub_http_head(h, repo, head, &seen_private, e) >= 0 && *head)
 		rc = 0; /* a token may write where it may not create */
 	if (rc < 0) {
 		if (e)
@@ -270,15 +255,15 @@ static int get_tree(struct hub_http *h, const char *repo, const char *head, stru
 static int http_list(struct hub *base, const char *repo, struct arena *a, struct hub_file **files,
 		     size_t *n, const char **head, struct err *e)
 {
-	struct hub_http *h = http_of(base);
+	struct hub_http *h = hub_http_of(base);
 	char id[HUB_BLOB_ID];
 	bool is_private;
 	int rc = hub_repo_check(repo, e);
 
 	if (rc < 0)
 		return rc;
-	turn_to(h, repo);
-	rc = get_head(h, repo, id, &is_private, e);
+	hub_http_turn_to(h, repo);
+	rc = hub_http_head(h, repo, id, &is_private, e);
 	if (rc < 0)
 		return rc;
 	if (*id) {
@@ -317,7 +302,7 @@ static int on_data(void *ctx, uint64_t offset, const void *p, size_t n, struct e
 static void ask_for_file(struct hub_http *h, const char *repo, const char *path, struct buf *url,
 			 struct http_request *rq)
 {
-	turn_to(h, repo);
+	hub_http_turn_to(h, repo);
 	buf_addf(url, "/%s/resolve/", repo);
 	http_quote(url, h->head && *h->head ? h->head : branch_of(h, repo), false);
 	buf_addc(url, '/');
@@ -340,10 +325,10 @@ static int http_read(struct hub *base, const char *repo, const char *path, size_
 		return rc;
 	buf_init(&url, (size_t)64 << 10);
 	buf_init(&r.b, max);
-	ask_for_file(http_of(base), repo, path, &url, &rq);
+	ask_for_file(hub_http_of(base), repo, path, &url, &rq);
 	rq.on_data = on_data;
 	rq.ctx = &r;
-	rc = call(http_of(base), &rq, &rs, e);
+	rc = call(hub_http_of(base), &rq, &rs, e);
 	if (rc >= 0) {
 		*data = arena_strndup(a, buf_str(&r.b), r.b.len);
 		*len = r.b.len;
@@ -389,12 +374,12 @@ static int http_read_at(struct hub *base, const char *repo, const struct hub_fil
 	if (r.len > f->size_bytes - offset)
 		r.len = (size_t)(f->size_bytes - offset);
 	buf_init(&url, (size_t)64 << 10);
-	ask_for_file(http_of(base), repo, f->path, &url, &rq);
+	ask_for_file(hub_http_of(base), repo, f->path, &url, &rq);
 	rq.range_first = offset;
 	rq.range_bytes = r.len;
 	rq.on_data = on_range;
 	rq.ctx = &r;
-	rc = call(http_of(base), &rq, &rs, e);
+	rc = call(hub_http_of(base), &rq, &rs, e);
 	if (rc >= 0)
 		*got = r.len;
 	http_response_release(&rs);
@@ -423,7 +408,7 @@ static int http_have(struct hub *base, const char *repo, const struct hub_file *
 		     bool *have, struct err *e)
 {
 	struct lfs_remote r;
-	int rc = with_remote(http_of(base), repo, &r, e);
+	int rc = with_remote(hub_http_of(base), repo, &r, e);
 
 	if (rc < 0)
 		return rc;
@@ -440,7 +425,7 @@ static int http_put(struct hub *base, const char *repo, const struct hub_file *f
 		    const struct hub_put *report, struct err *e)
 {
 	struct lfs_remote r;
-	int rc = with_remote(http_of(base), repo, &r, e);
+	int rc = with_remote(hub_http_of(base), repo, &r, e);
 
 	if (rc < 0)
 		return rc;
@@ -477,7 +462,7 @@ static int preupload(struct hub_http *h, const char *repo, struct hub_file *file
 		     bool *ignored, struct err *e)
 {
 	struct hub_api_sample *samples = mem_array(n, sizeof(*samples));
-	char *path = api_path(repo, "preupload", branch_of(h, repo));
+	char *path = hub_http_branch_path(h, repo, "preupload");
 	struct arena *a = arena_new();
 	struct http_response rs = { 0 };
 	struct buf body;
@@ -509,7 +494,7 @@ static int http_prepare(struct hub *base, const char *repo, struct hub_file *fil
 	for (size_t at = 0; rc >= 0 && at < n; at += HUB_PREUPLOAD_MAX) {
 		size_t count = n - at < HUB_PREUPLOAD_MAX ? n - at : HUB_PREUPLOAD_MAX;
 
-		rc = preupload(http_of(base), repo, files + at, count, ignored, e);
+		rc = preupload(hub_http_of(base), repo, files + at, count, ignored, e);
 		for (size_t i = 0; rc >= 0 && i < count; i++)
 			if (ignored[i])
 				refused[at + i] = arena_printf(
@@ -544,158 +529,10 @@ static int http_check_card(struct hub *base, const char *text, size_t len, struc
 
 	buf_init(&body, (size_t)32 << 20);
 	hub_api_card_write(&body, text, len);
-	rc = post(http_of(base), "/api/validate-yaml", &body, NULL, &rs, e);
+	rc = post(hub_http_of(base), "/api/validate-yaml", &body, NULL, &rs, e);
 	rc = judge_card(&rs, rc, e);
 	http_response_release(&rs);
 	buf_release(&body);
-	return rc;
-}
-
-/* ---- commit */
-
-enum sent { SENT_LANDED, SENT_FAILED, SENT_UNKNOWN };
-
-static enum sent judge(const struct http_response *rs, int rc)
-{
-	if (rc >= 0)
-		return SENT_LANDED;
-	return rs->fault.class == HTTP_FAULT_RETRY || rs->fault.class == HTTP_FAULT_PROTOCOL
-		       ? SENT_UNKNOWN
-		       : SENT_FAILED;
-}
-
-/* One POST; a 429 is waited for, as it says that nothing was done. */
-static enum sent post_commit(struct hub_http *h, const char *repo, int fd, uint64_t size_bytes,
-			     bool new_pull, struct http_response *rs, struct err *e)
-{
-	static const struct http_header ndjson = { "Content-Type", "application/x-ndjson" };
-	static const struct http_policy once = { .attempts = 1, .first_ms = 1000, .max_ms = 30000 };
-	char *path = api_path(repo, "commit", branch_of(h, repo));
-	char *url = mem_printf("%s%s", path, new_pull ? "?create_pr=1" : "");
-	const struct http_request rq = { .method = HTTP_POST,
-					 .url = url,
-					 .headers = &ndjson,
-					 .n_headers = 1,
-					 .body_fd = fd,
-					 .body_bytes = size_bytes,
-					 .about = about(repo),
-					 .want_json = true,
-					 .floor_s = COMMIT_TOTAL_MS / 1000,
-					 .policy = &once };
-	int64_t until_ms = clock_mono_ms() + COMMIT_SLOW_MS;
-	int rc = http_call(h->http, &rq, rs, e);
-
-	while (rs->fault.class == HTTP_FAULT_SLOW_DOWN && clock_mono_ms() < until_ms) {
-		http_response_release(rs);
-		rc = http_call(h->http, &rq, rs, e);
-	}
-	free(url);
-	free(path);
-	return judge(rs, rc);
-}
-
-/* Nobody knows whether the commit landed. 0: it did not, and may be sent again; ERR_CONFLICT: the
- * branch moved, perhaps by it. */
-static int look_again(struct hub_http *h, const char *repo, const char *parent, bool new_pull,
-		      struct err *e)
-{
-	struct err why = *e;
-	char head[HUB_BLOB_ID];
-	bool is_private;
-	int rc;
-
-	if (new_pull) {
-		*e = why;
-		return err_wrap(e,
-				"%s: perhaps a pull request was opened (see %s/%s/discussions), it "
-				"is not sent twice",
-				repo, http_endpoint(h->http), repo);
-	}
-	rc = get_head(h, repo, head, &is_private, e);
-	if (rc < 0 || strcmp(head, parent) == 0)
-		return rc;
-	return err_set(e, ERR_CONFLICT, "%s: the branch moved while a commit was being sent", repo);
-}
-
-/* Go on in the pull request that a commit has opened: ".../discussions/N". */
-static void follow_pull(struct hub_http *h, const char *url)
-{
-	const char *number = strrchr(url, '/');
-
-	if (!number || !number[1] || number[1 + strspn(number + 1, "0123456789")])
-		return;
-	free(h->branch);
-	free(h->pull_url);
-	h->branch = mem_printf("refs/pr/%s", number + 1);
-	h->pull_url = mem_strdup(url);
-}
-
-static int take_answer(struct hub_http *h, const struct http_response *rs, bool new_pull,
-		       struct arena *a, const char **id, struct err *e)
-{
-	const char *pull = NULL;
-	char oid[HUB_BLOB_ID];
-	int rc = hub_api_commit(a, buf_str(&rs->body), rs->body.len, oid, &pull, e);
-
-	if (rc < 0)
-		return rc;
-	if (new_pull && pull)
-		follow_pull(h, pull);
-	free(h->head);
-	h->head = mem_strdup(oid);
-	*id = arena_strdup(a, oid);
-	return 0;
-}
-
-static int send_commit(struct hub_http *h, const char *repo, const char *parent, int fd,
-		       uint64_t size_bytes, struct arena *a, const char **id, struct err *e)
-{
-	bool new_pull = h->pull_request && !h->pull_url;
-	struct http_response rs;
-	int rc = 0;
-
-	for (int i = 0; i < COMMIT_TRIES; i++) {
-		enum sent how = post_commit(h, repo, fd, size_bytes, new_pull, &rs, e);
-
-		note(h, &rs);
-		rc = how == SENT_LANDED ? take_answer(h, &rs, new_pull, a, id, e) : e->code;
-		http_response_release(&rs);
-		if (how != SENT_UNKNOWN)
-			return rc;
-		struct err why = *e;
-
-		rc = look_again(h, repo, parent, new_pull, e);
-		if (rc < 0)
-			return rc;
-		*e = why;
-		rc = why.code;
-		if (i + 1 < COMMIT_TRIES)
-			wait_ms(i == 0 ? 0 : (int64_t)500 << i);
-	}
-	return rc;
-}
-
-static int http_commit(struct hub *base, const char *repo, const struct hub_commit *c,
-		       struct arena *a, const char **id, struct err *e)
-{
-	struct hub_http *h = http_of(base);
-	uint64_t size_bytes = 0;
-	int fd, rc = hub_repo_check(repo, e);
-
-	if (rc < 0)
-		return rc;
-	turn_to(h, repo);
-	if (c->n + c->n_gone == 0) {
-		*id = c->parent;
-		return 0;
-	}
-	fd = scratch_open(h->work, e);
-	if (fd < 0)
-		return fd;
-	rc = commit_body_write(fd, c, &size_bytes, e);
-	if (rc >= 0)
-		rc = send_commit(h, repo, c->parent, fd, size_bytes, a, id, e);
-	(void)close(fd);
 	return rc;
 }
 
@@ -703,7 +540,7 @@ static int http_commit(struct hub *base, const char *repo, const struct hub_comm
 
 static const char *http_url(struct hub *base, const char *repo, struct arena *a)
 {
-	const struct hub_http *h = http_of(base);
+	const struct hub_http *h = hub_http_of(base);
 
 	if (h->pull_url && strcmp(h->repo, repo) == 0)
 		return arena_strdup(a, h->pull_url);
@@ -712,7 +549,7 @@ static const char *http_url(struct hub *base, const char *repo, struct arena *a)
 
 static void http_hub_close(struct hub *base)
 {
-	struct hub_http *h = http_of(base);
+	struct hub_http *h = hub_http_of(base);
 
 	http_close(h->http);
 	http_budget_free(h->budget);
@@ -736,7 +573,7 @@ static const struct hub_ops http_ops = {
 	.put = http_put,
 	.read = http_read,
 	.read_at = http_read_at,
-	.commit = http_commit,
+	.commit = hub_http_commit,
 	.url = http_url,
 	.close = http_hub_close,
 };

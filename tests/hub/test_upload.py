@@ -34,15 +34,17 @@ def make_work(name):
 
 
 def publish(work, hub, repo, **env):
+    env = environment(HF_HOME=str(SCRATCH / "none"), **env)
     done = subprocess.run([QUERN, "upload-repo", "--work", work, "--hub", hub, "--repo", repo, "--run", "1"],
-                          env=environment(HF_HOME=str(SCRATCH / "none"), **env), text=True, capture_output=True, timeout=120)
+                          env=env, text=True, capture_output=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def digests(folder):
-    return {str(p.relative_to(folder)): hashlib.sha256(p.read_bytes()).hexdigest()
-            for p in sorted(folder.rglob("*")) if p.is_file() and not {".git", ".cache"} & set(p.relative_to(folder).parts)}
+    files = {p.relative_to(folder): p for p in folder.rglob("*") if p.is_file()}
+    return {str(name): hashlib.sha256(p.read_bytes()).hexdigest()
+            for name, p in files.items() if not {".git", ".cache"} & set(name.parts)}
 
 
 def clone(repo, name):

@@ -25,6 +25,7 @@ from urllib.parse import parse_qs, unquote, urlparse
 TOKEN = "hf_ScriptHubSecretTokenThatMustNotLeak"
 HTML = b"<html><body>Bad Gateway</body></html>"
 LFS_JSON = "application/vnd.git-lfs+json"
+POINTER = re.compile(rb"version https://git-lfs.github.com/spec/v1\noid sha256:(\w{64})\nsize \d+\n")
 
 
 def blob_id(data):
@@ -97,6 +98,11 @@ class ScriptHub:
                     sizes[oid] = sizes.get(oid, 0) + r["bytes"]
         return sizes
 
+    def sent_parts(self):
+        """(oid, upload, number) of each part that arrived."""
+        paths = [r["path"].split("?")[0].split("/")[2:5] for r in self.log if r["step"] == "part"]
+        return [(oid, upload, int(number)) for oid, upload, number in paths]
+
     def files(self, repo):
         """{path: content} of the head, LFS files resolved."""
         return {p: self.objects[d] if kind == "lfs" else d for p, (kind, d) in self.repos[repo].files.items()}
@@ -122,7 +128,7 @@ class ScriptHub:
         for line in self.git(repo, "ls-tree", "-r", "-z", "main").decode().split("\0")[:-1]:
             meta, path = line.split("\t")
             data = self.git(repo, "cat-file", "blob", meta.split()[2])
-            pointer = re.fullmatch(rb"version https://git-lfs.github.com/spec/v1\noid sha256:(\w{64})\nsize \d+\n", data)
+            pointer = POINTER.fullmatch(data)
             files[path] = self.objects[pointer[1].decode()] if pointer else data
         return files
 
@@ -185,8 +191,8 @@ class Handler(BaseHTTPRequestHandler):
         hub = self.hub
         with hub.lock:
             hub.seen[step] = n = hub.seen.get(step, 0) + 1
-            hub.log.append({"step": step, "path": self.path, "bytes": len(body), "body": body if step == "commit" else b"",
-                            "authorization": self.headers.get("Authorization"), "origin": self.origin})
+            hub.log.append({"step": step, "path": self.path, "bytes": len(body), "origin": self.origin,
+                            "authorization": self.headers.get("Authorization")})
             for fault in hub.faults:
                 if fault.step == step and fault.first <= n <= fault.last:
                     return fault

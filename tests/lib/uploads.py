@@ -1,7 +1,6 @@
 """Artifacts that wait to be published, and the real uploader on them."""
 import hashlib
 import json
-import os
 import shutil
 import sqlite3
 import subprocess
@@ -31,8 +30,7 @@ class Uploads:
         for word in artifacts:
             variant, name = word.rsplit("=", 1)[0].split("/", 1)
             path = name if name.startswith(variant) else f"{variant}/{name}"
-            self.expected[path] = next((self.work / "artifacts").glob(f"*/{name}")).read_bytes() \
-                if "/" not in path else self._read(variant, name)
+            self.expected[path] = self._read(variant, name)
 
     def _read(self, variant, name):
         db = sqlite3.connect(self.work / "state.db")
@@ -107,7 +105,3 @@ class Uploads:
     def leaks(self):
         """Files below the work folder that hold the token."""
         return [str(p) for p in self.root.rglob("*") if p.is_file() and TOKEN.encode() in p.read_bytes()]
-
-
-def here(*parts):
-    return Path(os.environ["QUERN_SOURCE"]).joinpath(*parts)

@@ -1,5 +1,6 @@
 """The real uploader against hubs that fail, lie, and change under its hands."""
 import concurrent.futures
+import hashlib
 import json
 import os
 import subprocess
@@ -53,8 +54,8 @@ def test_a_repository_is_made_once():
 
 def test_known_content_is_not_sent():
     with ScriptHub() as hub, Uploads(hub) as uploads:
-        oid, data = next((o, d) for d in uploads.expected.values() for o in uploads.oids() if len(d) == 300000
-                         and uploads.oids()[o] == 300000)
+        data = uploads.expected["Q8.gguf"]
+        oid = hashlib.sha256(data).hexdigest()
         hub.objects[oid] = data
         uploads.good()
         assert oid not in hub.sent(), hub.sent()
@@ -332,9 +333,6 @@ def test_the_token_stays_in_the_uploader():
         hub.fault("batch", times=9, then=lambda: scan_processes(m.root, seen))
         first = m.quern("run", HF_TOKEN=TOKEN)
         expect(first, 0)
-        hub.forget()
-        hub.fault("revision", times=99, status=403)
-        m.sql("SELECT 1")
         texts = [first.stdout]
         for p in m.work.rglob("*"):
             if p.is_file():
@@ -343,7 +341,8 @@ def test_the_token_stays_in_the_uploader():
         assert not any(TOKEN in t for t in texts)
         assert not any(TOKEN.encode() in c for c in seen["argv"])
         assert not any(TOKEN.encode() in c for c in seen["environ"])
-        assert all("Max core file size        0                    0" in text for text in seen["limits"]), seen["limits"]
+        core = [line.split()[4:6] for text in seen["limits"] for line in text.splitlines() if "Max core" in line]
+        assert core and all(limits == ["0", "0"] for limits in core), core
 
 
 # ---- a git server
@@ -365,8 +364,9 @@ def test_git_upload():
 
 def test_a_refused_push_is_told_in_one_line():
     with ScriptHub() as hub, Uploads(hub, git=True) as uploads:
-        hub.make_git(REPO, hook="echo 'Your push was rejected because it is Sunday.'\necho 'Offending files:'\nexit 1\n")
-        event = uploads.bad("Your push was rejected because it is Sunday. Offending files:")
+        words = ("Your push was rejected because it is Sunday.", "Offending files:")
+        hub.make_git(REPO, hook="".join(f"echo '{w}'\n" for w in words) + "exit 1\n")
+        event = uploads.bad(" ".join(words))
         assert "\n" not in event["message"] and event["verdict"] == "stop", event
 
 
@@ -376,7 +376,8 @@ def git_writer(hub):
            "GIT_COMMITTER_EMAIL": "x@x", "GIT_DIR": str(hub.git_dir(REPO)), "GIT_INDEX_FILE": str(hub.root / "index")}
 
     def git(*args, data=None):
-        return subprocess.run(["git", *args], check=True, env=env, input=data, capture_output=True).stdout.decode().strip()
+        done = subprocess.run(["git", *args], check=True, env=env, input=data, capture_output=True)
+        return done.stdout.decode().strip()
     blob = git("hash-object", "-w", "--stdin", data=b"by hand")
     git("update-index", "--add", "--cacheinfo", f"100644,{blob},notes.txt")
     git("update-ref", "refs/heads/main", git("commit-tree", git("write-tree"), "-m", "by hand"))
