@@ -28,6 +28,7 @@ struct conversion {
 	struct json *config;
 	struct hparams h;
 	struct st_model model;
+	struct lora lora; /* v NULL: none */
 	const struct type *quant;
 	struct layout layout;
 	struct tokenizer tokenizer;
@@ -94,7 +95,7 @@ static int check_job(struct conversion *c, struct err *e)
 
 static int read_model(struct conversion *c, struct err *e)
 {
-	const char *hf_class;
+	const char *hf_class, *dir;
 
 	if (source_read_facts(c->a, c->job.source, &c->facts, e) < 0)
 		return e->code;
@@ -114,7 +115,11 @@ static int read_model(struct conversion *c, struct err *e)
 		return e->code;
 	if (c->arch->globals[0].how == CUT_TO_TOKENS)
 		c->h.tokens = c->tokenizer.n_tokens;
-	return layout_make(c->a, c->arch, &c->h, &c->model, c->quant, &c->layout, e);
+	dir = json_str(json_get(c->job.root, "lora"), "dir", NULL);
+	if (dir && lora_open(c->a, dir, &c->model, c->h.tied, &c->lora, e) < 0)
+		return e->code;
+	return layout_make(c->a, c->arch, &c->h, &c->model, dir ? &c->lora : NULL, c->quant,
+			   &c->layout, e);
 }
 
 static int write_metadata(struct conversion *c, struct err *e)

@@ -12,10 +12,12 @@ struct making {
 	const struct arch *arch;
 	const struct hparams *h;
 	const struct st_model *m;
+	const struct lora *lora; /* NULL: none */
 	const struct type *quant;
 	struct layout *out;
-	const char *base;    /* what "*" stands for in names */
-	unsigned char *used; /* per tensor of the checkpoint */
+	unsigned char *adapted; /* per delta: it is used */
+	const char *base;	/* what "*" stands for in names */
+	unsigned char *used;	/* per tensor of the checkpoint */
 	size_t cap;
 };
 
@@ -115,7 +117,9 @@ static int check_source(struct making *k, const struct st_tensor *s, const struc
 		n = 3;
 	w = want + 3 - n;
 	if (!load_of(s->dtype))
-		return err_set(e, ERR_INVALID, "tensor %s has dtype %s; BF16, F16 and F32 are read",
+		return err_set(e, ERR_INVALID,
+			       "tensor %s has dtype %s; BF16, F16, F32, F8_E4M3 and F8_E5M2 "
+			       "are read",
 			       s->name, s->dtype_name);
 	if (s->n_dims == n && memcmp(s->shape, w, (size_t)n * sizeof(*w)) == 0)
 		return 0;
@@ -178,6 +182,52 @@ static int find_parts(struct making *k, const struct tensor_rule *r, const char 
 	return 0;
 }
 
+/* Factors of blocks, as DeepSeek and others ship with 8-bit weights: config.json has the size of
+ * the blocks, and the tensor beside the weights one number for each. */
+static int find_scale(struct making *k, struct slice *s, struct err *e)
+{
+	const struct st_tensor *source = s->source;
+	const char *name = arena_printf(k->a, "%s_scale_inv", source->name);
+	const struct st_tensor *scale = st_find(k->m, name);
+	uint64_t rows = k->h->block_rows, cols = k->h->block_cols;
+
+	if (!scale)
+		return 0;
+	if (!rows || !cols)
+		return err_set(e, ERR_INVALID,
+			       "tensor %.200s: config.json has no quantization_config with a "
+			       "weight_block_size",
+			       name);
+	if (!load_of(scale->dtype) || source->n_dims != 2 || scale->n_dims != 2 ||
+	    scale->shape[0] != (source->shape[0] + rows - 1) / rows ||
+	    scale->shape[1] != (source->shape[1] + cols - 1) / cols)
+		return err_set(e, ERR_INVALID,
+			       "tensor %.200s has not one number for each block of %llu x %llu",
+			       name, (unsigned long long)rows, (unsigned long long)cols);
+	k->used[scale - k->m->tensors] = 1;
+	s->scale = scale;
+	s->block_rows = rows;
+	s->block_cols = cols;
+	return 0;
+}
+
+/* What is done to the weights of each slice on their way. */
+static int find_work(struct making *k, struct origin *o, struct err *e)
+{
+	for (size_t i = 0; i < o->n_slices; i++) {
+		struct slice *s = &o->slices[i];
+
+		if (find_scale(k, s, e) < 0)
+			return e->code;
+		s->delta = k->lora ? lora_find(k->lora, s->source->name) : NULL;
+		if (s->delta)
+			k->adapted[s->delta - k->lora->v] = 1;
+		if (s->scale || s->delta)
+			o->worked_on = 1;
+	}
+	return 0;
+}
+
 static int add_tensor(struct making *k, const struct tensor_rule *r, const char *hf, int layer,
 		      struct err *e)
 {
@@ -192,6 +242,8 @@ static int add_tensor(struct making *k, const struct tensor_rule *r, const char 
 		return e->code;
 	t = add(k);
 	origin_make(k->a, r, k->h, parts, n, &t->origin, &shape);
+	if (find_work(k, &t->origin, e) < 0)
+		return e->code;
 	t->name = layer < 0 ? r->gguf : arena_printf(k->a, "blk.%d.%s", layer, r->gguf);
 	t->layer = layer;
 	t->source = parts[0];
@@ -290,11 +342,13 @@ static int add_layer(struct making *k, int layer, struct err *e)
 
 /* ---- the rest of the checkpoint */
 
-/* Buffers that old checkpoints carry and nobody needs: they are computed. */
+/* Buffers that old checkpoints carry and nobody needs: they are computed. And what scales
+ * activations, which llama.cpp keeps as they are. */
 static int is_buffer(const char *name)
 {
 	return ends_with(name, ".rotary_emb.inv_freq") || ends_with(name, ".attention.bias") ||
-	       ends_with(name, ".masked_bias");
+	       ends_with(name, ".masked_bias") || ends_with(name, ".activation_scale") ||
+	       ends_with(name, ".input_scale");
 }
 
 static int begins_with(const char *s, const char *prefix)
@@ -341,6 +395,17 @@ static int nothing_left(struct making *k, struct err *e)
 		k->arch->hf_class, (unsigned long long)k->h->layers);
 }
 
+static int all_adapted(struct making *k, struct err *e)
+{
+	for (size_t i = 0; k->lora && i < k->lora->n; i++) {
+		if (!k->adapted[i])
+			return err_set(e, ERR_INVALID,
+				       "adapter: it changes %.200s, which is not in the file",
+				       k->lora->v[i].target);
+	}
+	return 0;
+}
+
 /* ---- factors of positions */
 
 static void add_factors(struct making *k, const char *name, const float *factors, uint64_t n)
@@ -382,13 +447,16 @@ static int by_order(const void *x, const void *y)
 }
 
 int layout_make(struct arena *a, const struct arch *arch, const struct hparams *h,
-		const struct st_model *m, const struct type *quant, struct layout *out,
-		struct err *e)
+		const struct st_model *m, const struct lora *lora, const struct type *quant,
+		struct layout *out, struct err *e)
 {
-	struct making k = { .a = a, .arch = arch, .h = h, .m = m, .quant = quant, .out = out };
+	struct making k = {
+		.a = a, .arch = arch, .h = h, .m = m, .lora = lora, .quant = quant, .out = out
+	};
 
 	memset(out, 0, sizeof(*out));
 	k.used = arena_alloc(a, m->n_tensors + 1);
+	k.adapted = arena_alloc(a, lora ? lora->n + 1 : 1);
 	find_base(&k);
 	if (add_rules(&k, arch->globals, -1, e) < 0)
 		return e->code;
@@ -396,7 +464,7 @@ int layout_make(struct arena *a, const struct arch *arch, const struct hparams *
 		if (add_layer(&k, (int)i, e) < 0)
 			return e->code;
 	}
-	if (nothing_left(&k, e) < 0)
+	if (nothing_left(&k, e) < 0 || all_adapted(&k, e) < 0)
 		return e->code;
 	add_all_factors(&k);
 	qsort(out->v, out->n, sizeof(*out->v), by_order);

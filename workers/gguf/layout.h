@@ -31,8 +31,9 @@ struct layout {
 	uint64_t params; /* elements of everything that comes from the checkpoint */
 };
 
+/* lora: what an adapter adds; NULL without one. */
 int layout_make(struct arena *a, const struct arch *arch, const struct hparams *h,
-		const struct st_model *m, const struct type *quant, struct layout *out,
-		struct err *e);
+		const struct st_model *m, const struct lora *lora, const struct type *quant,
+		struct layout *out, struct err *e);
 
 #endif

@@ -185,8 +185,7 @@ void origin_make(struct arena *a, const struct tensor_rule *r, const struct hpar
 /* ---- reading */
 
 struct reading {
-	const struct st_model *m;
-	const int *fds;
+	const struct origin_io *io;
 	struct err *e;
 };
 
@@ -196,8 +195,8 @@ static int read_source(const struct reading *r, const struct st_tensor *s, uint6
 {
 	size_t width = dtype_bytes(s->dtype);
 
-	return file_read_at(r->fds[s->file], out, n * width, s->offset + at * width,
-			    r->m->files[s->file].name, r->e);
+	return file_read_at(r->io->fds[s->file], out, n * width, s->offset + at * width,
+			    r->io->m->files[s->file].name, r->e);
 }
 
 /* The row of the source that row r of the slice is, and how many more follow it there. */
@@ -260,10 +259,10 @@ static int read_transposed(const struct reading *r, const struct slice *s, uint6
 	return 0;
 }
 
-int origin_read(const struct origin *o, const struct st_model *m, const int *fds, uint64_t at,
-		size_t n, void *out, struct err *e)
+int origin_read(const struct origin *o, const struct origin_io *io, uint64_t at, size_t n,
+		void *out, struct err *e)
 {
-	struct reading r = { m, fds, e };
+	struct reading r = { io, e };
 	char *to = out;
 
 	for (size_t i = 0; i < o->n_slices && n; i++) {
@@ -285,11 +284,97 @@ int origin_read(const struct origin *o, const struct st_model *m, const int *fds
 	return 0;
 }
 
-void origin_finish(const struct origin *o, uint64_t at, float *x, size_t n)
+/* ---- what else happens to weights */
+
+/* Weights that lie one behind the other in a row of the source, or, down, in a column of it. */
+struct run {
+	const struct slice *slice;
+	uint64_t row, col; /* of the first */
+	int down;
+	size_t n;
+};
+
+/* The run that begins at element `at` of the file's tensor, of at most max weights. */
+static struct run run_at(const struct origin *o, uint64_t at, size_t max)
 {
-	(void)at;
-	if (o->add != 0) {
-		for (size_t i = 0; i < n; i++)
-			x[i] += o->add;
+	const struct slice *s = o->slices;
+	struct run r = { .n = max };
+	uint64_t left, in_row, more = 1;
+
+	for (; at >= s->rows * o->row; s++)
+		at -= s->rows * o->row;
+	in_row = at % o->row;
+	r.slice = s;
+	if (s->transposed) {
+		r.row = s->first + in_row;
+		r.col = at / o->row;
+		r.down = 1;
+	} else {
+		r.row = source_row(s, at / o->row, &more);
+		r.col = in_row;
 	}
+	left = o->row - in_row;
+	if (left < r.n)
+		r.n = (size_t)left;
+	return r;
+}
+
+static uint64_t blocks_of(uint64_t n, uint64_t block)
+{
+	return (n + block - 1) / block;
+}
+
+/* One block after the other, each with its factor. */
+static int scale_run(const struct reading *io, const struct run *r, float *x)
+{
+	const struct slice *s = r->slice;
+	uint64_t across = blocks_of(s->source->shape[1], s->block_cols);
+
+	for (size_t i = 0; i < r->n;) {
+		uint64_t row = r->row + (r->down ? i : 0), col = r->col + (r->down ? 0 : i);
+		uint64_t left = r->down ? s->block_rows - row % s->block_rows
+					: s->block_cols - col % s->block_cols;
+		uint64_t block = row / s->block_rows * across + col / s->block_cols;
+		unsigned char raw[4];
+		float factor;
+
+		if (read_source(io, s->scale, block, 1, raw) < 0)
+			return io->e->code;
+		load_of(s->scale->dtype)(raw, &factor, 1);
+		for (; left && i < r->n; left--, i++)
+			x[i] *= factor;
+	}
+	return 0;
+}
+
+static int add_run(struct origin_io *io, const struct run *r, float *x, struct err *e)
+{
+	if (lora_cache_get(&io->lora, r->slice->delta, io->m, io->fds, e) < 0)
+		return e->code;
+	if (!r->down) {
+		lora_add(&io->lora, r->row, r->col, x, r->n);
+		return 0;
+	}
+	for (size_t i = 0; i < r->n; i++)
+		lora_add(&io->lora, r->row + i, r->col, x + i, 1);
+	return 0;
+}
+
+int origin_finish(const struct origin *o, struct origin_io *io, uint64_t at, float *x, size_t n,
+		  struct err *e)
+{
+	struct reading reading = { io, e };
+
+	for (size_t i = 0; o->worked_on && i < n;) {
+		struct run r = run_at(o, at + i, n - i);
+
+		if (r.slice->scale && scale_run(&reading, &r, x + i) < 0)
+			return e->code;
+		if (r.slice->delta && add_run(io, &r, x + i, e) < 0)
+			return e->code;
+		i += r.n;
+	}
+	for (size_t i = 0; o->add != 0 && i < n; i++)
+		x[i] += o->add;
+	return 0;
 }

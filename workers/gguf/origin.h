@@ -12,6 +12,7 @@
 #include "core/err.h"
 #include "core/safetensors.h"
 #include "workers/gguf/arch.h"
+#include "workers/gguf/lora.h"
 
 /* `rows` rows of the file. They are taken from source rows first .. first+take-1, then the same
  * number `stride` rows further on, and so on. */
@@ -24,13 +25,19 @@ struct slice {
 	/* Row r of the file is column r of the source's rows first, first+1, ...; take and stride
 	 * have no meaning. */
 	int transposed;
+	/* Factors of blocks of the source, which multiply its weights (DeepSeek's weight_scale_inv,
+	 * in spite of its name); NULL: none. */
+	const struct st_tensor *scale;
+	uint64_t block_rows, block_cols;
+	const struct lora_delta *delta; /* of an adapter; NULL: none */
 };
 
 struct origin {
-	const struct slice *slices;
+	struct slice *slices;
 	size_t n_slices;
-	uint64_t row; /* elements of a row of the file; 1 for a vector */
-	float add;    /* to each weight */
+	uint64_t row;  /* elements of a row of the file; 1 for a vector */
+	float add;     /* to each weight */
+	int worked_on; /* some slice has a scale or a delta */
 };
 
 /* A shape as GGUF has it. */
@@ -45,12 +52,21 @@ void origin_make(struct arena *a, const struct tensor_rule *r, const struct hpar
 		 const struct st_tensor *const *sources, size_t n_sources, struct origin *o,
 		 struct shape *shape);
 
-/* Bytes of n elements from element `at` of the file's tensor, in the file's order and the source's
- * dtype. fds: of m's files. */
-int origin_read(const struct origin *o, const struct st_model *m, const int *fds, uint64_t at,
-		size_t n, void *out, struct err *e);
+/* What a thread reads with. */
+struct origin_io {
+	const struct st_model *m;
+	const int *fds; /* of m's files */
+	struct lora_cache lora;
+};
 
-/* What else happens to n weights from element `at`, as floats. */
-void origin_finish(const struct origin *o, uint64_t at, float *x, size_t n);
+/* Bytes of n elements from element `at` of the file's tensor, in the file's order and the source's
+ * dtype. */
+int origin_read(const struct origin *o, const struct origin_io *io, uint64_t at, size_t n,
+		void *out, struct err *e);
+
+/* What else happens to n weights from element `at`, as floats: scales of blocks, an adapter, a
+ * constant. */
+int origin_finish(const struct origin *o, struct origin_io *io, uint64_t at, float *x, size_t n,
+		  struct err *e);
 
 #endif

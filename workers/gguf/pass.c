@@ -35,6 +35,7 @@ struct worker {
 	struct shared *s;
 	unsigned char *in, *out;
 	size_t cap; /* elements */
+	struct origin_io io;
 	float x[RUN];
 };
 
@@ -104,8 +105,8 @@ static int convert_run(struct worker *w, const struct share *h, size_t from, siz
 	int64_t bad;
 
 	h->load(w->in + from * h->width, w->x, n);
-	origin_finish(&h->t->origin, h->at + from, w->x, n);
-	if (check_values(w->s, h->t, w->x, h->at + from, n, e) < 0)
+	if (origin_finish(&h->t->origin, &w->io, h->at + from, w->x, n, e) < 0 ||
+	    check_values(w->s, h->t, w->x, h->at + from, n, e) < 0)
 		return e->code;
 	h->encode(w->x, out, n);
 	bad = type_check(type, out, n);
@@ -134,7 +135,7 @@ static int convert_piece(struct worker *w, const struct share *h, struct err *e)
 	const struct pass *p = w->s->p;
 
 	reserve(w, h->n);
-	if (origin_read(&h->t->origin, p->model, w->s->fds, h->at, h->n, w->in, e) < 0 ||
+	if (origin_read(&h->t->origin, &w->io, h->at, h->n, w->in, e) < 0 ||
 	    convert_span(w, h, e) < 0)
 		return e->code;
 	atomic_fetch_add(&w->s->done_bytes, h->n * h->width);
@@ -184,6 +185,8 @@ static void work(void *ctx, int i)
 
 	(void)i;
 	w->s = s;
+	w->io.m = s->p->model;
+	w->io.fds = s->fds;
 	while (!atomic_load(&s->failed)) {
 		uint64_t number = atomic_fetch_add(&s->next, 1);
 		size_t tensor;
@@ -195,6 +198,7 @@ static void work(void *ctx, int i)
 			fail(s, &e);
 		worker_progress("quantize", atomic_load(&s->done_bytes), s->total_bytes, "bytes");
 	}
+	lora_cache_release(&w->io.lora);
 	free(w->in);
 	free(w->out);
 	free(w);

@@ -65,7 +65,7 @@ static int take_bytes(struct message *m, struct field *f, uint64_t n)
 /* 1: a field, 0: the message is over. */
 static int next_field(struct message *m, struct field *f)
 {
-	uint64_t tag, n;
+	uint64_t tag = 0, n = 0;
 
 	if (m->p == m->end)
 		return 0;
