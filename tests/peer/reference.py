@@ -14,6 +14,7 @@ import warnings
 import torch
 from safetensors.torch import load_file
 import transformers
+from transformers.modeling_utils import no_init_weights
 
 warnings.filterwarnings("ignore")
 transformers.logging.set_verbosity_error()
@@ -131,10 +132,11 @@ def _weights(folder):
 def load(folder):
     c = json.loads((folder / "config.json").read_text())
     name = c["architectures"][0]
-    if name in FORMS:
-        model, weights = FORMS[name](c, _weights(folder))
-    else:
-        model, weights = _own_class(folder, name, c)
+    with no_init_weights():  # all of them are loaded
+        if name in FORMS:
+            model, weights = FORMS[name](c, _weights(folder))
+        else:
+            model, weights = _own_class(folder, name, c)
     missing, unexpected = model.load_state_dict(weights, strict=False)
     tied = model.config.tie_word_embeddings
     assert not unexpected and set(missing) <= ({"lm_head.weight"} if tied else set()), (name, missing, unexpected)

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 
 import llama
-from peer import WORK, convert, fake, inspect, run_all
+from peer import WORK, convert, fake, inspect, raw_bytes, run_all
 
 try:
     import gguf
@@ -131,6 +131,90 @@ def names_are_llama_cpps(path, name):
     expected = expected_names(folder, arch, file["metadata"][f"{arch}.block_count"])
     got = {t["name"] for t in file["tensors"]}
     assert got == expected, (name, sorted(got ^ expected))
+
+
+def scaled(**scaling):
+    def change(config):
+        config["rope_scaling"] = scaling
+        config.update(scaling.pop("config", {}))
+    return change
+
+
+def factors(step):
+    return [1 + step * i for i in range(16)]
+
+
+def test_stretched_positions():
+    for label, name, change in (
+            ("llama3", "llama", scaled(rope_type="llama3", factor=32.0, low_freq_factor=1.0, high_freq_factor=4.0,
+                                       original_max_position_embeddings=64)),
+            ("linear", "gemma3", scaled(rope_type="linear", factor=8.0)),
+            ("yarn", "qwen3", scaled(rope_type="yarn", factor=4.0, original_max_position_embeddings=512)),
+            ("yarn", "deepseek3", scaled(rope_type="yarn", factor=4.0, original_max_position_embeddings=512, mscale=1.0,
+                                         mscale_all_dim=1.0, beta_fast=32, beta_slow=1)),
+            ("short", "phi3", scaled(type="longrope", short_factor=factors(0.1), long_factor=factors(0.5),
+                                     config={"original_max_position_embeddings": 1024})),
+            ("long", "phi3", scaled(type="longrope", short_factor=factors(0.1), long_factor=factors(0.5),
+                                    config={"original_max_position_embeddings": 16}))):
+        compare(model(name, change, f"{label}-{name}"), bound=2 * BOUND)
+
+
+def test_copies_of_the_embedding():
+    """llama.cpp asks these for an output matrix although the checkpoint has none."""
+    for name in ("internlm2", "stablelm", "qwen2-moe"):
+        folder = fake(f"{name}-tiny:fill=random,dtype=F32,tie=true", f"tied-{name}")
+        lively(folder)
+        path = compare(folder)
+        sizes = {t["name"]: t["shape"] for t in inspect(path)["tensors"]}
+        assert sizes["output.weight"] == sizes["token_embd.weight"]
+
+
+def rewritten(name, label, change_weights, change_config=lambda c: None):
+    folder = model(name, change_config, label)
+    weights = load_file(folder / "model.safetensors")
+    change_weights(weights)
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
+def test_norms_of_heads_and_parallel_halves():
+    """StableLM 2 12B."""
+    def change(w):
+        rng = np.random.default_rng(9)
+        for layer in range(2):
+            for end in ("weight", "bias"):
+                del w[f"model.layers.{layer}.post_attention_layernorm.{end}"]
+            for part, heads in (("q", 4), ("k", 2)):
+                for head in range(heads):
+                    w[f"model.layers.{layer}.self_attn.{part}_layernorm.norms.{head}.weight"] = (
+                        1 + 0.2 * rng.standard_normal(32)).astype(np.float32)
+
+    compare(rewritten("stablelm", "stablelm-12b", change, lambda c: c.update(use_parallel_residual=True, qk_layernorm=True)))
+
+
+def test_two_norms_of_falcon():
+    """Falcon 40B."""
+    def change(w):
+        for name in [n for n in w if "input_layernorm" in n]:
+            w[name.replace("input_layernorm", "ln_attn")] = w.pop(name)
+            w[name.replace("input_layernorm", "ln_mlp")] = w[name.replace("input_layernorm", "ln_attn")] * 1.5
+
+    compare(rewritten("falcon-grouped", "falcon-40b", change, lambda c: c.update(num_ln_in_parallel_attn=2)))
+
+
+def test_experts_in_one_tensor():
+    """As transformers 5 writes them: the same file, byte for byte."""
+    def change(w):
+        for layer in range(2):
+            at = f"model.layers.{layer}.mlp.experts."
+            parts = {p: np.stack([w.pop(f"{at}{x}.{p}_proj.weight") for x in range(8)]) for p in ("gate", "up", "down")}
+            w[at + "gate_up_proj"] = np.concatenate([parts["gate"], parts["up"]], axis=1)
+            w[at + "down_proj"] = parts["down"]
+
+    for name in ("qwen2-moe", "qwen3-moe"):
+        apart, joined = model(name, label=f"{name}-apart"), rewritten(name, f"{name}-joined", change)
+        a, b = convert(apart, "Q8_0"), convert(joined, "Q8_0")
+        assert [raw_bytes(a, t) for t in inspect(a)["tensors"]] == [raw_bytes(b, t) for t in inspect(b)["tensors"]]
 
 
 run_all(globals())

@@ -87,8 +87,8 @@ static void put_pieces(const struct fake_spec *s, const struct fake_merges *m, s
 		put_piece(out, text, score--, PIECE_NORMAL);
 	}
 	put_piece(out, SPACE, score--, PIECE_NORMAL);
-	for (char c = '!'; c <= '~'; c++) {
-		snprintf(text, sizeof(text), "%c", c);
+	for (int c = '!'; c <= '~'; c++) {
+		snprintf(text, sizeof(text), "%c", (char)c);
 		put_piece(out, text, score--, PIECE_NORMAL);
 	}
 	/* No two neighbours make one of these. The last row is an added token's. */

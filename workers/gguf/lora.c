@@ -1,5 +1,6 @@
 #include "workers/gguf/lora.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -217,6 +218,7 @@ static void join_files(struct joining *j)
 	struct st_file *files = arena_array(j->a, j->m->n_files + 1, sizeof(*files));
 	char *name;
 
+	assert(j->adapter.n_files == 1 && j->adapter.files);
 	memcpy(files, j->m->files, j->m->n_files * sizeof(*files));
 	j->n_files = j->m->n_files;
 	name = arena_printf(j->a, "adapter: %s", j->adapter.files[0].name);

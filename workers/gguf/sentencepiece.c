@@ -25,9 +25,10 @@ struct field {
 
 static int bad(const struct message *m, const char *what)
 {
-	return err_set(m->e, ERR_INVALID,
-		       "tokenizer.model: byte %td: %s; it is damaged or no SentencePiece model",
-		       m->p - m->file, what);
+	(void)err_set(m->e, ERR_INVALID,
+		      "tokenizer.model: byte %td: %s; it is damaged or no SentencePiece model",
+		      m->p - m->file, what);
+	return ERR_INVALID;
 }
 
 /* Seven bits a byte, the lowest first; ten bytes hold 64 bits. */
@@ -70,20 +71,20 @@ static int next_field(struct message *m, struct field *f)
 	if (m->p == m->end)
 		return 0;
 	if (read_varint(m, &tag) < 0)
-		return m->e->code;
+		return ERR_INVALID;
 	if (tag >> 3 == 0 || tag >> 3 > (1u << 29) - 1)
 		return bad(m, "a field has no valid number");
 	*f = (struct field){ .number = (uint32_t)(tag >> 3), .wire = (enum wire)(tag & 7) };
 	switch (tag & 7) {
 	case WIRE_VARINT:
-		return read_varint(m, &f->value) < 0 ? m->e->code : 1;
+		return read_varint(m, &f->value) < 0 ? ERR_INVALID : 1;
 	case WIRE_64:
-		return take_bytes(m, f, 8) < 0 ? m->e->code : 1;
+		return take_bytes(m, f, 8) < 0 ? ERR_INVALID : 1;
 	case WIRE_32:
-		return take_bytes(m, f, 4) < 0 ? m->e->code : 1;
+		return take_bytes(m, f, 4) < 0 ? ERR_INVALID : 1;
 	case WIRE_BYTES:
 		if (read_varint(m, &n) < 0 || take_bytes(m, f, n) < 0)
-			return m->e->code;
+			return ERR_INVALID;
 		return 1;
 	default:
 		return bad(m, "a field has no known form");
