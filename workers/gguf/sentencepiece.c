@@ -104,7 +104,7 @@ static int take_piece_field(struct arena *a, const struct message *m, const stru
 	if (f->number == 1 && f->wire == WIRE_BYTES) {
 		if (!utf8_valid((const char *)f->bytes, f->len))
 			return bad(m, "a piece is not UTF-8");
-		p->text = arena_strndup(a, (const char *)f->bytes, f->len);
+		p->text = memcpy(arena_alloc(a, f->len + 1), f->bytes, f->len);
 		p->len = f->len;
 	} else if (f->number == 2 && f->wire == WIRE_32) {
 		memcpy(&p->score, f->bytes, sizeof(p->score));
