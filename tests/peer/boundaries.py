@@ -44,16 +44,16 @@ LETTERS = "A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-Ρ�
 # The same of models whose rules are less common: Qwen3.5, DeepSeek LLM, Coder and V3, Mistral NeMo, GPT-4o, Falcon,
 # BLOOM, Ling, Seed-Coder.
 MORE_RULES = {
-    "qwen35": (_sequence(_split(CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*" + SPACES),
-                         _bytes(False)), False),
+    "qwen35": (_sequence(_split(CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}"
+                                + r"| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*" + SPACES), _bytes(False)), False),
     "deepseek-coder": (_sequence(_split("[\r\n]"), _split(r"\s?\p{L}+"), _split(r"\s?\p{P}+"), _split(CJK_OLD), DIGITS,
                                  _bytes(False)), False),
     "deepseek-v3": (_sequence(
         _split(r"\p{N}{1,3}"), _split(CJK),
         _split(r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"""
                + r"| ?[\p{P}\p{S}]+[\r\n]*" + SPACES), _bytes(False)), False),
-    "tekken": (_sequence(_split(CASED[0] + "|" + CASED[1] + r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*" + SPACES), _bytes(False)),
-               True),
+    "tekken": (_sequence(_split(CASED[0] + "|" + CASED[1] + r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*" + SPACES),
+                         _bytes(False)), True),
     "gpt-4o": (_sequence(_split(CASED[0] + CONTRACTIONS + "?|" + CASED[1] + CONTRACTIONS
                                 + r"?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*" + SPACES), _bytes(False)), False),
     "falcon": (_sequence({"type": "Punctuation", "behavior": "Contiguous"}, _bytes(True),
@@ -61,11 +61,11 @@ MORE_RULES = {
     "bloom": (_sequence(_split(r" ?[^(\s|[.,!?…。，、।۔،])]+"), _bytes(False)), False),
     "bailingmoe": (_sequence(_split(r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*"
                                     + r"|\s*[\r\n]|\s+(?!\S)|\s+"), _bytes(False)), False),
-    "seed-coder": (_sequence(_split(CONTRACTIONS + "|" + WORDS + r"|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+" + SPACES), _bytes(False)),
-                   False),
+    "seed-coder": (_sequence(_split(CONTRACTIONS + "|" + WORDS + r"|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+" + SPACES),
+                             _bytes(False)), False),
     "deepseek-llm": (_sequence(_split("[\r\n]"), _split(r"\s?[" + LETTERS + "]+"),
-                               _split(r"\s?[!-/:-~！-／：-～‘-‟　-。]+"), _split(r"\s+$"), _split(CJK_OLD), DIGITS, _bytes(False)),
-                     False),
+                               _split(r"\s?[!-/:-~！-／：-～‘-‟　-。]+"), _split(r"\s+$"), _split(CJK_OLD), DIGITS,
+                               _bytes(False)), False),
 }
 
 

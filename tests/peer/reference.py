@@ -53,8 +53,8 @@ def _internlm3(c, w):
 
 
 def _internlm2(c, w):
-    w = _names(w, [("tok_embeddings", "embed_tokens"), ("attention.wo", "self_attn.o_proj"), ("feed_forward.w1", "mlp.gate_proj"),
-                   ("feed_forward.w2", "mlp.down_proj"), ("feed_forward.w3", "mlp.up_proj"),
+    w = _names(w, [("tok_embeddings", "embed_tokens"), ("attention.wo", "self_attn.o_proj"),
+                   ("feed_forward.w1", "mlp.gate_proj"), ("feed_forward.w2", "mlp.down_proj"), ("feed_forward.w3", "mlp.up_proj"),
                    ("attention_norm", "input_layernorm"), ("ffn_norm", "post_attention_layernorm")])
     w = {("lm_head.weight" if n == "output.weight" else n): x for n, x in w.items()}
     kv, size = c["num_key_value_heads"], c["hidden_size"] // c["num_attention_heads"]
@@ -66,8 +66,8 @@ def _internlm2(c, w):
 
 
 def _telechat(c, w):
-    c = {"num_hidden_layers": c["n_layer"], "num_attention_heads": c["n_head"], "intermediate_size": c["ffn_hidden_size"],
-         "rms_norm_eps": c["layer_norm_epsilon"], "max_position_embeddings": c["seq_length"], **c}
+    c = {"num_hidden_layers": c["n_layer"], "num_attention_heads": c["n_head"],
+         "intermediate_size": c["ffn_hidden_size"], "rms_norm_eps": c["layer_norm_epsilon"], "max_position_embeddings": c["seq_length"], **c}
     w = _names(w, [("transformer.h.", "model.layers."), ("transformer.word_embeddings", "model.embed_tokens"),
                    ("transformer.ln_f", "model.norm"), ("self_attention.query", "self_attn.q_proj"),
                    ("self_attention.dense", "self_attn.o_proj")])
@@ -98,9 +98,11 @@ def _chatglm(c, w):
         num_attention_heads=heads, num_key_value_heads=kv, head_dim=size, vocab_size=c["padded_vocab_size"],
         rms_norm_eps=c["layernorm_epsilon"], max_position_embeddings=c["seq_length"], attention_bias=True,
         tie_word_embeddings=False, rope_theta=10000.0 * c.get("rope_ratio", 1), pad_token_id=0)
-    w = _names(w, [("transformer.encoder.layers.", "model.layers."), ("transformer.embedding.word_embeddings", "model.embed_tokens"),
+    w = _names(w, [("transformer.encoder.layers.", "model.layers."),
+                   ("transformer.embedding.word_embeddings", "model.embed_tokens"),
                    ("transformer.encoder.final_layernorm", "model.norm"), ("transformer.output_layer", "lm_head"),
-                   ("self_attention.dense", "self_attn.o_proj"), ("dense_h_to_4h", "gate_up_proj"), ("dense_4h_to_h", "down_proj")])
+                   ("self_attention.dense", "self_attn.o_proj"), ("dense_h_to_4h", "gate_up_proj"),
+                   ("dense_4h_to_h", "down_proj")])
     for name in [n for n in w if "query_key_value" in n]:
         for part, x in zip("qkv", w.pop(name).split([heads * size, kv * size, kv * size])):
             w[name.replace("self_attention.query_key_value", f"self_attn.{part}_proj")] = x

@@ -189,7 +189,8 @@ def test_norms_of_heads_and_parallel_halves():
                     w[f"model.layers.{layer}.self_attn.{part}_layernorm.norms.{head}.weight"] = (
                         1 + 0.2 * rng.standard_normal(32)).astype(np.float32)
 
-    compare(rewritten("stablelm", "stablelm-12b", change, lambda c: c.update(use_parallel_residual=True, qk_layernorm=True)))
+    compare(rewritten("stablelm", "stablelm-12b", change,
+                      lambda c: c.update(use_parallel_residual=True, qk_layernorm=True)))
 
 
 def test_two_norms_of_falcon():

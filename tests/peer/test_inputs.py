@@ -21,8 +21,8 @@ def worker(source, lora=None, quant="F32", code=0):
     job = WORK / f"job-{n}"
     (job / "out").mkdir(parents=True)
     (job / "job.json").write_text(json.dumps({
-        "protocol": 1, "job": f"{n:064x}", "attempt": 1, "verb": "convert", "engine": {"name": "gguf", "version": "0.1.0"},
-        "name": "m", "file": "m", "source": {"dir": str(source), "format": "safetensors"},
+        "protocol": 1, "job": f"{n:064x}", "attempt": 1, "verb": "convert",
+        "engine": {"name": "gguf", "version": "0.1.0"}, "name": "m", "file": "m", "source": {"dir": str(source), "format": "safetensors"},
         "lora": {"dir": str(lora)} if lora else None, "platform": "", "quant": quant, "hybrid": 0, "opt": 0, "with": {},
         "out": "out", "threads": 2}))
     done = subprocess.run([str(WORKER), "convert", "job.json"], cwd=job, capture_output=True, text=True)
@@ -82,8 +82,10 @@ def test_adapters_are_merged():
             ("llama", [layer + "self_attn.q_proj", layer + "self_attn.k_proj", layer + "mlp.down_proj", "lm_head"],
              {"whole": ["model.norm.weight"], "embedding": ["model.embed_tokens"]}),
             ("qwen2", [layer + "self_attn.v_proj", layer + "mlp.up_proj"],
-             {"rules": {"use_rslora": True, "alpha_pattern": {"mlp.up_proj": 40}}, "whole": [layer + "self_attn.q_proj.bias"]}),
-            ("gpt2", ["transformer.h.1.attn.c_attn", "transformer.h.0.mlp.c_proj"], {"rules": {"fan_in_fan_out": True}}),
+             {"rules": {"use_rslora": True, "alpha_pattern": {"mlp.up_proj": 40}},
+              "whole": [layer + "self_attn.q_proj.bias"]}),
+            ("gpt2", ["transformer.h.1.attn.c_attn", "transformer.h.0.mlp.c_proj"],
+             {"rules": {"fan_in_fan_out": True}}),
             ("mixtral", [layer + "block_sparse_moe.experts.2.w1", layer + "self_attn.o_proj"], {}),
             ("deepseek3", [layer + "self_attn.kv_b_proj", layer + "self_attn.q_b_proj"], {}),
             ("internlm2", [layer + "attention.wqkv"], {"rank": 3})):
@@ -103,7 +105,8 @@ def test_adapters_that_do_not_fit_are_refused():
 
     def refused(name, change, *words, modules=(module,)):
         folder, _ = adapter(name, source, modules)
-        tensors, config = load_file(folder / "adapter_model.safetensors"), json.loads((folder / "adapter_config.json").read_text())
+        tensors = load_file(folder / "adapter_model.safetensors")
+        config = json.loads((folder / "adapter_config.json").read_text())
         change(tensors, config)
         save_file(tensors, folder / "adapter_model.safetensors")
         (folder / "adapter_config.json").write_text(json.dumps(config))
@@ -177,7 +180,8 @@ def test_every_eight_bit_float():
 def test_other_quantized_checkpoints_are_refused():
     source = WORK / "every-base"
     config = json.loads((source / "config.json").read_text())
-    (source / "config.json").write_text(json.dumps({**config, "quantization_config": {"quant_method": "gptq", "bits": 4}}))
+    config["quantization_config"] = {"quant_method": "gptq", "bits": 4}
+    (source / "config.json").write_text(json.dumps(config))
     said = worker(source, code=3)
     assert "gptq" in said and "fp8" in said, said
 

@@ -144,7 +144,8 @@ def test_random_texts_are_split_alike():
 
 
 # Where llama.cpp only comes near to a rule, that is its own doing: it has ranges of letters, marks and ideographic
-# spaces of its own for these (src/unicode.cpp, unicode_regex_split_custom_*), and takes digits together for the last two.
+# spaces of its own for these (src/unicode.cpp, unicode_regex_split_custom_*), and takes digits together for the last
+# two.
 ONLY_ASCII = ("deepseek-coder", "deepseek-v3", "tekken", "gpt-4o", "falcon", "deepseek-llm")
 NO_DIGITS = ("falcon", "deepseek-llm")
 

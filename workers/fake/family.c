@@ -2,9 +2,9 @@
  * where that has none (InternLM2, MiniCPM, MiniCPM3, ChatGLM, TeleChat2). */
 #include "workers/fake/family.h"
 
-#include "core/json.h"
-#include "core/mem.h"
-#include "workers/fake/shape.h"
+#include <stddef.h>
+
+#include "workers/fake/family_config.h"
 
 /* clang-format off */
 #define NORM(name)         { name, LEN_HIDDEN, LEN_NONE, WHEN_ALWAYS, 1 }
@@ -228,235 +228,6 @@ static const struct fake_kind telechat_layer[] = {
 	END,
 };
 
-/* ---- config.json */
-
-static void config_llama(struct json_out *w, const struct fake_spec *s)
-{
-	(void)s;
-	jw_kbool(w, "attention_bias", 0);
-	jw_kbool(w, "mlp_bias", 0);
-	jw_kint(w, "pretraining_tp", 1);
-	jw_knum(w, "rms_norm_eps", 1e-5);
-}
-
-static void config_qwen2(struct json_out *w, const struct fake_spec *s)
-{
-	jw_kint(w, "max_window_layers", (int64_t)s->layers);
-	jw_knum(w, "rms_norm_eps", 1e-6);
-	jw_kint(w, "sliding_window", (int64_t)s->ctx);
-	jw_kbool(w, "use_sliding_window", 0);
-}
-
-static void config_rms(struct json_out *w, const struct fake_spec *s)
-{
-	(void)s;
-	jw_knum(w, "rms_norm_eps", 1e-5);
-}
-
-static void config_mixtral(struct json_out *w, const struct fake_spec *s)
-{
-	jw_kint(w, "num_experts_per_tok", (int64_t)s->more.experts_used);
-	jw_kint(w, "num_local_experts", (int64_t)s->more.experts);
-	jw_knum(w, "rms_norm_eps", 1e-5);
-	jw_knum(w, "router_aux_loss_coef", 0.02);
-}
-
-static void config_qwen_moe(struct json_out *w, const struct fake_spec *s)
-{
-	jw_kint(w, "decoder_sparse_step", 1);
-	jw_kint(w, "moe_intermediate_size", (int64_t)s->more.expert_ffn);
-	jw_kbool(w, "norm_topk_prob", s->more.shared_ffn == 0);
-	jw_kint(w, "num_experts", (int64_t)s->more.experts);
-	jw_kint(w, "num_experts_per_tok", (int64_t)s->more.experts_used);
-	if (s->more.shared_ffn)
-		jw_kint(w, "shared_expert_intermediate_size", (int64_t)s->more.shared_ffn);
-	jw_knum(w, "rms_norm_eps", 1e-6);
-	jw_kbool(w, "use_sliding_window", 0);
-}
-
-static void config_gemma(struct json_out *w, const struct fake_spec *s)
-{
-	jw_kstr(w, "hidden_activation", "gelu_pytorch_tanh");
-	jw_knum(w, "rms_norm_eps", 1e-6);
-	if (s->more.window) {
-		jw_kint(w, "query_pre_attn_scalar", (int64_t)s->head_dim);
-		jw_kint(w, "sliding_window", (int64_t)s->more.window);
-	}
-}
-
-static void config_gemma2(struct json_out *w, const struct fake_spec *s)
-{
-	config_gemma(w, s);
-	jw_knum(w, "attn_logit_softcapping", 50);
-	jw_knum(w, "final_logit_softcapping", 30);
-}
-
-static void config_gemma3(struct json_out *w, const struct fake_spec *s)
-{
-	config_gemma(w, s);
-	jw_knum(w, "rope_local_base_freq", 10000);
-	jw_kint(w, "sliding_window_pattern", 6);
-}
-
-static void config_phi2(struct json_out *w, const struct fake_spec *s)
-{
-	jw_knum(w, "layer_norm_eps", 1e-5);
-	jw_knum(w, "partial_rotary_factor", s->more.partial);
-	jw_kbool(w, "qk_layernorm", 0);
-}
-
-static void config_phi3(struct json_out *w, const struct fake_spec *s)
-{
-	jw_kint(w, "original_max_position_embeddings", (int64_t)s->ctx);
-	jw_knum(w, "rms_norm_eps", 1e-5);
-	jw_key(w, "sliding_window");
-	if (s->more.window)
-		jw_int(w, (int64_t)s->more.window);
-	else
-		jw_null(w);
-}
-
-static void config_minicpm(struct json_out *w, const struct fake_spec *s)
-{
-	(void)s;
-	jw_kint(w, "dim_model_base", 256);
-	jw_knum(w, "rms_norm_eps", 1e-5);
-	jw_knum(w, "scale_depth", 1.4);
-	jw_kint(w, "scale_emb", 12);
-}
-
-static void config_latent(struct json_out *w, const struct fake_spec *s)
-{
-	jw_kint(w, "kv_lora_rank", (int64_t)s->more.kv_rank);
-	jw_key(w, "q_lora_rank");
-	if (s->more.q_rank)
-		jw_int(w, (int64_t)s->more.q_rank);
-	else
-		jw_null(w);
-	jw_kint(w, "qk_nope_head_dim", (int64_t)s->more.nope);
-	jw_kint(w, "qk_rope_head_dim", (int64_t)s->more.rope);
-	jw_kint(w, "v_head_dim", (int64_t)s->more.value);
-}
-
-static void config_minicpm3(struct json_out *w, const struct fake_spec *s)
-{
-	config_minicpm(w, s);
-	config_latent(w, s);
-}
-
-static void config_deepseek(struct json_out *w, const struct fake_spec *s)
-{
-	int v3 = s->more.groups > 1;
-
-	config_latent(w, s);
-	jw_kint(w, "first_k_dense_replace", (int64_t)s->more.dense_layers);
-	jw_kint(w, "moe_intermediate_size", (int64_t)s->more.expert_ffn);
-	jw_kint(w, "moe_layer_freq", 1);
-	jw_kint(w, "n_group", (int64_t)s->more.groups);
-	jw_kint(w, "n_routed_experts", (int64_t)s->more.experts);
-	jw_kint(w, "n_shared_experts", (int64_t)s->more.shared_experts);
-	jw_kbool(w, "norm_topk_prob", v3);
-	jw_kint(w, "num_experts_per_tok", (int64_t)s->more.experts_used);
-	jw_knum(w, "rms_norm_eps", 1e-6);
-	jw_knum(w, "routed_scaling_factor", v3 ? 2.5 : 1);
-	jw_kstr(w, "scoring_func", v3 ? "sigmoid" : "softmax");
-	jw_kint(w, "topk_group", (int64_t)s->more.groups_used);
-	jw_kstr(w, "topk_method", v3 ? "noaux_tc" : "greedy");
-}
-
-static void config_granite(struct json_out *w, const struct fake_spec *s)
-{
-	(void)s;
-	jw_kbool(w, "attention_bias", 0);
-	jw_knum(w, "attention_multiplier", 0.015625);
-	jw_knum(w, "embedding_multiplier", 12);
-	jw_knum(w, "logits_scaling", 8);
-	jw_kbool(w, "mlp_bias", 0);
-	jw_knum(w, "residual_multiplier", 0.22);
-	jw_knum(w, "rms_norm_eps", 1e-5);
-}
-
-static void config_smollm3(struct json_out *w, const struct fake_spec *s)
-{
-	(void)s;
-	jw_kbool(w, "attention_bias", 0);
-	jw_kbool(w, "mlp_bias", 0);
-	jw_kint(w, "no_rope_layer_interval", 4);
-	jw_knum(w, "rms_norm_eps", 1e-6);
-	jw_kbool(w, "use_sliding_window", 0);
-}
-
-static void config_stablelm(struct json_out *w, const struct fake_spec *s)
-{
-	jw_knum(w, "layer_norm_eps", 1e-5);
-	jw_knum(w, "partial_rotary_factor", s->more.partial);
-	jw_kbool(w, "use_parallel_residual", 0);
-	jw_kbool(w, "use_qkv_bias", 1);
-}
-
-static void config_chatglm(struct json_out *w, const struct fake_spec *s)
-{
-	jw_kbool(w, "add_bias_linear", 0);
-	jw_kbool(w, "add_qkv_bias", 1);
-	jw_kbool(w, "apply_residual_connection_post_layernorm", 0);
-	jw_kint(w, "ffn_hidden_size", (int64_t)s->ffn);
-	jw_kint(w, "hidden_size", (int64_t)s->hidden);
-	jw_kint(w, "kv_channels", (int64_t)s->head_dim);
-	jw_knum(w, "layernorm_epsilon", 1e-5);
-	jw_kbool(w, "multi_query_attention", 1);
-	jw_kint(w, "multi_query_group_num", (int64_t)s->kv_heads);
-	jw_kint(w, "num_attention_heads", (int64_t)s->heads);
-	jw_kint(w, "num_layers", (int64_t)s->layers);
-	jw_kint(w, "padded_vocab_size", (int64_t)s->vocab);
-	jw_kbool(w, "post_layer_norm", 1);
-	jw_kbool(w, "rmsnorm", 1);
-	jw_kint(w, "seq_length", (int64_t)s->ctx);
-}
-
-static void config_gpt2(struct json_out *w, const struct fake_spec *s)
-{
-	jw_kstr(w, "activation_function", "gelu_new");
-	jw_knum(w, "layer_norm_epsilon", 1e-5);
-	jw_kint(w, "n_ctx", (int64_t)s->ctx);
-	jw_kint(w, "n_embd", (int64_t)s->hidden);
-	jw_kint(w, "n_head", (int64_t)s->heads);
-	jw_kint(w, "n_inner", (int64_t)s->ffn);
-	jw_kint(w, "n_layer", (int64_t)s->layers);
-	jw_kint(w, "n_positions", (int64_t)s->ctx);
-	jw_kint(w, "vocab_size", (int64_t)s->vocab);
-}
-
-static void config_falcon(struct json_out *w, const struct fake_spec *s)
-{
-	jw_kbool(w, "alibi", 0);
-	jw_kbool(w, "bias", 0);
-	jw_kint(w, "ffn_hidden_size", (int64_t)s->ffn);
-	jw_kint(w, "hidden_size", (int64_t)s->hidden);
-	jw_knum(w, "layer_norm_epsilon", 1e-5);
-	jw_kint(w, "max_position_embeddings", (int64_t)s->ctx);
-	jw_kbool(w, "multi_query", 1);
-	jw_kbool(w, "new_decoder_architecture", s->kv_heads > 1);
-	jw_kint(w, "num_attention_heads", (int64_t)s->heads);
-	jw_kint(w, "num_hidden_layers", (int64_t)s->layers);
-	jw_kint(w, "num_kv_heads", (int64_t)s->kv_heads);
-	jw_kint(w, "num_ln_in_parallel_attn", 1);
-	jw_kbool(w, "parallel_attn", 1);
-	jw_knum(w, "rope_theta", s->rope_theta);
-	jw_kint(w, "vocab_size", (int64_t)s->vocab);
-}
-
-static void config_telechat(struct json_out *w, const struct fake_spec *s)
-{
-	jw_kint(w, "ffn_hidden_size", (int64_t)s->ffn);
-	jw_kint(w, "hidden_size", (int64_t)s->hidden);
-	jw_knum(w, "layer_norm_epsilon", 1e-5);
-	jw_kint(w, "n_head", (int64_t)s->heads);
-	jw_kint(w, "n_layer", (int64_t)s->layers);
-	jw_kint(w, "num_key_value_heads", (int64_t)s->kv_heads);
-	jw_kint(w, "seq_length", (int64_t)s->ctx);
-	jw_kint(w, "vocab_size", (int64_t)s->vocab);
-}
-
 /* ---- the table */
 
 #define BYTE_LEVEL(regex) \
@@ -482,79 +253,79 @@ static void config_telechat(struct json_out *w, const struct fake_spec *s)
 
 const struct fake_family fake_families[] = {
 	[FAMILY_LLAMA] =
-	{ "llama", "Llama" CAUSAL_LM, MODEL_LAYERS, embed, { llama_layer }, head, TOK_LLAMA3, 0, "silu", NULL, NULL, config_llama, CONFIG_COMMON },
+	{ "llama", "Llama" CAUSAL_LM, MODEL_LAYERS, embed, { llama_layer }, head, TOK_LLAMA3, 0, "silu", NULL, NULL, fake_config_llama, CONFIG_COMMON },
 	[FAMILY_QWEN2] =
 	{ "qwen2", "Qwen2" CAUSAL_LM, MODEL_LAYERS, embed, { llama_layer, qkv_biases }, head, TOK_QWEN2, 0, "silu", NULL, NULL,
-	  config_qwen2, CONFIG_COMMON },
+	  fake_config_qwen2, CONFIG_COMMON },
 	[FAMILY_MISTRAL] =
-	{ "mistral", "Mistral" CAUSAL_LM, MODEL_LAYERS, embed, { llama_layer }, head, TOK_SENTENCEPIECE, 0, "silu", NULL, NULL, config_rms, CONFIG_COMMON },
+	{ "mistral", "Mistral" CAUSAL_LM, MODEL_LAYERS, embed, { llama_layer }, head, TOK_SENTENCEPIECE, 0, "silu", NULL, NULL, fake_config_rms, CONFIG_COMMON },
 	[FAMILY_MIXTRAL] =
 	{ "mixtral", "Mixtral" CAUSAL_LM, MODEL_LAYERS, embed, { attention, mixtral_experts }, head, TOK_SENTENCEPIECE, 0, "silu", NULL,
-	  NULL, config_mixtral, CONFIG_COMMON },
+	  NULL, fake_config_mixtral, CONFIG_COMMON },
 	[FAMILY_INTERNLM3] =
 	{ "internlm3", "InternLM3" CAUSAL_LM, MODEL_LAYERS, embed, { llama_layer }, head, TOK_SENTENCEPIECE, 0, "silu", NULL, NULL,
-	  config_rms, CONFIG_COMMON },
+	  fake_config_rms, CONFIG_COMMON },
 	[FAMILY_TELECHAT] =
-	{ "telechat", "TeleChat2" CAUSAL_LM, "transformer.h.%u.", embed_word, { telechat_layer }, head_telechat, TOK_SENTENCEPIECE, 0, "silu", NULL, NULL, config_telechat, CONFIG_OWN },
+	{ "telechat", "TeleChat2" CAUSAL_LM, "transformer.h.%u.", embed_word, { telechat_layer }, head_telechat, TOK_SENTENCEPIECE, 0, "silu", NULL, NULL, fake_config_telechat, CONFIG_OWN },
 	[FAMILY_SMOLLM3] =
-	{ "smollm3", "SmolLM3" CAUSAL_LM, MODEL_LAYERS, embed, { llama_layer }, head, TOK_LLAMA3, 0, "silu", NULL, NULL, config_smollm3, CONFIG_COMMON },
+	{ "smollm3", "SmolLM3" CAUSAL_LM, MODEL_LAYERS, embed, { llama_layer }, head, TOK_LLAMA3, 0, "silu", NULL, NULL, fake_config_smollm3, CONFIG_COMMON },
 	[FAMILY_GRANITE] =
 	{ "granite", "Granite" CAUSAL_LM, MODEL_LAYERS, embed, { llama_layer }, head, TOK_PLAIN, 0, "silu", PRE_STARCODER, "null",
-	  config_granite, CONFIG_COMMON },
+	  fake_config_granite, CONFIG_COMMON },
 	[FAMILY_MINICPM] =
 	{ "minicpm", "MiniCPM" CAUSAL_LM, MODEL_LAYERS, embed, { llama_layer }, head, TOK_SENTENCEPIECE, 0, "silu", NULL, NULL,
-	  config_minicpm, CONFIG_COMMON },
+	  fake_config_minicpm, CONFIG_COMMON },
 	[FAMILY_INTERNLM2] =
 	{ "internlm2", "InternLM2" CAUSAL_LM, MODEL_LAYERS, embed_internlm2, { internlm2_layer }, head_internlm2,
-	  TOK_SENTENCEPIECE, 0, "silu", NULL, NULL, config_rms, CONFIG_COMMON },
+	  TOK_SENTENCEPIECE, 0, "silu", NULL, NULL, fake_config_rms, CONFIG_COMMON },
 	[FAMILY_QWEN3] =
 	{ "qwen3", "Qwen3" CAUSAL_LM, MODEL_LAYERS, embed, { llama_layer, head_norms }, head, TOK_QWEN2, 0, "silu", NULL, NULL,
-	  config_rms, CONFIG_COMMON },
+	  fake_config_rms, CONFIG_COMMON },
 	[FAMILY_QWEN2_MOE] =
 	{ "qwen2_moe", "Qwen2Moe" CAUSAL_LM, MODEL_LAYERS, embed, { attention, qwen_experts, qwen2_shared }, head, TOK_QWEN2, 0, "silu",
-	  NULL, NULL, config_qwen_moe, CONFIG_COMMON },
+	  NULL, NULL, fake_config_qwen_moe, CONFIG_COMMON },
 	[FAMILY_QWEN3_MOE] =
 	{ "qwen3_moe", "Qwen3Moe" CAUSAL_LM, MODEL_LAYERS, embed, { attention, head_norms, qwen_experts }, head, TOK_QWEN2, 0, "silu",
-	  NULL, NULL, config_qwen_moe, CONFIG_COMMON },
+	  NULL, NULL, fake_config_qwen_moe, CONFIG_COMMON },
 	[FAMILY_GEMMA] =
 	{ "gemma", "Gemma" CAUSAL_LM, MODEL_LAYERS, embed, { llama_layer }, head, TOK_GEMMA, 1, "gelu_pytorch_tanh", NULL, NULL,
-	  config_gemma, CONFIG_COMMON },
+	  fake_config_gemma, CONFIG_COMMON },
 	[FAMILY_GEMMA2] =
 	{ "gemma2", "Gemma2" CAUSAL_LM, MODEL_LAYERS, embed, { llama_layer, four_norms }, head, TOK_GEMMA, 1, "gelu_pytorch_tanh", NULL, NULL,
-	  config_gemma2, CONFIG_COMMON },
+	  fake_config_gemma2, CONFIG_COMMON },
 	[FAMILY_GEMMA3_TEXT] =
 	{ "gemma3_text", "Gemma3" CAUSAL_LM, MODEL_LAYERS, embed, { llama_layer, four_norms, head_norms }, head,
-	  TOK_GEMMA, 1, "gelu_pytorch_tanh", NULL, NULL, config_gemma3, CONFIG_COMMON },
+	  TOK_GEMMA, 1, "gelu_pytorch_tanh", NULL, NULL, fake_config_gemma3, CONFIG_COMMON },
 	[FAMILY_GEMMA3] =
 	{ "gemma3", "Gemma3ForConditionalGeneration", "language_model.model.layers.%u.", embed_gemma3_vision,
-	  { llama_layer, four_norms, head_norms }, head_gemma3_vision, TOK_GEMMA, 1, "gelu_pytorch_tanh", NULL, NULL, config_gemma3, CONFIG_NESTED },
+	  { llama_layer, four_norms, head_norms }, head_gemma3_vision, TOK_GEMMA, 1, "gelu_pytorch_tanh", NULL, NULL, fake_config_gemma3, CONFIG_NESTED },
 	[FAMILY_PHI] =
-	{ "phi", "Phi" CAUSAL_LM, MODEL_LAYERS, embed, { phi2_layer }, head_phi2, TOK_PLAIN, 0, "gelu_new", PRE_GPT2, "null", config_phi2, CONFIG_COMMON },
+	{ "phi", "Phi" CAUSAL_LM, MODEL_LAYERS, embed, { phi2_layer }, head_phi2, TOK_PLAIN, 0, "gelu_new", PRE_GPT2, "null", fake_config_phi2, CONFIG_COMMON },
 	[FAMILY_PHI3] =
-	{ "phi3", "Phi3" CAUSAL_LM, MODEL_LAYERS, embed, { phi3_layer }, head, TOK_SENTENCEPIECE, 0, "silu", NULL, NULL, config_phi3, CONFIG_COMMON },
+	{ "phi3", "Phi3" CAUSAL_LM, MODEL_LAYERS, embed, { phi3_layer }, head, TOK_SENTENCEPIECE, 0, "silu", NULL, NULL, fake_config_phi3, CONFIG_COMMON },
 	[FAMILY_MINICPM3] =
 	{ "minicpm3", "MiniCPM3" CAUSAL_LM, MODEL_LAYERS, embed, { latent_layer }, head, TOK_SENTENCEPIECE, 0, "silu", NULL, NULL,
-	  config_minicpm3, CONFIG_COMMON },
+	  fake_config_minicpm3, CONFIG_COMMON },
 	[FAMILY_DEEPSEEK_V2] =
 	{ "deepseek_v2", "DeepseekV2" CAUSAL_LM, MODEL_LAYERS, embed, { latent_layer, qwen_experts, deepseek_shared }, head,
-	  TOK_PLAIN, 0, "silu", PRE_DEEPSEEK_V3, "null", config_deepseek, CONFIG_COMMON },
+	  TOK_PLAIN, 0, "silu", PRE_DEEPSEEK_V3, "null", fake_config_deepseek, CONFIG_COMMON },
 	[FAMILY_DEEPSEEK_V3] =
 	{ "deepseek_v3", "DeepseekV3" CAUSAL_LM, MODEL_LAYERS, embed,
 	  { latent_layer, qwen_experts, deepseek_shared, deepseek_v3_bias }, head, TOK_PLAIN, 0, "silu", PRE_DEEPSEEK_V3, "null",
-	  config_deepseek, CONFIG_COMMON },
+	  fake_config_deepseek, CONFIG_COMMON },
 	[FAMILY_CHATGLM] =
 	{ "chatglm", "ChatGLMModel", "transformer.encoder.layers.%u.", embed_chatglm, { chatglm_layer }, head_chatglm,
-	  TOK_SENTENCEPIECE, 0, "silu", NULL, NULL, config_chatglm, CONFIG_OWN },
+	  TOK_SENTENCEPIECE, 0, "silu", NULL, NULL, fake_config_chatglm, CONFIG_OWN },
 	[FAMILY_STABLELM] =
 	{ "stablelm", "StableLm" CAUSAL_LM, MODEL_LAYERS, embed, { llama_layer, qkv_biases, stablelm_biases }, head_with_bias,
-	  TOK_QWEN2, 0, "silu", NULL, NULL, config_stablelm, CONFIG_COMMON },
+	  TOK_QWEN2, 0, "silu", NULL, NULL, fake_config_stablelm, CONFIG_COMMON },
 	[FAMILY_GPT2] =
 	{ "gpt2", "GPT2LMHeadModel", "transformer.h.%u.", embed_gpt2, { gpt2_layer }, head_ln_f, TOK_PLAIN, 0, "silu", PRE_GPT2, "null",
-	  config_gpt2, CONFIG_OWN },
+	  fake_config_gpt2, CONFIG_OWN },
 	[FAMILY_FALCON] =
 	{ "falcon", "Falcon" CAUSAL_LM, "transformer.h.%u.", embed_word, { falcon_layer }, head_ln_f, TOK_PLAIN, 0, "silu", PRE_FALCON,
-	  "null", config_falcon, CONFIG_OWN },
+	  "null", fake_config_falcon, CONFIG_OWN },
 	[FAMILY_OLMO2] =
-	{ "olmo2", "Olmo2" CAUSAL_LM, MODEL_LAYERS, embed, { olmo2_layer }, head, TOK_PLAIN, 0, "silu", PRE_GPT2, "null", config_rms, CONFIG_COMMON },
+	{ "olmo2", "Olmo2" CAUSAL_LM, MODEL_LAYERS, embed, { olmo2_layer }, head, TOK_PLAIN, 0, "silu", PRE_GPT2, "null", fake_config_rms, CONFIG_COMMON },
 };
 /* clang-format on */
