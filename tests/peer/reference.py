@@ -24,7 +24,7 @@ torch.set_num_threads(2)
 def _config(kind, c, **changes):
     keep = {k: c[k] for k in ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
                               "num_key_value_heads", "vocab_size", "max_position_embeddings", "rms_norm_eps",
-                              "rope_theta", "rope_scaling", "tie_word_embeddings") if k in c}
+                              "rope_theta", "rope_scaling", "original_max_position_embeddings", "tie_word_embeddings") if k in c}
     return kind(**{**keep, **changes})
 
 

@@ -155,7 +155,10 @@ def test_stretched_positions():
             ("short", "phi3", scaled(type="longrope", short_factor=factors(0.1), long_factor=factors(0.5),
                                      config={"original_max_position_embeddings": 1024})),
             ("long", "phi3", scaled(type="longrope", short_factor=factors(0.1), long_factor=factors(0.5),
-                                    config={"original_max_position_embeddings": 16}))):
+                                    config={"original_max_position_embeddings": 16})),
+            ("long", "minicpm", scaled(rope_type="longrope", short_factor=factors(0.1), long_factor=factors(0.5),
+                                       original_max_position_embeddings=16,
+                                       config={"original_max_position_embeddings": 16}))):
         compare(model(name, change, f"{label}-{name}"), bound=2 * BOUND)
 
 
