@@ -46,7 +46,7 @@ struct source_facts {
 	uint64_t largest_tensor_bytes;
 	uint64_t n_tensors;
 	uint64_t max_row;	  /* longest row (elements) of a matrix */
-	uint64_t tokenizer_bytes; /* size of tokenizer.json */
+	uint64_t tokenizer_bytes; /* size of tokenizer.json, or of tokenizer.model */
 };
 
 int source_read_facts(struct arena *a, const char *dir, struct source_facts *out, struct err *e);

@@ -241,6 +241,8 @@ int source_read_facts(struct arena *a, const char *dir, struct source_facts *out
 	if (rc == 0 && readme)
 		rc = read_license(a, readme->path, &f, e);
 	tokenizer = find_file(&files, "tokenizer.json");
+	if (!tokenizer)
+		tokenizer = find_file(&files, "tokenizer.model");
 	if (tokenizer)
 		f.tokenizer_bytes = tokenizer->size_bytes;
 	if (rc == 0)

@@ -33,6 +33,42 @@ RULES = {
 }
 
 
+UPPER, LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+CASED = (r"[^\r\n\p{L}\p{N}]?" + UPPER + "*" + LOWER + "+", r"[^\r\n\p{L}\p{N}]?" + UPPER + "+" + LOWER + "*")
+SPACES = r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+DIGITS = {"type": "Digits", "individual_digits": True}
+CJK_OLD, CJK = "[一-龥ࠀ-一가-퟿]+", "[一-龥぀-ゟ゠-ヿ]+"
+# The letters of DeepSeek LLM's second pattern, those of the first blocks: enough for the texts of the tests.
+LETTERS = "A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-Ֆ"
+
+# The same of models whose rules are less common: Qwen3.5, DeepSeek LLM, Coder and V3, Mistral NeMo, GPT-4o, Falcon,
+# BLOOM, Ling, Seed-Coder.
+MORE_RULES = {
+    "qwen35": (_sequence(_split(CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}"
+                                + r"| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*" + SPACES), _bytes(False)), False),
+    "deepseek-coder": (_sequence(_split("[\r\n]"), _split(r"\s?\p{L}+"), _split(r"\s?\p{P}+"), _split(CJK_OLD), DIGITS,
+                                 _bytes(False)), False),
+    "deepseek-v3": (_sequence(
+        _split(r"\p{N}{1,3}"), _split(CJK),
+        _split(r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"""
+               + r"| ?[\p{P}\p{S}]+[\r\n]*" + SPACES), _bytes(False)), False),
+    "tekken": (_sequence(_split(CASED[0] + "|" + CASED[1] + r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*" + SPACES),
+                         _bytes(False)), True),
+    "gpt-4o": (_sequence(_split(CASED[0] + CONTRACTIONS + "?|" + CASED[1] + CONTRACTIONS
+                                + r"?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*" + SPACES), _bytes(False)), False),
+    "falcon": (_sequence({"type": "Punctuation", "behavior": "Contiguous"}, _bytes(True),
+                         {"type": "Digits", "individual_digits": False}, _split("[0-9][0-9][0-9]")), False),
+    "bloom": (_sequence(_split(r" ?[^(\s|[.,!?…。，、।۔،])]+"), _bytes(False)), False),
+    "bailingmoe": (_sequence(_split(r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*"
+                                    + r"|\s*[\r\n]|\s+(?!\S)|\s+"), _bytes(False)), False),
+    "seed-coder": (_sequence(_split(CONTRACTIONS + "|" + WORDS + r"|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+" + SPACES),
+                             _bytes(False)), False),
+    "deepseek-llm": (_sequence(_split("[\r\n]"), _split(r"\s?[" + LETTERS + "]+"),
+                               _split(r"\s?[!-/:-~！-／：-～‘-‟　-。]+"), _split(r"\s+$"), _split(CJK_OLD), DIGITS,
+                               _bytes(False)), False),
+}
+
+
 def byte_alphabet():
     """GPT-2's printable character of every byte."""
     printable = [*range(0x21, 0x7f), *range(0xa1, 0xad), *range(0xae, 0x100)]
@@ -47,7 +83,7 @@ def tokenizer(name):
     starts = [*range(0xc2, 0xf5), *ASCII.encode()]
     pairs = [(show[x], show[y]) for x in ends for y in starts]
     texts = [show[b] for b in range(256)] + [x + y for x, y in pairs]
-    pre_tokenizer, ignore_merges = RULES[name]
+    pre_tokenizer, ignore_merges = {**RULES, **MORE_RULES}[name]
     special = {"id": len(texts), "content": "<|endoftext|>", "special": True, "single_word": False, "lstrip": False,
                "rstrip": False, "normalized": False}
     return {

@@ -254,7 +254,7 @@ def test_worker_converts_and_validates():
 
 def test_worker_refuses_a_bad_spec():
     with folder() as d:
-        fake("convert", job_folder(d, spec="qwen3"), code=3, says="qwen")
+        fake("convert", job_folder(d, spec="qwen9"), code=3, says="qwen")
         result = json.loads((d / "result.json").read_text())
         assert result["status"] == "error" and result["code"] == "invalid"
         assert os.listdir(d / "out") == []

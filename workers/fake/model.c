@@ -17,7 +17,7 @@
 #include "workers/fake/weights.h"
 
 #define CHUNK_BYTES (1u << 20)
-#define HEADER_MAX ((size_t)16 << 20) /* 12 tensors of 1024 layers at about 150 bytes */
+#define HEADER_MAX ((size_t)16 << 20) /* 100,000 tensors at about 150 bytes */
 
 struct writer {
 	const struct fake_spec *spec;
@@ -112,7 +112,9 @@ static int put_tensor(struct writer *w, int fd, const struct fake_tensor *t, con
 	for (uint64_t i = 0; rc == 0 && i < t->n_elements; i += in_chunk) {
 		size_t n = t->n_elements - i < in_chunk ? (size_t)(t->n_elements - i) : in_chunk;
 
-		if (t->is_norm)
+		if (t->is_norm && s->family->zero_norms)
+			memset(w->chunk, 0, n * width);
+		else if (t->is_norm)
 			weights_ones(s->dtype, n, w->chunk);
 		else
 			weights_random(key, s->dtype, i, n, w->chunk);
@@ -256,12 +258,14 @@ static int put_weights(struct writer *w)
 
 static int put_texts(struct writer *w)
 {
-	static const struct {
+	int spm = fake_has_sentencepiece(w->spec);
+	const struct {
 		const char *name;
 		void (*make)(const struct fake_spec *s, struct buf *out);
 	} texts[] = { { "config.json", fake_config_json },
 		      { "generation_config.json", fake_generation_config_json },
-		      { "tokenizer.json", fake_tokenizer_json },
+		      { spm ? "tokenizer.model" : "tokenizer.json",
+			spm ? fake_tokenizer_model : fake_tokenizer_json },
 		      { "tokenizer_config.json", fake_tokenizer_config_json },
 		      { "README.md", fake_readme } };
 	struct buf b;

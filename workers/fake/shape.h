@@ -3,8 +3,8 @@
  *
  *     SPEC = NAME [":" KEY "=" VALUE ("," KEY "=" VALUE)*]
  *
- * NAME is one of the presets below, or an architecture ("llama", "qwen2",
- * "LlamaForCausalLM", "Qwen2ForCausalLM"), which stands for its small preset. */
+ * NAME is one of the presets in shape.c, or an architecture ("llama" or
+ * "LlamaForCausalLM"), which stands for its small preset. */
 #ifndef QUERN_WORKERS_FAKE_SHAPE_H
 #define QUERN_WORKERS_FAKE_SHAPE_H
 
@@ -13,17 +13,17 @@
 
 #include "core/buf.h"
 #include "core/err.h"
+#include "workers/fake/family.h"
 
 /* Raised when the same SPEC gives other bytes than before: a source's version for quern. */
 #define FAKE_FORMAT_VERSION 1
 
-enum fake_family { FAKE_LLAMA, FAKE_QWEN2 };
 enum fake_dtype { FAKE_BF16, FAKE_F16, FAKE_F32 };
 enum fake_fill { FAKE_ZERO, FAKE_RANDOM };
 
 struct fake_spec {
 	const char *preset;
-	enum fake_family family;
+	const struct fake_family *family;
 	enum fake_dtype dtype;
 	enum fake_fill fill;
 	int tie;
@@ -31,7 +31,8 @@ struct fake_spec {
 	uint64_t seed;
 	uint64_t shard_bytes; /* of tensor data in one file, at most; a larger tensor is alone */
 	double rope_theta;
-	double rope_factor; /* of Llama 3's scaling, 0 none */
+	double rope_factor;    /* of Llama 3's scaling, 0 none */
+	struct fake_more more; /* the preset's: no key changes it */
 };
 
 /* ERR_INVALID with what is wrong and what would be right. */

@@ -1,97 +1,188 @@
-/* The tensors of a model by number, under the names and with the shapes that the transformers
- * library gives them (modeling_llama.py, modeling_qwen2.py). */
+/* The tensors of a model by number. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "core/mem.h"
 #include "workers/fake/shape.h"
 
-/* A length, by what it is. */
-enum length { NONE, HIDDEN, FFN, QUERY, KEY };
-
-struct kind {
-	const char *name;
-	enum length rows, columns; /* columns NONE: a vector */
-	int is_norm;
-	int qwen2_only;
-};
-
-/* clang-format off */
-static const struct kind layer_kinds[] = {
-	{ "input_layernorm.weight",          HIDDEN, NONE,   1, 0 },
-	{ "self_attn.q_proj.weight",         QUERY,  HIDDEN, 0, 0 },
-	{ "self_attn.k_proj.weight",         KEY,    HIDDEN, 0, 0 },
-	{ "self_attn.v_proj.weight",         KEY,    HIDDEN, 0, 0 },
-	{ "self_attn.o_proj.weight",         HIDDEN, QUERY,  0, 0 },
-	{ "post_attention_layernorm.weight", HIDDEN, NONE,   1, 0 },
-	{ "mlp.gate_proj.weight",            FFN,    HIDDEN, 0, 0 },
-	{ "mlp.up_proj.weight",              FFN,    HIDDEN, 0, 0 },
-	{ "mlp.down_proj.weight",            HIDDEN, FFN,    0, 0 },
-	{ "self_attn.q_proj.bias",           QUERY,  NONE,   0, 1 },
-	{ "self_attn.k_proj.bias",           KEY,    NONE,   0, 1 },
-	{ "self_attn.v_proj.bias",           KEY,    NONE,   0, 1 },
-};
-/* clang-format on */
-
-static size_t per_layer(const struct fake_spec *s)
+static uint64_t length_of(const struct fake_spec *s, enum fake_length what)
 {
-	size_t n = 0;
+	const struct fake_more *m = &s->more;
 
-	for (size_t i = 0; i < ARRAY_LEN(layer_kinds); i++)
-		n += s->family == FAKE_QWEN2 || !layer_kinds[i].qwen2_only;
-	return n;
-}
-
-static uint64_t length_of(const struct fake_spec *s, enum length what)
-{
 	switch (what) {
-	case HIDDEN:
+	case LEN_NONE:
+	case LEN_ONE:
+		return 1;
+	case LEN_VOCAB:
+		return s->vocab;
+	case LEN_CTX:
+		return s->ctx;
+	case LEN_HIDDEN:
 		return s->hidden;
-	case FFN:
+	case LEN_3_HIDDEN:
+		return 3 * s->hidden;
+	case LEN_FFN:
 		return s->ffn;
-	case QUERY:
+	case LEN_2_FFN:
+		return 2 * s->ffn;
+	case LEN_QUERY:
 		return s->heads * s->head_dim;
-	case KEY:
+	case LEN_KEY:
 		return s->kv_heads * s->head_dim;
-	case NONE:
-		break;
+	case LEN_2_KEY:
+		return 2 * s->kv_heads * s->head_dim;
+	case LEN_QKV:
+		return (s->heads + 2 * s->kv_heads) * s->head_dim;
+	case LEN_HEAD:
+		return s->head_dim;
+	case LEN_EXPERTS:
+		return m->experts;
+	case LEN_EXPERT_FFN:
+		return m->expert_ffn;
+	case LEN_SHARED_FFN:
+		return m->shared_ffn;
+	case LEN_Q_RANK:
+		return m->q_rank;
+	case LEN_KV_RANK:
+		return m->kv_rank;
+	case LEN_KV_A:
+		return m->kv_rank + m->rope;
+	case LEN_Q_LATENT:
+		return s->heads * (m->nope + m->rope);
+	case LEN_KV_B:
+		return s->heads * (m->nope + m->value);
+	case LEN_O_LATENT:
+		return s->heads * m->value;
 	}
 	return 1;
 }
 
-size_t fake_tensor_count(const struct fake_spec *s)
+/* How many tensors of this kind layer `layer` has. */
+static size_t times(const struct fake_spec *s, const struct fake_kind *k, uint64_t layer)
 {
-	return 1 + (size_t)s->layers * per_layer(s) + 1 + !s->tie;
+	int experts = s->more.experts && layer >= s->more.dense_layers;
+
+	switch (k->when) {
+	case WHEN_ALWAYS:
+		return 1;
+	case WHEN_UNTIED:
+		return !s->tie;
+	case WHEN_DENSE:
+		return !experts;
+	case WHEN_EXPERTS:
+		return experts;
+	case WHEN_EACH:
+		return experts ? (size_t)s->more.experts : 0;
+	case WHEN_Q_RANK:
+		return s->more.q_rank != 0;
+	case WHEN_NO_Q_RANK:
+		return s->more.q_rank == 0;
+	}
+	return 0;
 }
 
-static void layer_tensor(const struct fake_spec *s, size_t i, struct fake_tensor *t)
+static size_t count_list(const struct fake_spec *s, const struct fake_kind *k, uint64_t layer)
 {
-	const struct kind *k = &layer_kinds[i % per_layer(s)];
+	size_t n = 0;
 
-	snprintf(t->name, sizeof(t->name), "model.layers.%zu.%s", i / per_layer(s), k->name);
-	t->n_dims = k->columns == NONE ? 1 : 2;
+	for (; k->name; k++)
+		n += times(s, k, layer);
+	return n;
+}
+
+static size_t count_layer(const struct fake_spec *s, uint64_t layer)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < FAKE_LISTS_MAX && s->family->layers[i]; i++)
+		n += count_list(s, s->family->layers[i], layer);
+	return n;
+}
+
+/* Layers before `layer`: those without experts are alike, and so are the others. */
+static size_t count_layers(const struct fake_spec *s, uint64_t layer)
+{
+	uint64_t dense = layer < s->more.dense_layers ? layer : s->more.dense_layers;
+
+	return (size_t)(dense * count_layer(s, 0) +
+			(layer - dense) * count_layer(s, s->more.dense_layers));
+}
+
+size_t fake_tensor_count(const struct fake_spec *s)
+{
+	return count_list(s, s->family->before, 0) + count_layers(s, s->layers) +
+	       count_list(s, s->family->after, 0);
+}
+
+/* Text with its "%u" as a number. */
+static void put_number(const char *text, uint64_t number, char *out, size_t size)
+{
+	const char *at = strstr(text, "%u");
+
+	if (at)
+		snprintf(out, size, "%.*s%" PRIu64 "%s", (int)(at - text), text, number, at + 2);
+	else
+		snprintf(out, size, "%s", text);
+}
+
+static void fill(const struct fake_spec *s, const struct fake_kind *k, const char *prefix,
+		 uint64_t which, struct fake_tensor *t)
+{
+	char name[64];
+
+	put_number(k->name, which, name, sizeof(name));
+	snprintf(t->name, sizeof(t->name), "%s%s", prefix, name);
+	t->n_dims = k->columns == LEN_NONE ? 1 : 2;
 	t->shape[0] = length_of(s, k->rows);
 	t->shape[1] = length_of(s, k->columns);
 	t->is_norm = k->is_norm;
 }
 
+/* The i-th tensor of a list; 0 when it has fewer, which are taken off *i. */
+static int in_list(const struct fake_spec *s, const struct fake_kind *k, uint64_t layer,
+		   const char *prefix, size_t *i, struct fake_tensor *t)
+{
+	for (; k->name; k++) {
+		size_t n = times(s, k, layer);
+
+		if (*i < n) {
+			fill(s, k, prefix, *i, t);
+			return 1;
+		}
+		*i -= n;
+	}
+	return 0;
+}
+
+static void in_layers(const struct fake_spec *s, size_t i, struct fake_tensor *t)
+{
+	size_t dense = count_layers(s, s->more.dense_layers);
+	uint64_t first = i < dense ? 0 : s->more.dense_layers;
+	size_t at = i < dense ? i : i - dense, n = count_layer(s, first);
+	uint64_t layer = first + at / n;
+	char prefix[48];
+
+	at %= n;
+	put_number(s->family->layer, layer, prefix, sizeof(prefix));
+	for (size_t k = 0; k < FAKE_LISTS_MAX && s->family->layers[k]; k++) {
+		if (in_list(s, s->family->layers[k], layer, prefix, &at, t))
+			return;
+	}
+}
+
 void fake_tensor_get(const struct fake_spec *s, size_t i, struct fake_tensor *t)
 {
-	size_t in_layers = (size_t)s->layers * per_layer(s);
+	size_t layers = count_layers(s, s->layers);
 
-	*t = (struct fake_tensor){ .n_dims = 2, .shape = { s->vocab, s->hidden } };
-	if (i == 0) {
-		snprintf(t->name, sizeof(t->name), "model.embed_tokens.weight");
-	} else if (i <= in_layers) {
-		layer_tensor(s, i - 1, t);
-	} else if (i == in_layers + 1) {
-		snprintf(t->name, sizeof(t->name), "model.norm.weight");
-		t->n_dims = 1;
-		t->shape[0] = s->hidden;
-		t->shape[1] = 1;
-		t->is_norm = 1;
-	} else {
-		snprintf(t->name, sizeof(t->name), "lm_head.weight");
+	*t = (struct fake_tensor){ .n_dims = 1 };
+	if (!in_list(s, s->family->before, 0, "", &i, t)) {
+		if (i < layers) {
+			in_layers(s, i, t);
+		} else {
+			i -= layers;
+			(void)in_list(s, s->family->after, 0, "", &i, t);
+		}
 	}
 	t->n_elements = t->shape[0] * t->shape[1];
 	t->size_bytes = t->n_elements * fake_dtype_bytes(s->dtype);

@@ -37,18 +37,46 @@ static void add_rope(struct json_out *w, const struct fake_spec *s)
 	jw_knum(w, "rope_theta", s->rope_theta);
 }
 
-static void add_family(struct json_out *w, const struct fake_spec *s)
+/* The sizes, under the names that most classes give them. */
+static void add_sizes(struct json_out *w, const struct fake_spec *s,
+		      const struct fake_special_ids *ids)
 {
-	if (s->family == FAKE_LLAMA) {
-		jw_kbool(w, "attention_bias", 0);
-		jw_kbool(w, "mlp_bias", 0);
-		jw_kint(w, "pretraining_tp", 1);
-		jw_knum(w, "rms_norm_eps", 1e-5);
+	jw_knum(w, "attention_dropout", 0);
+	jw_kint(w, "bos_token_id", (int64_t)ids->bos);
+	jw_kint(w, "eos_token_id", (int64_t)ids->turn_end);
+	jw_kint(w, "head_dim", (int64_t)(s->more.rope ? s->more.rope : s->head_dim));
+	jw_kstr(w, "hidden_act", s->family->activation);
+	jw_kint(w, "hidden_size", (int64_t)s->hidden);
+	jw_knum(w, "initializer_range", 0.02);
+	jw_kint(w, "intermediate_size", (int64_t)s->ffn);
+	jw_kint(w, "max_position_embeddings", (int64_t)s->ctx);
+	if (s->family->form == CONFIG_COMMON)
+		jw_kstr(w, "model_type", fake_model_type(s));
+	jw_kint(w, "num_attention_heads", (int64_t)s->heads);
+	jw_kint(w, "num_hidden_layers", (int64_t)s->layers);
+	jw_kint(w, "num_key_value_heads", (int64_t)s->kv_heads);
+	add_rope(w, s);
+	s->family->config(w, s);
+}
+
+static void add_members(struct json_out *w, const struct fake_spec *s,
+			const struct fake_special_ids *ids)
+{
+	if (s->family->form == CONFIG_COMMON) {
+		add_sizes(w, s, ids);
+		return;
+	}
+	jw_kstr(w, "model_type", fake_model_type(s));
+	if (s->family->form == CONFIG_OWN) {
+		jw_kint(w, "bos_token_id", (int64_t)ids->bos);
+		jw_kint(w, "eos_token_id", (int64_t)ids->turn_end);
+		s->family->config(w, s);
 	} else {
-		jw_kint(w, "max_window_layers", (int64_t)s->layers);
-		jw_knum(w, "rms_norm_eps", 1e-6);
-		jw_kint(w, "sliding_window", (int64_t)s->ctx);
-		jw_kbool(w, "use_sliding_window", 0);
+		jw_key(w, "text_config");
+		jw_object(w);
+		add_sizes(w, s, ids);
+		jw_kint(w, "vocab_size", (int64_t)s->vocab);
+		jw_end_object(w);
 	}
 }
 
@@ -64,25 +92,12 @@ void fake_config_json(const struct fake_spec *s, struct buf *out)
 	jw_array(&w);
 	jw_str(&w, fake_architecture(s));
 	jw_end_array(&w);
-	jw_knum(&w, "attention_dropout", 0);
-	jw_kint(&w, "bos_token_id", (int64_t)ids.bos);
-	jw_kint(&w, "eos_token_id", (int64_t)ids.turn_end);
-	jw_kint(&w, "head_dim", (int64_t)s->head_dim);
-	jw_kstr(&w, "hidden_act", "silu");
-	jw_kint(&w, "hidden_size", (int64_t)s->hidden);
-	jw_knum(&w, "initializer_range", 0.02);
-	jw_kint(&w, "intermediate_size", (int64_t)s->ffn);
-	jw_kint(&w, "max_position_embeddings", (int64_t)s->ctx);
-	jw_kstr(&w, "model_type", fake_model_type(s));
-	jw_kint(&w, "num_attention_heads", (int64_t)s->heads);
-	jw_kint(&w, "num_hidden_layers", (int64_t)s->layers);
-	jw_kint(&w, "num_key_value_heads", (int64_t)s->kv_heads);
-	add_rope(&w, s);
-	add_family(&w, s);
+	add_members(&w, s, &ids);
 	jw_kbool(&w, "tie_word_embeddings", s->tie);
 	jw_kstr(&w, "torch_dtype", torch_dtype(s));
 	jw_kbool(&w, "use_cache", 1);
-	jw_kint(&w, "vocab_size", (int64_t)s->vocab);
+	if (s->family->form == CONFIG_COMMON)
+		jw_kint(&w, "vocab_size", (int64_t)s->vocab);
 	jw_end_object(&w);
 	buf_addc(out, '\n');
 }
@@ -146,7 +161,10 @@ void fake_describe(const struct fake_spec *s, struct buf *out)
 	jw_kint(&w, "n_tensors", (int64_t)fake_tensor_count(s));
 	jw_kint(&w, "max_row", (int64_t)t.max_row);
 	buf_clear(&text);
-	fake_tokenizer_json(s, &text);
+	if (fake_has_sentencepiece(s))
+		fake_tokenizer_model(s, &text);
+	else
+		fake_tokenizer_json(s, &text);
 	jw_kint(&w, "tokenizer_bytes", (int64_t)text.len);
 	jw_end_object(&w);
 	buf_addc(out, '\n');

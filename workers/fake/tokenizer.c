@@ -8,6 +8,7 @@
 #include "core/json.h"
 #include "core/mem.h"
 #include "core/utf8.h"
+#include "workers/fake/merges.h"
 
 /* ---- what a family's tokenizer looks like */
 
@@ -39,28 +40,44 @@ struct layout {
 
 static void lay_out(const struct fake_spec *s, struct layout *l)
 {
-	if (s->family == FAKE_LLAMA) {
+	switch (s->family->tokenizer) {
+	case TOK_LLAMA3:
 		l->specials = s->vocab >= LLAMA_BASE + LLAMA_SPECIALS ? LLAMA_SPECIALS
 								      : LLAMA_SPECIALS_SMALL;
 		l->base = s->vocab - l->specials;
-	} else {
+		break;
+	case TOK_QWEN2:
 		/* Qwen2 pads its embedding; so do we, from 1024 rows on. */
 		l->specials = ARRAY_LEN(qwen2_named);
 		l->base = s->vocab - l->specials - s->vocab / 1024;
 		if (l->base > QWEN2_BASE)
 			l->base = QWEN2_BASE;
+		break;
+	default:
+		l->specials = 1;
+		l->base = s->vocab - 1;
+		break;
 	}
 }
 
 uint64_t fake_vocab_min(const struct fake_spec *s)
 {
-	return 256 + (s->family == FAKE_LLAMA ? LLAMA_SPECIALS_SMALL : ARRAY_LEN(qwen2_named));
+	switch (s->family->tokenizer) {
+	case TOK_LLAMA3:
+		return 256 + LLAMA_SPECIALS_SMALL;
+	case TOK_QWEN2:
+		return 256 + ARRAY_LEN(qwen2_named);
+	case TOK_PLAIN:
+		return 256 + 1;
+	default:
+		return FAKE_SPM_VOCAB_MIN;
+	}
 }
 
 static void special_name(const struct fake_spec *s, uint64_t i, char *out, size_t size)
 {
-	if (s->family == FAKE_QWEN2)
-		snprintf(out, size, "%s", qwen2_named[i]);
+	if (s->family->tokenizer != TOK_LLAMA3)
+		snprintf(out, size, "%s", qwen2_named[i]); /* the first one is everybody's */
 	else if (i < ARRAY_LEN(llama_named))
 		snprintf(out, size, "%s", llama_named[i]);
 	else /* three of them come earlier */
@@ -73,36 +90,23 @@ void fake_special_ids(const struct fake_spec *s, struct fake_special_ids *out)
 	struct layout l;
 
 	lay_out(s, &l);
-	if (s->family == FAKE_LLAMA)
+	switch (s->family->tokenizer) {
+	case TOK_LLAMA3:
 		*out = (struct fake_special_ids){ l.base, l.base + 1, l.base + 9 };
-	else
+		break;
+	case TOK_QWEN2:
 		*out = (struct fake_special_ids){ l.base, l.base, l.base + 2 };
+		break;
+	case TOK_PLAIN:
+		*out = (struct fake_special_ids){ l.base, l.base, l.base };
+		break;
+	default:
+		*out = (struct fake_special_ids){ 1, 2, 2 };
+		break;
+	}
 }
 
-/* ---- merges */
-
-/* Each word is spelled from the left, one merge a letter: " the" gives " t", " th", " the". The
- * words are short and common so that ordinary English needs fewer tokens than bytes. '_' is the
- * space. */
-static const char words[] =
-	"_the _of _and _to _in _is _that _it _was _for _on _are _as _with _his _they _at _be _this "
-	"_have _from _or _one _had _by _word _but _not _what _all _were _we _when _your _can _said "
-	"_there _use _an _each _which _she _do _how _their _if _will _up _other _about _out _many "
-	"_then _them _these _so _some _her _would _make _like _him _into _time _has _look _two "
-	"_more "
-	"_write _go _see _number _no _way _could _people _my _than _first _water _been _call _who "
-	"_its _now _find _long _down _day _did _get _come _made _may _part _model _weight _file "
-	"ing tion er ed es ly ment able ness ous al";
-
-#define MERGES_MAX 512
-#define PIECE_MAX 16 /* bytes of a piece with its space */
-
-struct merges {
-	size_t n;
-	struct {
-		char left[PIECE_MAX], right;
-	} v[MERGES_MAX];
-};
+/* ---- the vocabulary */
 
 /* '_' in a piece is the space, which byte-level BPE shows as U+0120. */
 static void show(const char *piece, char *out, size_t size)
@@ -112,41 +116,6 @@ static void show(const char *piece, char *out, size_t size)
 	else
 		snprintf(out, size, "%s", piece);
 }
-
-static int is_new(const struct merges *m, const char *left, char right)
-{
-	for (size_t i = 0; i < m->n; i++) {
-		if (m->v[i].right == right && strcmp(m->v[i].left, left) == 0)
-			return 0;
-	}
-	return 1;
-}
-
-static void make_merges(struct merges *m, uint64_t max)
-{
-	const char *p = words;
-
-	m->n = 0;
-	if (max > MERGES_MAX)
-		max = MERGES_MAX;
-	while (*p) {
-		size_t len = strcspn(p, " ");
-
-		for (size_t k = 1; k < len && m->n < max; k++) {
-			char left[PIECE_MAX];
-
-			snprintf(left, sizeof(left), "%.*s", (int)k, p);
-			if (!is_new(m, left, p[k]))
-				continue;
-			memcpy(m->v[m->n].left, left, sizeof(left));
-			m->v[m->n++].right = p[k];
-		}
-		p += len;
-		p += *p == ' ';
-	}
-}
-
-/* ---- the vocabulary */
 
 /* The character that stands for a byte: itself if it is printable Latin-1, else one from U+0100 on,
  * in the order of the bytes. (bytes_to_unicode() of GPT-2's encoder) */
@@ -187,10 +156,10 @@ static uint64_t add_bytes(struct buf *out)
 	return id;
 }
 
-static void add_vocab(const struct layout *l, const struct merges *m, struct buf *out)
+static void add_vocab(const struct layout *l, const struct fake_merges *m, struct buf *out)
 {
 	uint64_t id = add_bytes(out);
-	char left[PIECE_MAX + 4], text[32];
+	char left[FAKE_PIECE_MAX + 4], text[32];
 
 	for (size_t i = 0; i < m->n; i++) {
 		show(m->v[i].left, left, sizeof(left));
@@ -203,9 +172,9 @@ static void add_vocab(const struct layout *l, const struct merges *m, struct buf
 			  id);
 }
 
-static void add_merges(const struct merges *m, struct buf *out)
+static void add_merges(const struct fake_merges *m, struct buf *out)
 {
-	char left[PIECE_MAX + 4];
+	char left[FAKE_PIECE_MAX + 4];
 
 	for (size_t i = 0; i < m->n; i++) {
 		show(m->v[i].left, left, sizeof(left));
@@ -296,14 +265,25 @@ static void add_qwen2_parts(struct buf *out)
 										      "{");
 }
 
+static void add_plain_parts(const struct fake_spec *s, struct buf *out)
+{
+	buf_addf(out, "\"normalizer\":%s,\"pre_tokenizer\":%s,", s->family->normalizer,
+		 s->family->pre_tokenizer);
+	buf_adds(out, "\"post_processor\":" BYTE_LEVEL("false", "true", "true") ",\"decoder\":");
+	buf_adds(out, BYTE_LEVEL("true", "true", "true") ",\"model\":{\"type\":\"BPE\",");
+	buf_adds(out, "\"dropout\":null,\"unk_token\":null,\"continuing_subword_prefix\":null,"
+		      "\"end_of_word_suffix\":null,\"fuse_unk\":false,\"byte_fallback\":false,"
+		      "\"ignore_merges\":false,\"vocab\":{");
+}
+
 void fake_tokenizer_json(const struct fake_spec *s, struct buf *out)
 {
-	struct merges *m = mem_alloc(sizeof(*m));
+	struct fake_merges *m = mem_alloc(sizeof(*m));
 	struct layout l;
 	char name[64];
 
 	lay_out(s, &l);
-	make_merges(m, l.base - 256);
+	fake_merges_make(m, l.base - 256);
 	buf_adds(out,
 		 "{\"version\":\"1.0\",\"truncation\":null,\"padding\":null,\"added_tokens\":[");
 	for (uint64_t i = 0; i < l.specials; i++) {
@@ -314,10 +294,12 @@ void fake_tokenizer_json(const struct fake_spec *s, struct buf *out)
 			 i ? "," : "", l.base + i, name);
 	}
 	buf_adds(out, "],");
-	if (s->family == FAKE_LLAMA)
+	if (s->family->tokenizer == TOK_LLAMA3)
 		add_llama_parts(&l, out);
-	else
+	else if (s->family->tokenizer == TOK_QWEN2)
 		add_qwen2_parts(out);
+	else
+		add_plain_parts(s, out);
 	add_vocab(&l, m, out);
 	buf_adds(out, "},\"merges\":[");
 	add_merges(m, out);
@@ -358,32 +340,92 @@ static void add_special(struct json_out *w, uint64_t id, const char *name)
 	jw_end_object(w);
 }
 
-void fake_tokenizer_config_json(const struct fake_spec *s, struct buf *out)
+static void add_specials_decoder(struct json_out *w, const struct fake_spec *s)
 {
-	int llama = s->family == FAKE_LLAMA;
-	struct json_out w;
 	struct layout l;
 	char name[64];
 
 	lay_out(s, &l);
-	jw_init(&w, out, 2);
-	jw_object(&w);
-	jw_kbool(&w, "add_prefix_space", 0);
-	jw_key(&w, "added_tokens_decoder");
-	jw_object(&w);
+	jw_key(w, "added_tokens_decoder");
+	jw_object(w);
 	for (uint64_t i = 0; i < l.specials; i++) {
 		special_name(s, i, name, sizeof(name));
-		add_special(&w, l.base + i, name);
+		add_special(w, l.base + i, name);
 	}
-	jw_end_object(&w);
-	jw_kstr(&w, "bos_token", llama ? "<|begin_of_text|>" : NULL);
-	jw_kstr(&w, "chat_template", llama ? llama_template : qwen2_template);
-	jw_kbool(&w, "clean_up_tokenization_spaces", 0);
-	jw_kstr(&w, "eos_token", llama ? "<|eot_id|>" : "<|im_end|>");
-	jw_kint(&w, "model_max_length", (int64_t)s->ctx);
-	jw_kstr(&w, "pad_token", llama ? "<|finetune_right_pad_id|>" : "<|endoftext|>");
-	jw_kstr(&w, "tokenizer_class", llama ? "PreTrainedTokenizerFast" : "Qwen2Tokenizer");
-	jw_kstr(&w, "unk_token", NULL);
+	jw_end_object(w);
+}
+
+static const char plain_template[] =
+	"{%- for message in messages %}{{- message['role'] + ': ' + message['content'] + '\n' }}"
+	"{%- endfor %}{%- if add_generation_prompt %}{{- 'assistant: ' }}{%- endif %}";
+
+static void plain_config(struct json_out *w, const struct fake_spec *s)
+{
+	add_specials_decoder(w, s);
+	jw_kstr(w, "bos_token", qwen2_named[0]);
+	jw_kstr(w, "chat_template", plain_template);
+	jw_kbool(w, "clean_up_tokenization_spaces", 0);
+	jw_kstr(w, "eos_token", qwen2_named[0]);
+	jw_kint(w, "model_max_length", (int64_t)s->ctx);
+	jw_kstr(w, "tokenizer_class", "PreTrainedTokenizerFast");
+	jw_kstr(w, "unk_token", qwen2_named[0]);
+}
+
+static void bpe_config(struct json_out *w, const struct fake_spec *s)
+{
+	int llama = s->family->tokenizer == TOK_LLAMA3;
+
+	jw_kbool(w, "add_prefix_space", 0);
+	add_specials_decoder(w, s);
+	jw_kstr(w, "bos_token", llama ? "<|begin_of_text|>" : NULL);
+	jw_kstr(w, "chat_template", llama ? llama_template : qwen2_template);
+	jw_kbool(w, "clean_up_tokenization_spaces", 0);
+	jw_kstr(w, "eos_token", llama ? "<|eot_id|>" : "<|im_end|>");
+	jw_kint(w, "model_max_length", (int64_t)s->ctx);
+	jw_kstr(w, "pad_token", llama ? "<|finetune_right_pad_id|>" : "<|endoftext|>");
+	jw_kstr(w, "tokenizer_class", llama ? "PreTrainedTokenizerFast" : "Qwen2Tokenizer");
+	jw_kstr(w, "unk_token", NULL);
+}
+
+static void sentencepiece_config(struct json_out *w, const struct fake_spec *s)
+{
+	jw_kbool(w, "add_bos_token", 1);
+	jw_kbool(w, "add_eos_token", 0);
+	jw_kbool(w, "add_prefix_space", s->family->tokenizer != TOK_GEMMA);
+	jw_key(w, "added_tokens_decoder");
+	jw_object(w);
+	add_special(w, 0, "<unk>");
+	add_special(w, 1, "<s>");
+	add_special(w, 2, "</s>");
+	add_special(w, s->vocab - 1, qwen2_named[0]);
+	jw_end_object(w);
+	jw_kstr(w, "bos_token", "<s>");
+	jw_kstr(w, "chat_template", plain_template);
+	jw_kbool(w, "clean_up_tokenization_spaces", 0);
+	jw_kstr(w, "eos_token", "</s>");
+	jw_kint(w, "model_max_length", (int64_t)s->ctx);
+	jw_kstr(w, "tokenizer_class", "LlamaTokenizer");
+	jw_kstr(w, "unk_token", "<unk>");
+}
+
+void fake_tokenizer_config_json(const struct fake_spec *s, struct buf *out)
+{
+	struct json_out w;
+
+	jw_init(&w, out, 2);
+	jw_object(&w);
+	switch (s->family->tokenizer) {
+	case TOK_LLAMA3:
+	case TOK_QWEN2:
+		bpe_config(&w, s);
+		break;
+	case TOK_PLAIN:
+		plain_config(&w, s);
+		break;
+	default:
+		sentencepiece_config(&w, s);
+		break;
+	}
 	jw_end_object(&w);
 	buf_addc(out, '\n');
 }

@@ -1,222 +1,332 @@
 #include "workers/gguf/arch.h"
 
-#include <math.h>
 #include <string.h>
 
-#include "core/err.h"
-#include "core/json.h"
+#include "core/mem.h"
+#include "workers/gguf/arch_derive.h"
+#include "workers/gguf/arch_rules.h"
+
+#define COUNT(names, field, max)                                                                   \
+	{                                                                                          \
+		names, FIELD_COUNT, offsetof(struct hparams, field), max                           \
+	}
+#define REAL(names, field)                                                                         \
+	{                                                                                          \
+		names, FIELD_REAL, offsetof(struct hparams, field), 0                              \
+	}
+#define CHOICE(names, field)                                                                       \
+	{                                                                                          \
+		names, FIELD_CHOICE, offsetof(struct hparams, field), 0                            \
+	}
+#define NO_MORE                                                                                    \
+	{                                                                                          \
+		NULL, FIELD_COUNT, 0, 0                                                            \
+	}
 
 /* clang-format off */
-static const struct tensor_rule decoder_globals[] = {
-	{ "model.embed_tokens.weight", "token_embd.weight",  DIM_VOCAB, DIM_EMBD, PERMUTE_NO, REQUIRED },
-	{ "model.norm.weight",         "output_norm.weight", DIM_NONE,  DIM_EMBD, PERMUTE_NO, REQUIRED },
-	{ "lm_head.weight",            "output.weight",      DIM_VOCAB, DIM_EMBD, PERMUTE_NO, UNLESS_TIED },
-	{ NULL, NULL, DIM_NONE, DIM_NONE, PERMUTE_NO, OPTIONAL },
+static const struct field mixtral_fields[] = {
+	COUNT("num_local_experts",   experts,      4096),
+	COUNT("num_experts_per_tok", experts_used, 4096),
+	NO_MORE,
 };
 
-static const struct tensor_rule llama_layers[] = {
-	{ "input_layernorm.weight",          "attn_norm.weight",   DIM_NONE, DIM_EMBD, PERMUTE_NO, REQUIRED },
-	{ "self_attn.q_proj.weight",         "attn_q.weight",      DIM_Q,    DIM_EMBD, PERMUTE_Q,  REQUIRED },
-	{ "self_attn.k_proj.weight",         "attn_k.weight",      DIM_KV,   DIM_EMBD, PERMUTE_KV, REQUIRED },
-	{ "self_attn.v_proj.weight",         "attn_v.weight",      DIM_KV,   DIM_EMBD, PERMUTE_NO, REQUIRED },
-	{ "self_attn.o_proj.weight",         "attn_output.weight", DIM_EMBD, DIM_Q,    PERMUTE_NO, REQUIRED },
-	{ "self_attn.q_proj.bias",           "attn_q.bias",        DIM_NONE, DIM_Q,    PERMUTE_Q,  OPTIONAL },
-	{ "self_attn.k_proj.bias",           "attn_k.bias",        DIM_NONE, DIM_KV,   PERMUTE_KV, OPTIONAL },
-	{ "self_attn.v_proj.bias",           "attn_v.bias",        DIM_NONE, DIM_KV,   PERMUTE_NO, OPTIONAL },
-	{ "self_attn.o_proj.bias",           "attn_output.bias",   DIM_NONE, DIM_EMBD, PERMUTE_NO, OPTIONAL },
-	{ "post_attention_layernorm.weight", "ffn_norm.weight",    DIM_NONE, DIM_EMBD, PERMUTE_NO, REQUIRED },
-	{ "mlp.gate_proj.weight",            "ffn_gate.weight",    DIM_FFN,  DIM_EMBD, PERMUTE_NO, REQUIRED },
-	{ "mlp.up_proj.weight",              "ffn_up.weight",      DIM_FFN,  DIM_EMBD, PERMUTE_NO, REQUIRED },
-	{ "mlp.down_proj.weight",            "ffn_down.weight",    DIM_EMBD, DIM_FFN,  PERMUTE_NO, REQUIRED },
-	{ "mlp.gate_proj.bias",              "ffn_gate.bias",      DIM_NONE, DIM_FFN,  PERMUTE_NO, OPTIONAL },
-	{ "mlp.up_proj.bias",                "ffn_up.bias",        DIM_NONE, DIM_FFN,  PERMUTE_NO, OPTIONAL },
-	{ "mlp.down_proj.bias",              "ffn_down.bias",      DIM_NONE, DIM_EMBD, PERMUTE_NO, OPTIONAL },
-	{ NULL, NULL, DIM_NONE, DIM_NONE, PERMUTE_NO, OPTIONAL },
+static const struct field qwen_moe_fields[] = {
+	COUNT("num_experts|num_local_experts",   experts,      4096),
+	COUNT("num_experts_per_tok",             experts_used, 4096),
+	COUNT("moe_intermediate_size",           expert_ffn,   1 << 24),
+	COUNT("shared_expert_intermediate_size", shared_ffn,   1 << 24),
+	NO_MORE,
 };
 
-static const struct tensor_rule qwen2_layers[] = {
-	{ "input_layernorm.weight",          "attn_norm.weight",   DIM_NONE, DIM_EMBD, PERMUTE_NO, REQUIRED },
-	{ "self_attn.q_proj.weight",         "attn_q.weight",      DIM_Q,    DIM_EMBD, PERMUTE_NO, REQUIRED },
-	{ "self_attn.k_proj.weight",         "attn_k.weight",      DIM_KV,   DIM_EMBD, PERMUTE_NO, REQUIRED },
-	{ "self_attn.v_proj.weight",         "attn_v.weight",      DIM_KV,   DIM_EMBD, PERMUTE_NO, REQUIRED },
-	{ "self_attn.o_proj.weight",         "attn_output.weight", DIM_EMBD, DIM_Q,    PERMUTE_NO, REQUIRED },
-	{ "self_attn.q_proj.bias",           "attn_q.bias",        DIM_NONE, DIM_Q,    PERMUTE_NO, REQUIRED },
-	{ "self_attn.k_proj.bias",           "attn_k.bias",        DIM_NONE, DIM_KV,   PERMUTE_NO, REQUIRED },
-	{ "self_attn.v_proj.bias",           "attn_v.bias",        DIM_NONE, DIM_KV,   PERMUTE_NO, REQUIRED },
-	{ "post_attention_layernorm.weight", "ffn_norm.weight",    DIM_NONE, DIM_EMBD, PERMUTE_NO, REQUIRED },
-	{ "mlp.gate_proj.weight",            "ffn_gate.weight",    DIM_FFN,  DIM_EMBD, PERMUTE_NO, REQUIRED },
-	{ "mlp.up_proj.weight",              "ffn_up.weight",      DIM_FFN,  DIM_EMBD, PERMUTE_NO, REQUIRED },
-	{ "mlp.down_proj.weight",            "ffn_down.weight",    DIM_EMBD, DIM_FFN,  PERMUTE_NO, REQUIRED },
-	{ NULL, NULL, DIM_NONE, DIM_NONE, PERMUTE_NO, OPTIONAL },
+static const struct field gemma2_fields[] = {
+	COUNT("sliding_window",         window, 1 << 30),
+	REAL("attn_logit_softcapping",  attn_softcap),
+	REAL("final_logit_softcapping", final_softcap),
+	NO_MORE,
 };
+
+static const struct field gemma3_fields[] = {
+	COUNT("sliding_window",         window, 1 << 30),
+	REAL("final_logit_softcapping", final_softcap),
+	NO_MORE,
+};
+
+static const struct field phi3_fields[] = {
+	COUNT("sliding_window",                   window,                1 << 30),
+	COUNT("original_max_position_embeddings", rope_original_context, INT32_MAX),
+	NO_MORE,
+};
+
+static const struct field minicpm_fields[] = {
+	REAL("scale_emb",      embedding_scale),
+	REAL("scale_depth",    residual_scale),
+	REAL("dim_model_base", logit_scale),
+	NO_MORE,
+};
+
+static const struct field granite_fields[] = {
+	REAL("embedding_multiplier", embedding_scale),
+	REAL("residual_multiplier",  residual_scale),
+	REAL("attention_multiplier", attention_scale),
+	REAL("logits_scaling",       logit_scale),
+	NO_MORE,
+};
+
+#define LATENT_FIELDS \
+	COUNT("q_lora_rank",      q_rank,   1 << 20), \
+	COUNT("kv_lora_rank",     kv_rank,  1 << 20), \
+	COUNT("qk_nope_head_dim", nope_dim, 1 << 16), \
+	COUNT("qk_rope_head_dim", rope_dim, 1 << 16), \
+	COUNT("v_head_dim",       v_dim,    1 << 16)
+
+static const struct field minicpm3_fields[] = { LATENT_FIELDS, NO_MORE };
+
+static const struct field deepseek_fields[] = {
+	LATENT_FIELDS,
+	COUNT("n_routed_experts",      experts,            4096),
+	COUNT("num_experts_per_tok",   experts_used,       4096),
+	COUNT("moe_intermediate_size", expert_ffn,         1 << 24),
+	COUNT("n_shared_experts",      shared_experts,     4096),
+	COUNT("first_k_dense_replace", dense_layers,       512),
+	COUNT("n_group",               expert_groups,      4096),
+	COUNT("topk_group",            expert_groups_used, 4096),
+	REAL("routed_scaling_factor",  expert_scale),
+	CHOICE("norm_topk_prob",       expert_norm),
+	NO_MORE,
+};
+
+static const struct field chatglm_fields[] = {
+	REAL("layernorm_epsilon", rms_eps),
+	NO_MORE,
+};
+
+static const struct field stablelm_fields[] = {
+	CHOICE("use_parallel_residual", parallel_residual),
+	NO_MORE,
+};
+
+#define MODEL { "model." }
+#define LAYERS "*layers.%u."
 
 static const struct arch archs[] = {
-	{ "LlamaForCausalLM", "llama", "model.layers.", decoder_globals, llama_layers,  0,  2048, 1e-6, 10000, 1 },
-	{ "Qwen2ForCausalLM", "qwen2", "model.layers.", decoder_globals, qwen2_layers, 32, 32768, 1e-6, 10000, 0 },
+	/* ---- as llama */
+	{ .hf_class = "LlamaForCausalLM", .name = "llama", .bases = MODEL, .layer = LAYERS,
+	  .globals = decoder, .layers = { two_norms, turned_attention, gated, gated_biases },
+	  .defaults = { .context = 2048, .rms_eps = 1e-6, .rope_theta = 1e4 },
+	  .activation = "silu|swish", .derive = derive_llama },
+	{ .hf_class = "MistralForCausalLM", .name = "llama", .bases = MODEL, .layer = LAYERS,
+	  .globals = decoder, .layers = { two_norms, turned_attention, gated },
+	  .defaults = { .context = 131072, .kv_heads = 8, .rms_eps = 1e-6, .rope_theta = 1e4 },
+	  .activation = "silu", .derive = derive_llama },
+	{ .hf_class = "MixtralForCausalLM", .name = "llama", .bases = MODEL, .layer = LAYERS,
+	  .globals = decoder, .layers = { two_norms, turned_attention, mixtral_experts },
+	  .defaults = { .context = 131072, .kv_heads = 8, .rms_eps = 1e-5, .rope_theta = 1e6,
+			.experts = 8, .experts_used = 2 },
+	  .activation = "silu", .fields = mixtral_fields, .derive = derive_llama },
+	{ .hf_class = "InternLM3ForCausalLM", .name = "llama", .bases = MODEL, .layer = LAYERS,
+	  .globals = decoder, .layers = { two_norms, turned_attention, gated, gated_biases },
+	  .defaults = { .context = 32768, .rms_eps = 1e-6, .rope_theta = 1e4 },
+	  .activation = "silu", .derive = derive_llama },
+	{ .hf_class = "TeleChat2ForCausalLM", .name = "llama", .bases = { "transformer.", "" }, .layer = "*h.%u.",
+	  .globals = telechat_globals, .layers = { telechat_layer, gated, gated_biases },
+	  .defaults = { .context = 8192, .ln_eps = 1e-5, .rope_theta = 1e4 },
+	  .derive = derive_telechat },
+	{ .hf_class = "SmolLM3ForCausalLM", .name = "smollm3", .bases = MODEL, .layer = LAYERS,
+	  .globals = decoder, .layers = { two_norms, turned_attention, gated, gated_biases },
+	  .defaults = { .context = 32768, .kv_heads = 4, .rms_eps = 1e-6, .rope_theta = 2e6, .tied = 1 },
+	  .activation = "silu", .derive = derive_smollm3 },
+	{ .hf_class = "GraniteForCausalLM", .name = "granite", .bases = MODEL, .layer = LAYERS,
+	  .globals = decoder, .layers = { two_norms, turned_attention, gated, gated_biases },
+	  .defaults = { .context = 2048, .rms_eps = 1e-6, .rope_theta = 1e4, .embedding_scale = 1,
+			.residual_scale = 1, .attention_scale = 1, .logit_scale = 1 },
+	  .activation = "silu", .fields = granite_fields, .derive = derive_llama },
+	{ .hf_class = "MiniCPMForCausalLM", .name = "minicpm", .bases = MODEL, .layer = LAYERS,
+	  .globals = decoder, .layers = { two_norms, turned_attention, gated },
+	  .defaults = { .context = 2048, .rms_eps = 1e-6, .rope_theta = 1e4, .tied = 1 },
+	  .activation = "silu", .fields = minicpm_fields, .derive = derive_minicpm },
+	{ .hf_class = "InternLM2ForCausalLM", .name = "internlm2", .bases = MODEL, .layer = LAYERS,
+	  .globals = internlm2_globals, .layers = { internlm2_layer },
+	  .defaults = { .context = 2048, .rms_eps = 1e-6, .rope_theta = 1e4 },
+	  .activation = "silu", .derive = derive_qwen },
+
+	/* ---- qwen */
+	{ .hf_class = "Qwen2ForCausalLM", .name = "qwen2", .bases = MODEL, .layer = LAYERS,
+	  .globals = decoder, .layers = { two_norms, attention, qkv_biases, gated },
+	  .defaults = { .context = 32768, .kv_heads = 32, .rms_eps = 1e-6, .rope_theta = 1e4 },
+	  .activation = "silu", .derive = derive_qwen },
+	{ .hf_class = "Qwen3ForCausalLM", .name = "qwen3", .bases = MODEL, .layer = LAYERS,
+	  .globals = decoder, .layers = { two_norms, attention, head_norms, gated },
+	  .defaults = { .context = 32768, .kv_heads = 32, .head_dim = 128, .rms_eps = 1e-6, .rope_theta = 1e4 },
+	  .activation = "silu", .derive = derive_qwen },
+	{ .hf_class = "Qwen2MoeForCausalLM", .name = "qwen2moe", .bases = MODEL, .layer = LAYERS,
+	  .globals = decoder_untied,
+	  .layers = { two_norms, attention, qkv_biases, qwen_experts, qwen2_shared_expert },
+	  .defaults = { .context = 32768, .kv_heads = 16, .ffn = 5632, .rms_eps = 1e-6, .rope_theta = 1e4,
+			.experts = 60, .experts_used = 4, .expert_ffn = 1408, .shared_ffn = 5632 },
+	  .activation = "silu", .fields = qwen_moe_fields, .derive = derive_qwen2moe },
+	{ .hf_class = "Qwen3MoeForCausalLM", .name = "qwen3moe", .bases = MODEL, .layer = LAYERS,
+	  .globals = decoder, .layers = { two_norms, attention, head_norms, qwen_experts },
+	  .defaults = { .context = 32768, .kv_heads = 4, .ffn = 6144, .rms_eps = 1e-6, .rope_theta = 1e4,
+			.experts = 128, .experts_used = 8, .expert_ffn = 768 },
+	  .activation = "silu", .fields = qwen_moe_fields, .derive = derive_qwen3moe },
+
+	/* ---- gemma */
+	{ .hf_class = "GemmaForCausalLM", .name = "gemma", .bases = MODEL, .layer = LAYERS,
+	  .globals = gemma_globals, .layers = { two_shifted_norms, attention, gated },
+	  .defaults = { .context = 8192, .kv_heads = 16, .head_dim = 256, .rms_eps = 1e-6, .rope_theta = 1e4 },
+	  .activation = "gelu_pytorch_tanh|gelu", .derive = derive_gemma },
+	{ .hf_class = "Gemma2ForCausalLM", .name = "gemma2", .bases = MODEL, .layer = LAYERS,
+	  .globals = gemma_globals, .layers = { four_shifted_norms, attention, gated },
+	  .defaults = { .context = 8192, .kv_heads = 4, .head_dim = 256, .rms_eps = 1e-6, .rope_theta = 1e4,
+			.window = 4096, .attn_softcap = 50, .final_softcap = 30 },
+	  .activation = "gelu_pytorch_tanh", .fields = gemma2_fields, .derive = derive_gemma2 },
+	{ .hf_class = "Gemma3ForCausalLM", .name = "gemma3", .bases = MODEL, .layer = LAYERS,
+	  .globals = gemma_globals, .layers = { four_shifted_norms, attention, shifted_head_norms, gated },
+	  .defaults = { .context = 131072, .heads = 8, .kv_heads = 4, .head_dim = 256, .rms_eps = 1e-6,
+			.rope_theta = 1e6, .rope_theta_local = 1e4, .window = 4096, .vocab = 262208 },
+	  .activation = "gelu_pytorch_tanh", .fields = gemma3_fields, .derive = derive_gemma3 },
+	{ .hf_class = "Gemma3ForConditionalGeneration", .name = "gemma3", .layer = LAYERS,
+	  .bases = { "language_model.model.", "model.language_model." },
+	  .globals = gemma_globals, .layers = { four_shifted_norms, attention, shifted_head_norms, gated },
+	  .defaults = { .context = 131072, .heads = 8, .kv_heads = 4, .head_dim = 256, .rms_eps = 1e-6,
+			.rope_theta = 1e6, .rope_theta_local = 1e4, .window = 4096, .vocab = 262208 },
+	  .activation = "gelu_pytorch_tanh", .fields = gemma3_fields, .derive = derive_gemma3,
+	  .dropped = { "vision_tower.", "multi_modal_projector.", "model.vision_tower.", "model.multi_modal_projector." } },
+
+	/* ---- phi */
+	{ .hf_class = "PhiForCausalLM", .name = "phi2", .bases = MODEL, .layer = LAYERS,
+	  .globals = phi2_globals, .layers = { phi2_layer, qkv_biases },
+	  .defaults = { .context = 2048, .ffn = 8192, .ln_eps = 1e-5, .rope_theta = 1e4, .rope_partial = 0.5 },
+	  .activation = "gelu_new", .derive = derive_partial },
+	{ .hf_class = "Phi3ForCausalLM", .name = "phi3", .bases = MODEL, .layer = LAYERS,
+	  .globals = decoder, .layers = { two_norms, phi3_layer },
+	  .defaults = { .context = 4096, .rms_eps = 1e-5, .rope_theta = 1e4, .rope_partial = 1,
+			.rope_original_context = 4096 },
+	  .activation = "silu", .fields = phi3_fields, .derive = derive_phi3 },
+
+	/* ---- latent attention */
+	{ .hf_class = "MiniCPM3ForCausalLM", .name = "minicpm3", .bases = MODEL, .layer = LAYERS,
+	  .globals = decoder, .layers = { two_norms, latent_attention, latent_whole, gated },
+	  .defaults = { .context = 32768, .rms_eps = 1e-6, .rope_theta = 1e4, .tied = 1 },
+	  .activation = "silu", .fields = minicpm3_fields, .derive = derive_minicpm3 },
+	{ .hf_class = "DeepseekV2ForCausalLM", .name = "deepseek2", .bases = MODEL, .layer = LAYERS,
+	  .globals = decoder, .layers = { two_norms, latent_attention, latent_split, deepseek_feed_forward },
+	  .defaults = { .context = 2048, .rms_eps = 1e-6, .rope_theta = 1e4, .expert_scale = 1,
+			.gating = GATING_SOFTMAX },
+	  .activation = "silu", .fields = deepseek_fields, .derive = derive_deepseek },
+	{ .hf_class = "DeepseekV3ForCausalLM", .name = "deepseek2", .bases = MODEL, .layer = LAYERS,
+	  .globals = decoder, .layers = { two_norms, latent_attention, latent_split, deepseek_feed_forward },
+	  .defaults = { .context = 4096, .rms_eps = 1e-6, .rope_theta = 1e4, .expert_scale = 2.5,
+			.expert_norm = CHOICE_YES, .gating = GATING_SIGMOID },
+	  .activation = "silu", .fields = deepseek_fields, .derive = derive_deepseek, .more_layers = 1 },
+
+	/* ---- others */
+	{ .hf_class = "ChatGLMModel", .name = "chatglm", .bases = { "transformer." }, .layer = "*encoder.layers.%u.",
+	  .globals = chatglm_globals, .layers = { chatglm_layer },
+	  .defaults = { .context = 2048, .kv_heads = 1, .rms_eps = 1e-5, .rope_theta = 1e4 },
+	  .fields = chatglm_fields, .derive = derive_chatglm },
+	{ .hf_class = "StableLmForCausalLM", .name = "stablelm", .bases = MODEL, .layer = LAYERS,
+	  .globals = decoder_untied,
+	  .layers = { stablelm_norms, attention, qkv_biases_maybe, own_head_norms, gated },
+	  .defaults = { .context = 4096, .kv_heads = 32, .ln_eps = 1e-5, .rope_theta = 1e4, .rope_partial = 0.25,
+			.parallel_residual = CHOICE_NO },
+	  .activation = "silu", .fields = stablelm_fields, .derive = derive_partial },
+	{ .hf_class = "GPT2LMHeadModel", .name = "gpt2", .bases = { "transformer.", "" }, .layer = "*h.%u.",
+	  .globals = gpt2_globals, .layers = { gpt2_layer },
+	  .defaults = { .context = 1024, .ln_eps = 1e-5, .tied = 1 },
+	  .activation = "gelu_new", .derive = derive_gpt2 },
+	{ .hf_class = "FalconForCausalLM", .name = "falcon", .bases = { "transformer." }, .layer = "*h.%u.",
+	  .globals = falcon_globals, .layers = { falcon_layer },
+	  .defaults = { .context = 2048, .ln_eps = 1e-5, .rope_theta = 1e4, .tied = 1 },
+	  .activation = "gelu", .derive = derive_falcon },
+	{ .hf_class = "Olmo2ForCausalLM", .name = "olmo2", .bases = MODEL, .layer = LAYERS,
+	  .globals = decoder, .layers = { norms_behind, attention, whole_norms, gated },
+	  .defaults = { .context = 2048, .rms_eps = 1e-5, .rope_theta = 1e4 },
+	  .activation = "silu", .derive = derive_qwen },
 };
 /* clang-format on */
 
 const struct arch *arch_by_class(const char *hf_class)
 {
-	for (size_t i = 0; i < sizeof(archs) / sizeof(archs[0]); i++) {
+	for (size_t i = 0; i < ARRAY_LEN(archs); i++) {
 		if (strcmp(archs[i].hf_class, hf_class) == 0)
 			return &archs[i];
 	}
 	return NULL;
 }
 
-const char *arch_names(void)
+const struct arch *arch_get(size_t i)
 {
-	return "LlamaForCausalLM, Qwen2ForCausalLM";
+	return i < ARRAY_LEN(archs) ? &archs[i] : NULL;
+}
+
+int arch_list_has(const char *names, const char *word)
+{
+	size_t len = strlen(word);
+
+	for (const char *p = names; *p; p += *p == '|') {
+		size_t n = strcspn(p, "|");
+
+		if (n == len && memcmp(p, word, n) == 0)
+			return 1;
+		p += n;
+	}
+	return 0;
 }
 
 uint64_t dim_value(const struct hparams *h, enum dim d)
 {
 	switch (d) {
+	case DIM_NONE:
+		return 0;
+	case DIM_ONE:
+		return 1;
 	case DIM_EMBD:
 		return h->embd;
+	case DIM_3_EMBD:
+		return 3 * h->embd;
 	case DIM_FFN:
 		return h->ffn;
+	case DIM_2_FFN:
+		return 2 * h->ffn;
 	case DIM_VOCAB:
 		return h->vocab;
+	case DIM_CONTEXT:
+		return h->context;
+	case DIM_HEAD:
+		return h->head_dim;
+	case DIM_HEADS:
+		return h->heads;
+	case DIM_KV_HEADS:
+		return h->kv_heads;
 	case DIM_Q:
-		return (uint64_t)h->heads * h->head_dim;
+		return h->heads * h->head_dim;
 	case DIM_KV:
-		return (uint64_t)h->kv_heads * h->head_dim;
-	default:
-		return 0;
+		return h->kv_heads * h->head_dim;
+	case DIM_2_KV:
+		return 2 * h->kv_heads * h->head_dim;
+	case DIM_QKV:
+		return (h->heads + 2 * h->kv_heads) * h->head_dim;
+	case DIM_EXPERTS:
+		return h->experts;
+	case DIM_EXPERT_FFN:
+		return h->expert_ffn;
+	case DIM_2_EXPERT_FFN:
+		return 2 * h->expert_ffn;
+	case DIM_SHARED_FFN:
+		return h->shared_ffn;
+	case DIM_Q_RANK:
+		return h->q_rank;
+	case DIM_KV_RANK:
+		return h->kv_rank;
+	case DIM_KV_A:
+		return h->kv_rank + h->rope_dim;
+	case DIM_Q_MLA:
+		return h->heads * (h->nope_dim + h->rope_dim);
+	case DIM_KV_B:
+		return h->heads * (h->nope_dim + h->v_dim);
+	case DIM_O_MLA:
+		return h->heads * h->v_dim;
 	}
-}
-
-/* A whole number from 1 to max; dflt when absent or null (0: there must be one). */
-static int count(const struct json *c, const char *name, int64_t max, int64_t dflt, uint64_t *out,
-		 struct err *e)
-{
-	const struct json *v = json_get(c, name);
-
-	if (!v || v->type == JSON_NULL) {
-		if (dflt == 0)
-			return err_set(e, ERR_INVALID,
-				       "config.json lacks \"%s\"; take the file from the model's "
-				       "repository",
-				       name);
-		*out = (uint64_t)dflt;
-		return 0;
-	}
-	if (v->type != JSON_NUMBER || !v->is_integer || v->integer < 1 || v->integer > max)
-		return err_set(e, ERR_INVALID,
-			       "config.json: \"%s\" is not a whole number from 1 to %lld", name,
-			       (long long)max);
-	*out = (uint64_t)v->integer;
 	return 0;
-}
-
-static int real(const struct json *c, const char *name, double dflt, double *out, struct err *e)
-{
-	const struct json *v = json_get(c, name);
-
-	*out = dflt;
-	if (!v || v->type == JSON_NULL)
-		return 0;
-	if (v->type != JSON_NUMBER || !(v->number > 0) || !(v->number < 1e12))
-		return err_set(e, ERR_INVALID, "config.json: \"%s\" is not a positive number",
-			       name);
-	*out = v->number;
-	return 0;
-}
-
-/* rope_scaling, or rope_parameters of transformers 5, which also holds rope_theta. */
-static int rope(const struct json *c, const struct arch *arch, struct hparams *h, struct err *e)
-{
-	const struct json *s = json_get(c, "rope_parameters");
-	const char *type;
-	uint64_t original = 0;
-
-	if (!s || s->type != JSON_OBJECT)
-		s = json_get(c, "rope_scaling");
-	if (real(c, "rope_theta", arch->default_rope_theta, &h->rope_theta, e) < 0)
-		return e->code;
-	if (!s || s->type != JSON_OBJECT)
-		return 0;
-	if (real(s, "rope_theta", h->rope_theta, &h->rope_theta, e) < 0)
-		return e->code;
-	type = json_str(s, "rope_type", json_str(s, "type", "default"));
-	if (strcmp(type, "default") == 0)
-		return 0;
-	if (strcmp(type, "linear") != 0 && strcmp(type, "yarn") != 0 && strcmp(type, "llama3") != 0)
-		return err_set(e, ERR_INVALID,
-			       "config.json: rope scaling \"%.60s\" is not supported; linear, yarn "
-			       "and llama3 are",
-			       type);
-	h->rope_type = type[0] == 'y' ? "yarn" : strcmp(type, "linear") == 0 ? "linear" : "llama3";
-	if (real(s, "factor", type[0] == 'l' && type[1] == 'l' ? 8 : 0, &h->rope_factor, e) < 0 ||
-	    real(s, "low_freq_factor", 1, &h->rope_low, e) < 0 ||
-	    real(s, "high_freq_factor", 4, &h->rope_high, e) < 0)
-		return e->code;
-	if (!(h->rope_factor > 0))
-		return err_set(e, ERR_INVALID, "config.json: rope scaling has no \"factor\"");
-	if (strcmp(h->rope_type, "llama3") == 0 && !(h->rope_high > h->rope_low))
-		return err_set(e, ERR_INVALID,
-			       "config.json: high_freq_factor is not above low_freq_factor");
-	if (count(s, "original_max_position_embeddings", INT32_MAX,
-		  strcmp(h->rope_type, "llama3") == 0 ? 8192 : h->context, &original, e) < 0)
-		return e->code;
-	h->rope_original_context = (uint32_t)original;
-	return 0;
-}
-
-int hparams_read(const struct arch *arch, const struct json *c, struct hparams *h, struct err *e)
-{
-	uint64_t layers = 0, heads = 1, kv = 1, head_dim = 0, context = 0;
-
-	memset(h, 0, sizeof(*h));
-	if (count(c, "num_hidden_layers", 512, 0, &layers, e) < 0 || /* 512: LLAMA_MAX_LAYERS */
-	    count(c, "hidden_size", 1 << 20, 0, &h->embd, e) < 0 ||
-	    count(c, "intermediate_size", 1 << 24, 0, &h->ffn, e) < 0 ||
-	    count(c, "num_attention_heads", 1 << 16, 0, &heads, e) < 0 ||
-	    count(c, "num_key_value_heads", 1 << 16,
-		  arch->default_kv_heads ? arch->default_kv_heads : (int64_t)heads, &kv, e) < 0 ||
-	    count(c, "vocab_size", 1 << 24, 0, &h->vocab, e) < 0 ||
-	    count(c, "max_position_embeddings", INT32_MAX, arch->default_context, &context, e) <
-		    0 ||
-	    real(c, "rms_norm_eps", arch->default_rms_eps, &h->rms_eps, e) < 0)
-		return e->code;
-	if (count(c, "head_dim", 1 << 16, (int64_t)(h->embd / heads), &head_dim, e) < 0)
-		return e->code;
-	if (heads % kv != 0)
-		return err_set(e, ERR_INVALID,
-			       "config.json: %llu attention heads are not a multiple of %llu "
-			       "key/value heads",
-			       (unsigned long long)heads, (unsigned long long)kv);
-	if (head_dim % 2 != 0)
-		return err_set(e, ERR_INVALID, "config.json: head size %llu is odd",
-			       (unsigned long long)head_dim);
-	h->layers = (uint32_t)layers;
-	h->heads = (uint32_t)heads;
-	h->kv_heads = (uint32_t)kv;
-	h->head_dim = (uint32_t)head_dim;
-	h->context = (uint32_t)context;
-	h->tied = json_bool(c, "tie_word_embeddings", 0);
-	return rope(c, arch, h, e);
-}
-
-void llama3_factors(const struct hparams *h, float *out)
-{
-	const double pi = 3.14159265358979323846;
-	double low = h->rope_original_context / h->rope_low,
-	       high = h->rope_original_context / h->rope_high;
-
-	for (uint32_t i = 0; i < h->head_dim / 2; i++) {
-		double wavelength = 2 * pi * pow(h->rope_theta, 2.0 * i / h->head_dim), s;
-
-		if (wavelength < high) {
-			out[i] = 1;
-		} else if (wavelength > low) {
-			out[i] = (float)h->rope_factor;
-		} else {
-			s = (h->rope_original_context / wavelength - h->rope_low) /
-			    (h->rope_high - h->rope_low);
-			out[i] = (float)(1 / ((1 - s) / h->rope_factor + s));
-		}
-	}
 }

@@ -28,6 +28,7 @@ struct conversion {
 	struct json *config;
 	struct hparams h;
 	struct st_model model;
+	struct lora lora; /* v NULL: none */
 	const struct type *quant;
 	struct layout layout;
 	struct tokenizer tokenizer;
@@ -39,16 +40,6 @@ struct conversion {
 };
 
 /* ---- metadata */
-
-static void key_u32(struct conversion *c, const char *name, uint64_t v)
-{
-	gguf_u32(&c->w, arena_printf(c->a, "%s.%s", c->arch->name, name), (uint32_t)v);
-}
-
-static void key_f32(struct conversion *c, const char *name, double v)
-{
-	gguf_f32(&c->w, arena_printf(c->a, "%s.%s", c->arch->name, name), (float)v);
-}
 
 /* "4.2M", "494M", "8.0B": two digits at least. */
 static const char *size_label(struct arena *a, uint64_t params)
@@ -78,34 +69,6 @@ static void write_general(struct conversion *c)
 	gguf_u32(&c->w, "general.quantization_version", QUANTIZATION_VERSION);
 }
 
-static void write_hparams(struct conversion *c)
-{
-	const struct hparams *h = &c->h;
-
-	key_u32(c, "block_count", h->layers);
-	key_u32(c, "context_length", h->context);
-	key_u32(c, "embedding_length", h->embd);
-	key_u32(c, "feed_forward_length", h->ffn);
-	key_u32(c, "attention.head_count", h->heads);
-	key_u32(c, "attention.head_count_kv", h->kv_heads);
-	key_f32(c, "attention.layer_norm_rms_epsilon", h->rms_eps);
-	key_f32(c, "rope.freq_base", h->rope_theta);
-	if (c->arch->head_dim_keys || h->head_dim != h->embd / h->heads) {
-		key_u32(c, "attention.key_length", h->head_dim);
-		key_u32(c, "attention.value_length", h->head_dim);
-		key_u32(c, "rope.dimension_count", h->head_dim);
-		key_u32(c, "vocab_size", h->vocab);
-	}
-	if (h->rope_type && strcmp(h->rope_type, "llama3") != 0) {
-		gguf_str(&c->w, arena_printf(c->a, "%s.rope.scaling.type", c->arch->name),
-			 h->rope_type);
-		key_f32(c, "rope.scaling.factor", h->rope_factor);
-		if (strcmp(h->rope_type, "yarn") == 0)
-			key_u32(c, "rope.scaling.original_context_length",
-				h->rope_original_context);
-	}
-}
-
 /* ---- checks that need no weights */
 
 static int check_job(struct conversion *c, struct err *e)
@@ -123,16 +86,16 @@ static int check_job(struct conversion *c, struct err *e)
 		return err_set(e, ERR_INVALID, "nonfinite is \"%.60s\"; it may be error or zero",
 			       nonfinite);
 	c->zero_nonfinite = nonfinite[0] == 'z';
-	c->pre = json_str(j->with, "pre", NULL);
+	c->pre = json_str(j->with, "pre_tokenizer", NULL);
 	if (c->pre && !*c->pre)
 		return err_set(e, ERR_INVALID,
-			       "pre is empty; it names a pre-tokenizer of llama.cpp");
+			       "pre_tokenizer is empty; it names a pre-tokenizer of llama.cpp");
 	return 0;
 }
 
 static int read_model(struct conversion *c, struct err *e)
 {
-	const char *hf_class;
+	const char *hf_class, *dir;
 
 	if (source_read_facts(c->a, c->job.source, &c->facts, e) < 0)
 		return e->code;
@@ -142,20 +105,28 @@ static int read_model(struct conversion *c, struct err *e)
 	c->arch = arch_by_class(hf_class);
 	if (!c->arch)
 		return err_set(e, ERR_INVALID,
-			       "architecture %s is not converted by this version; %s are", hf_class,
-			       arch_names());
-	if (hparams_read(c->arch, c->config, &c->h, e) < 0 ||
-	    st_open_model(c->a, c->job.source, &c->model, e) < 0 ||
-	    layout_make(c->a, c->arch, &c->h, &c->model, c->quant, &c->layout, e) < 0)
+			       "architecture %s is not converted by this version; `quern engines` "
+			       "lists those that are",
+			       hf_class);
+	if (hparams_read(c->a, c->arch, c->config, &c->h, e) < 0 ||
+	    tokenizer_open(c->a, c->job.source, c->config, c->h.vocab, c->pre, &c->tokenizer, e) <
+		    0 ||
+	    st_open_model(c->a, c->job.source, &c->model, e) < 0)
 		return e->code;
-	return tokenizer_open(c->a, c->job.source, c->config, &c->tokenizer, e);
+	if (c->arch->globals[0].how == CUT_TO_TOKENS)
+		c->h.tokens = c->tokenizer.n_tokens;
+	dir = json_str(json_get(c->job.root, "lora"), "dir", NULL);
+	if (dir && lora_open(c->a, dir, &c->model, c->h.tied, &c->lora, e) < 0)
+		return e->code;
+	return layout_make(c->a, c->arch, &c->h, &c->model, dir ? &c->lora : NULL, c->quant,
+			   &c->layout, e);
 }
 
 static int write_metadata(struct conversion *c, struct err *e)
 {
 	write_general(c);
-	write_hparams(c);
-	if (tokenizer_write(c->a, &c->tokenizer, c->h.vocab, c->pre, &c->w, e) < 0)
+	hparams_write(c->a, c->arch, &c->h, &c->w);
+	if (tokenizer_write(c->a, &c->tokenizer, c->h.tokens, &c->w, e) < 0)
 		return e->code;
 	for (size_t i = 0; i < c->layout.n; i++) {
 		struct out_tensor *t = &c->layout.v[i];
@@ -219,12 +190,15 @@ static void write_type_counts(struct conversion *c, struct json_out *w)
 static const char *facts_text(struct conversion *c)
 {
 	int64_t fallbacks = 0;
+	uint64_t elements = 0;
 	struct json_out w;
 	const char *text;
 	struct buf b;
 
-	for (size_t i = 0; i < c->layout.n; i++)
+	for (size_t i = 0; i < c->layout.n; i++) {
 		fallbacks += c->layout.v[i].fallback;
+		elements += c->layout.v[i].n; /* as validation counts them, derived ones too */
+	}
 	buf_init(&b, 1u << 20);
 	jw_init(&w, &b, 0);
 	jw_object(&w);
@@ -235,8 +209,8 @@ static const char *facts_text(struct conversion *c)
 	jw_kint(&w, "tensors", (int64_t)c->layout.n);
 	write_type_counts(c, &w);
 	jw_kint(&w, "fallback_tensors", fallbacks);
-	jw_kint(&w, "parameters", (int64_t)c->layout.params);
-	jw_kint(&w, "context_length", c->h.context);
+	jw_kint(&w, "parameters", (int64_t)elements);
+	jw_kint(&w, "context_length", (int64_t)c->h.context);
 	jw_kstr(&w, "pre_tokenizer", c->tokenizer.pre);
 	jw_kint(&w, "vocabulary", (int64_t)c->h.vocab); /* with the padding that the file has */
 	jw_key(&w, "tools");

@@ -8,23 +8,21 @@
 #include "core/err.h"
 #include "core/safetensors.h"
 #include "workers/gguf/arch.h"
+#include "workers/gguf/origin.h"
 #include "workers/gguf/type.h"
 
 struct out_tensor {
 	const char *name;
-	uint64_t ne[2]; /* fastest first: ne[0] is the row's length */
+	uint64_t ne[3]; /* fastest first: ne[0] is the row's length; 1 beyond n_dims */
 	int n_dims;
 	const struct type *type;
 	uint64_t offset;		/* in the data section */
 	uint64_t n;			/* elements */
-	const struct st_tensor *source; /* NULL: data */
+	const struct st_tensor *source; /* the first that it comes from; NULL: data */
+	struct origin origin;		/* all of them */
 	const float *data;		/* made here, in F32 */
-	/* Rows (single elements of a vector) are taken in another order inside groups of this many;
-	 * 0: as they are. Row 2i+p of a group comes from row p*group/2+i: two halves become
-	 * adjacent pairs. Source: LlamaModel.permute in llama.cpp's convert_hf_to_gguf.py. */
-	uint64_t group_rows;
-	int layer;    /* -1: none */
-	int fallback; /* its row does not fit the wanted type */
+	int layer;			/* -1: none */
+	int fallback;			/* its row does not fit the wanted type */
 };
 
 struct layout {
@@ -33,8 +31,9 @@ struct layout {
 	uint64_t params; /* elements of everything that comes from the checkpoint */
 };
 
+/* lora: what an adapter adds; NULL without one. */
 int layout_make(struct arena *a, const struct arch *arch, const struct hparams *h,
-		const struct st_model *m, const struct type *quant, struct layout *out,
-		struct err *e);
+		const struct st_model *m, const struct lora *lora, const struct type *quant,
+		struct layout *out, struct err *e);
 
 #endif

@@ -18,13 +18,12 @@
 #define PIECE (256u * 1024)
 /* Elements that are floats at one time: 16 KiB, in the first-level cache with their code. */
 #define RUN 4096u
-#define GROUP_MAX (64u << 20) /* elements of one head: 256 MiB of F32, above any model */
 
 /* Pieces are numbered through all tensors; first[i] is the first piece of tensor i. */
 struct shared {
 	struct pass *p;
-	int *fds;		 /* of the model's files */
-	uint64_t *first, *piece; /* per tensor: its first piece, elements in each */
+	int *fds;	 /* of the model's files */
+	uint64_t *first; /* per tensor: its first piece */
 	atomic_uint_fast64_t next, done_bytes, zeroed;
 	uint64_t total_bytes;
 	atomic_int failed;
@@ -36,6 +35,7 @@ struct worker {
 	struct shared *s;
 	unsigned char *in, *out;
 	size_t cap; /* elements */
+	struct origin_io io;
 	float x[RUN];
 };
 
@@ -96,16 +96,17 @@ static int check_values(struct shared *s, const struct out_tensor *t, float *x, 
 	return 0;
 }
 
-/* n elements, `from` and `to` counted from the beginning of the piece. */
-static int convert_run(struct worker *w, const struct share *h, size_t from, size_t to, size_t n,
+/* n elements, `from` counted from the beginning of the piece. */
+static int convert_run(struct worker *w, const struct share *h, size_t from, size_t n,
 		       struct err *e)
 {
 	const struct type *type = h->t->type;
-	unsigned char *out = w->out + type_bytes(type, to);
+	unsigned char *out = w->out + type_bytes(type, from);
 	int64_t bad;
 
 	h->load(w->in + from * h->width, w->x, n);
-	if (check_values(w->s, h->t, w->x, h->at + from, n, e) < 0)
+	if (origin_finish(&h->t->origin, &w->io, h->at + from, w->x, n, e) < 0 ||
+	    check_values(w->s, h->t, w->x, h->at + from, n, e) < 0)
 		return e->code;
 	h->encode(w->x, out, n);
 	bad = type_check(type, out, n);
@@ -119,28 +120,11 @@ static int convert_run(struct worker *w, const struct share *h, size_t from, siz
 		       type->name);
 }
 
-/* Contiguous elements, in runs. RUN is a multiple of every block. */
-static int convert_span(struct worker *w, const struct share *h, size_t from, size_t to, size_t n,
-			struct err *e)
+/* In runs: RUN is a multiple of every block. */
+static int convert_span(struct worker *w, const struct share *h, struct err *e)
 {
-	for (size_t i = 0; i < n; i += RUN) {
-		if (convert_run(w, h, from + i, to + i, n - i < RUN ? n - i : RUN, e) < 0)
-			return e->code;
-	}
-	return 0;
-}
-
-/* Row r of a group comes from the half that r's parity says: see struct out_tensor. Blocks never
- * reach over the end of a row, so that moving rows and encoding them commute. */
-static int convert_groups(struct worker *w, const struct share *h, struct err *e)
-{
-	size_t row = h->t->n_dims > 1 ? (size_t)h->t->ne[0] : 1, group = (size_t)h->t->group_rows;
-
-	for (size_t r = 0; r < h->n / row; r++) {
-		size_t in_group = r % group;
-		size_t from = r - in_group + in_group % 2 * (group / 2) + in_group / 2;
-
-		if (convert_span(w, h, from * row, r * row, row, e) < 0)
+	for (size_t i = 0; i < h->n; i += RUN) {
+		if (convert_run(w, h, i, h->n - i < RUN ? h->n - i : RUN, e) < 0)
 			return e->code;
 	}
 	return 0;
@@ -148,17 +132,12 @@ static int convert_groups(struct worker *w, const struct share *h, struct err *e
 
 static int convert_piece(struct worker *w, const struct share *h, struct err *e)
 {
-	const struct st_tensor *src = h->t->source;
 	const struct pass *p = w->s->p;
-	int rc;
 
 	reserve(w, h->n);
-	if (file_read_at(w->s->fds[src->file], w->in, h->n * h->width,
-			 src->offset + h->at * h->width, p->model->files[src->file].name, e) < 0)
+	if (origin_read(&h->t->origin, &w->io, h->at, h->n, w->in, e) < 0 ||
+	    convert_span(w, h, e) < 0)
 		return e->code;
-	rc = h->t->group_rows ? convert_groups(w, h, e) : convert_span(w, h, 0, 0, h->n, e);
-	if (rc < 0)
-		return rc;
 	atomic_fetch_add(&w->s->done_bytes, h->n * h->width);
 	return file_write_at(p->out_fd, w->out, (size_t)type_bytes(h->t->type, h->n),
 			     p->data_at + h->t->offset + type_bytes(h->t->type, h->at),
@@ -170,13 +149,13 @@ static int convert_piece(struct worker *w, const struct share *h, struct err *e)
 static int one_piece(struct worker *w, size_t tensor, uint64_t number, struct err *e)
 {
 	const struct out_tensor *t = &w->s->p->layout->v[tensor];
-	uint64_t piece = w->s->piece[tensor], at = number * piece;
+	uint64_t at = number * PIECE;
 	struct share h = { .t = t, .at = at };
 
 	if (!t->source)
 		return file_write_at(w->s->p->out_fd, t->data, (size_t)t->n * sizeof(float),
 				     w->s->p->data_at + t->offset, "the output", e);
-	h.n = (size_t)(t->n - at < piece ? t->n - at : piece);
+	h.n = (size_t)(t->n - at < PIECE ? t->n - at : PIECE);
 	h.load = load_of(t->source->dtype);
 	h.encode = type_encoder(t->type);
 	h.width = dtype_bytes(t->source->dtype);
@@ -206,6 +185,8 @@ static void work(void *ctx, int i)
 
 	(void)i;
 	w->s = s;
+	w->io.m = s->p->model;
+	w->io.fds = s->fds;
 	while (!atomic_load(&s->failed)) {
 		uint64_t number = atomic_fetch_add(&s->next, 1);
 		size_t tensor;
@@ -217,41 +198,25 @@ static void work(void *ctx, int i)
 			fail(s, &e);
 		worker_progress("quantize", atomic_load(&s->done_bytes), s->total_bytes, "bytes");
 	}
+	lora_cache_release(&w->io.lora);
 	free(w->in);
 	free(w->out);
 	free(w);
 }
 
-/* Elements in a piece: whole groups of rows where rows change places. */
-static uint64_t piece_of(const struct out_tensor *t)
-{
-	uint64_t group = t->group_rows * (t->n_dims > 1 ? t->ne[0] : 1);
-
-	if (!group)
-		return PIECE;
-	return group >= PIECE ? group : PIECE / group * group;
-}
-
-static int divide(struct shared *s, struct err *e)
+static void divide(struct shared *s)
 {
 	const struct layout *l = s->p->layout;
 	uint64_t number = 0;
 
 	s->first = mem_array(l->n + 1, sizeof(*s->first));
-	s->piece = mem_array(l->n + 1, sizeof(*s->piece));
 	for (size_t i = 0; i < l->n; i++) {
 		s->first[i] = number;
-		s->piece[i] = piece_of(&l->v[i]);
-		if (s->piece[i] > GROUP_MAX)
-			return err_set(e, ERR_INVALID,
-				       "tensor %s: one head has %llu weights; %u are the limit",
-				       l->v[i].name, (unsigned long long)s->piece[i], GROUP_MAX);
-		number += l->v[i].source ? (l->v[i].n + s->piece[i] - 1) / s->piece[i] : 1;
+		number += l->v[i].source ? (l->v[i].n + PIECE - 1) / PIECE : 1;
 		if (l->v[i].source)
-			s->total_bytes += l->v[i].source->size_bytes;
+			s->total_bytes += l->v[i].n * dtype_bytes(l->v[i].source->dtype);
 	}
 	s->first[l->n] = number;
-	return 0;
 }
 
 /* ---- the pass */
@@ -275,10 +240,10 @@ static int open_files(struct shared *s, struct err *e)
 int pass_run(struct pass *p, struct err *e)
 {
 	struct shared s = { .p = p, .lock = PTHREAD_MUTEX_INITIALIZER };
-	int rc = divide(&s, e);
+	int rc;
 
-	if (rc == 0)
-		rc = open_files(&s, e);
+	divide(&s);
+	rc = open_files(&s, e);
 	if (rc == 0) {
 		threads_run(p->threads, work, &s);
 		p->n_zeroed = atomic_load(&s.zeroed);
@@ -293,6 +258,5 @@ int pass_run(struct pass *p, struct err *e)
 	}
 	free(s.fds);
 	free(s.first);
-	free(s.piece);
 	return rc;
 }

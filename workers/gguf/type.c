@@ -136,6 +136,10 @@ load_fn load_of(enum st_dtype dtype)
 		return fast ? decode_f16_avx2 : decode_f16;
 	case ST_BF16:
 		return fast ? decode_bf16_avx2 : decode_bf16;
+	case ST_F8_E4M3:
+		return load_f8_e4m3;
+	case ST_F8_E5M2:
+		return load_f8_e5m2;
 	default:
 		return NULL;
 	}
@@ -143,5 +147,5 @@ load_fn load_of(enum st_dtype dtype)
 
 size_t dtype_bytes(enum st_dtype dtype)
 {
-	return dtype == ST_F32 ? 4 : 2;
+	return dtype == ST_F32 ? 4 : dtype == ST_F8_E4M3 || dtype == ST_F8_E5M2 ? 1 : 2;
 }

@@ -50,7 +50,7 @@ uint64_t type_bytes(const struct type *t, uint64_t n);
 /* Index of the first of n/block blocks with a scale (or number) that is not finite, or -1. */
 int64_t type_check(const struct type *t, const void *in, size_t n);
 
-/* From safetensors to float. Only ST_F32, ST_F16 and ST_BF16; NULL otherwise. */
+/* From safetensors to float: ST_F32, ST_F16, ST_BF16 and the F8 types; NULL otherwise. */
 typedef void (*load_fn)(const void *in, float *x, size_t n);
 load_fn load_of(enum st_dtype dtype);
 size_t dtype_bytes(enum st_dtype dtype);
@@ -71,6 +71,10 @@ int64_t check_f16(const void *in, size_t n);
 int64_t check_bf16(const void *in, size_t n);
 /* Index of the first element that is NaN or infinite, or -1. */
 int64_t find_nonfinite(const float *x, size_t n);
+
+/* codec_f8.c: of checkpoints only */
+void load_f8_e4m3(const void *in, float *x, size_t n);
+void load_f8_e5m2(const void *in, float *x, size_t n);
 
 /* codec_legacy.c: blocks of 32 with one binary16 scale */
 void encode_q8_0(const float *x, void *out, size_t n);

@@ -85,6 +85,11 @@ void gguf_put_i32(struct gguf_writer *w, int32_t v)
 	put(&w->kv, &v, 4);
 }
 
+void gguf_put_f32(struct gguf_writer *w, float v)
+{
+	put(&w->kv, &v, 4);
+}
+
 static uint64_t padded(uint64_t n)
 {
 	return (n + GGUF_ALIGNMENT - 1) / GGUF_ALIGNMENT * GGUF_ALIGNMENT;

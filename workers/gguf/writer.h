@@ -51,6 +51,7 @@ void gguf_str(struct gguf_writer *w, const char *name,
 void gguf_array(struct gguf_writer *w, const char *name, enum gguf_value of, uint64_t n);
 void gguf_put_str(struct gguf_writer *w, const char *s, size_t len);
 void gguf_put_i32(struct gguf_writer *w, int32_t v);
+void gguf_put_f32(struct gguf_writer *w, float v);
 
 /* The next tensor: ne[] fastest first. Returns its offset in the data section; each is padded to
  * the alignment. */
