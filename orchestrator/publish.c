@@ -26,6 +26,7 @@ struct publisher {
 	struct arena *a;   /* of the running child's arguments */
 	char *repo;	   /* being published; NULL: none */
 	char message[600]; /* the child's own words on failure */
+	bool needs_person; /* trying again alone would not help */
 	bool at_end;	   /* all ready repositories were queued */
 };
 
@@ -82,6 +83,7 @@ static void on_line(struct child *c, const char *line, size_t len)
 			p->sched->res->bytes_sent += (uint64_t)json_int(v, "bytes_sent", 0);
 		} else if (strcmp(event, "error") == 0) {
 			snprintf(p->message, sizeof(p->message), "%s", json_str(v, "message", ""));
+			p->needs_person = strcmp(json_str(v, "verdict", ""), "stop") == 0;
 		}
 	}
 	arena_free(a);
@@ -99,8 +101,9 @@ static void on_done(struct child *c)
 		if (c->signal)
 			snprintf(p->message, sizeof(p->message),
 				 "the uploader was killed by signal %d", c->signal);
-		display_say(s->display, "%s: not published: %s; quern upload tries again", p->repo,
-			    p->message[0] ? p->message : "the uploader could not be started");
+		display_say(s->display, "%s: not published: %s; %s", p->repo,
+			    p->message[0] ? p->message : "the uploader could not be started",
+			    p->needs_person ? "then, quern upload" : "quern upload tries again");
 	}
 	free(p->repo);
 	p->repo = NULL;
@@ -159,6 +162,7 @@ static void start_next(struct publisher *p)
 	p->repo = w->repo;
 	free(w);
 	p->message[0] = '\0';
+	p->needs_person = false;
 	arena_reset(p->a);
 	p->child = (struct child){ .argv = child_argv(p, p->repo),
 				   .log_fd = -1,

@@ -444,7 +444,7 @@ int hub_git_open(const char *url, const char *user, const char *token, const str
 		 struct hub **out, struct err *e)
 {
 	struct hub_git *h = mem_zalloc(sizeof(*h));
-	char *wait_file = path_join(o->work, HUB_WAIT_FILE);
+	char *wait_file = mem_printf("%s/cache/git/.slow-down", o->work);
 	struct http_options ho = { .endpoint = url, .user = user, .token = token };
 	int rc;
 

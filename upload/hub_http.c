@@ -169,6 +169,16 @@ static int check_private(struct hub_http *h, const char *repo, struct err *e)
 		repo, http_endpoint(h->http), repo);
 }
 
+/* Where the others are told to wait. */
+static int make_wait_folder(const struct hub_http *h, struct err *e)
+{
+	char *folder = path_join(h->work, HUB_WAIT_FOLDER);
+	int rc = path_mkdirs(folder, 0777, e);
+
+	free(folder);
+	return rc;
+}
+
 static int http_create(struct hub *base, const char *repo, int is_private, struct err *e)
 {
 	struct hub_http *h = hub_http_of(base);
@@ -177,6 +187,8 @@ static int http_create(struct hub *base, const char *repo, int is_private, struc
 	bool seen_private;
 	int rc = hub_repo_check(repo, e);
 
+	if (rc >= 0)
+		rc = make_wait_folder(h, e);
 	if (rc < 0)
 		return rc;
 	hub_http_turn_to(h, repo);

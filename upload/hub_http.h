@@ -4,8 +4,11 @@
 
 #include "upload/hub.h"
 
-#define HUB_JOBS_DEFAULT 8	 /* files and parts in flight */
-#define HUB_WAIT_FILE "hub-wait" /* below WORK: until when a hub has asked all to wait */
+#define HUB_JOBS_DEFAULT 8 /* files and parts in flight */
+
+/* Below WORK: until when the hub has asked all to wait, those that fetch as well. */
+#define HUB_WAIT_FOLDER "cache/hub"
+#define HUB_WAIT_FILE HUB_WAIT_FOLDER "/.slow-down"
 
 /* endpoint: "https://host". token (copied) may be NULL: then nothing can be published. */
 int hub_http_open(const char *endpoint, const char *token, bool offline,
