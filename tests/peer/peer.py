@@ -21,10 +21,13 @@ def run(*args):
                           env={"PATH": os.environ["PATH"], "HOME": str(WORK)})
 
 
-def convert(source, quant, name=None, threads=2):
-    out = WORK / f"{name or Path(source).name}-{quant}.gguf"
-    done = run(QUERN, "convert", source, "-o", out, "--engine", "gguf", "--quant", quant, "--threads", threads)
-    assert done.returncode == 0, done.stdout
+def convert(source, quant, name=None, threads=2, *more):
+    """The file, made once: the same arguments give the same bytes (test_models.py)."""
+    what = "-".join([name or Path(source).name, quant, str(threads), *more]).replace("/", "_")
+    out = WORK / f"{what}.gguf"
+    if not out.exists():
+        done = run(QUERN, "convert", source, "-o", out, "--engine", "gguf", "--quant", quant, "--threads", threads, *more)
+        assert done.returncode == 0, done.stdout
     return out
 
 

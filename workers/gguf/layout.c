@@ -11,7 +11,6 @@ struct making {
 	const struct arch *arch;
 	const struct hparams *h;
 	const struct st_model *m;
-	const struct type *quant;
 	struct layout *out;
 	unsigned char *used; /* per tensor of the checkpoint */
 	size_t cap;
@@ -26,24 +25,11 @@ static int ends_with(const char *s, const char *end)
 	return n >= m && strcmp(s + n - m, end) == 0;
 }
 
-/* Vectors, norms and what is no weight stay F32. The output matrix (the embedding, when it serves
- * as one) gets at least Q8_0, as llama-quantize gives it more bits than the rest. Rows that are no
- * multiple of a block stay F16. */
-static void choose_type(struct making *k, struct out_tensor *t)
+/* Vectors, norms and what is no weight stay F32. */
+static void keep_type(struct out_tensor *t)
 {
-	const char *name = t->name;
-	int output = strcmp(name, "output.weight") == 0 ||
-		     (k->h->tied && strcmp(name, "token_embd.weight") == 0);
-
-	t->type = k->quant;
-	if (t->n_dims < 2 || !ends_with(name, ".weight") || ends_with(name, "_norm.weight"))
+	if (t->n_dims < 2 || !ends_with(t->name, ".weight") || ends_with(t->name, "_norm.weight"))
 		t->type = type_by_id(TYPE_F32);
-	else if (output && k->quant->id == TYPE_Q4_0)
-		t->type = type_by_id(TYPE_Q8_0);
-	if (t->ne[0] % t->type->block != 0) {
-		t->type = type_by_id(TYPE_F16);
-		t->fallback = 1;
-	}
 }
 
 /* ---- one tensor */
@@ -117,7 +103,7 @@ static int add_rule(struct making *k, const struct tensor_rule *r, const char *h
 	t->ne[1] = s->n_dims > 1 ? s->shape[0] : 1;
 	if (r->permute != PERMUTE_NO)
 		t->group_rows = k->h->head_dim;
-	choose_type(k, t);
+	keep_type(t);
 	k->out->params += t->n;
 	return 0;
 }
@@ -191,10 +177,9 @@ static int by_order(const void *x, const void *y)
 }
 
 int layout_make(struct arena *a, const struct arch *arch, const struct hparams *h,
-		const struct st_model *m, const struct type *quant, struct layout *out,
-		struct err *e)
+		const struct st_model *m, struct layout *out, struct err *e)
 {
-	struct making k = { .a = a, .arch = arch, .h = h, .m = m, .quant = quant, .out = out };
+	struct making k = { .a = a, .arch = arch, .h = h, .m = m, .out = out };
 
 	memset(out, 0, sizeof(*out));
 	k.used = arena_alloc(a, m->n_tensors + 1);

@@ -14,7 +14,7 @@ struct out_tensor {
 	const char *name;
 	uint64_t ne[2]; /* fastest first: ne[0] is the row's length */
 	int n_dims;
-	const struct type *type;
+	const struct type *type;	/* NULL from layout_make(): a matrix, see mix.h */
 	uint64_t offset;		/* in the data section */
 	uint64_t n;			/* elements */
 	const struct st_tensor *source; /* NULL: data */
@@ -25,6 +25,7 @@ struct out_tensor {
 	uint64_t group_rows;
 	int layer;    /* -1: none */
 	int fallback; /* its row does not fit the wanted type */
+	int promoted; /* by hybrid */
 };
 
 struct layout {
@@ -34,7 +35,6 @@ struct layout {
 };
 
 int layout_make(struct arena *a, const struct arch *arch, const struct hparams *h,
-		const struct st_model *m, const struct type *quant, struct layout *out,
-		struct err *e);
+		const struct st_model *m, struct layout *out, struct err *e);
 
 #endif
