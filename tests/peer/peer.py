@@ -1,6 +1,7 @@
 """What the peer tests share: conversion by the real command line, and the shipped model."""
 import json
 import os
+import struct
 import subprocess
 import tempfile
 from pathlib import Path
@@ -45,6 +46,30 @@ def raw_bytes(path, t):
     with open(path, "rb") as f:
         f.seek(t["offset"])
         return f.read(t["size_bytes"])
+
+
+def _string(s):
+    return struct.pack("<Q", len(s)) + s.encode()
+
+
+def _value(v):
+    """A text, a list of texts, or a count."""
+    if isinstance(v, str):
+        return struct.pack("<I", 8) + _string(v)
+    if isinstance(v, list):
+        return struct.pack("<IIQ", 9, 8, len(v)) + b"".join(map(_string, v))
+    return struct.pack("<II", 4, v)
+
+
+def write_gguf(path, tensors, metadata):
+    """A small GGUF file: {name: (type number, weights, bytes)}, one row each, and pairs of metadata."""
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(metadata))
+    head += b"".join(_string(key) + _value(v) for key, v in metadata)
+    data = b""
+    for name, (type_id, n, raw) in tensors.items():
+        head += _string(name) + struct.pack("<IQIQ", 1, n, type_id, len(data))
+        data += raw + bytes(-len(raw) % 32)
+    path.write_bytes(head + bytes(-len(head) % 32) + data)
 
 
 def fake(spec, name):

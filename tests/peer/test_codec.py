@@ -1,11 +1,12 @@
 """Our encoders against ggml's: not more error for the same bytes, for every type, with and without importances. Our
 decoders on our own files against ggml's: the same bits (random blocks: test_decode.py)."""
 import json
+import struct
 
 import numpy as np
 
 import llama
-from peer import KJV, convert, fake, inspect, raw_bytes, run_all, values
+from peer import KJV, convert, fake, inspect, raw_bytes, run_all, values, write_gguf
 
 # number in ggml, elements and bytes of a block
 TYPES = {"Q4_0": (2, 32, 18), "Q4_1": (3, 32, 20), "Q5_0": (6, 32, 22), "Q5_1": (7, 32, 24), "Q8_0": (8, 32, 34),
@@ -110,6 +111,46 @@ def test_error_of_odd_rows():
         signal = (x[:22].astype(np.float64) ** 2).sum(axis=1)
         worse = np.flatnonzero((ours[:22] > theirs[:22] * 1.2**2 + 1e-30) & (ours[:22] > usual * signal / 4))
         assert not worse.size, (kind, name, [(int(r), ours[r], theirs[r], signal[r]) for r in worse])
+
+
+def write_imatrix(path, importances):
+    """The older format: sums of 4 calls."""
+    entries = [struct.pack("<i", len(name)) + name.encode() + struct.pack("<ii", 4, len(v)) +
+               (4 * v).astype("<f4").tobytes() for name, v in importances.items()]
+    path.write_bytes(struct.pack("<i", len(entries)) + b"".join(entries) + struct.pack("<ii", 7, 4) + b"text")
+
+
+def write_imatrix_gguf(path, importances):
+    tensors = {}
+    for name, v in importances.items():
+        tensors[name + ".in_sum2"] = (0, len(v), (4 * v).astype("<f4").tobytes())
+        tensors[name + ".counts"] = (0, 1, struct.pack("<f", 4))
+    write_gguf(path, tensors, [("general.type", "imatrix"), ("imatrix.datasets", ["text"]), ("imatrix.chunk_count", 7),
+                               ("imatrix.chunk_size", 512)])
+
+
+def test_with_importances():
+    """Errors count by importance: ours are not above ggml's. Both formats of the file say the same."""
+    rng, plain = np.random.default_rng(3), convert(PLAIN, "F32")
+    weights = {t["name"]: np.exp(rng.normal(size=t["shape"][0])).astype(np.float32)
+               for t in inspect(plain)["tensors"] if len(t["shape"]) == 2}
+    write_imatrix(PLAIN / "imatrix.dat", weights)
+    write_imatrix_gguf(PLAIN / "imatrix.gguf", weights)
+    for kind in [b for b in BLOCKS if not b.startswith("TQ")]:
+        type_id, block, size = TYPES[kind]
+        path, total = pure(PLAIN, kind, "--with", "imatrix=imatrix.dat"), np.zeros(2)
+        for t in matrices(path, kind):
+            x, m = values(plain, t["name"]).reshape(-1, t["shape"][0]), weights[t["name"]].astype(np.float64)
+            peer = llama.quantize_rows(x, type_id, block, size, weights[t["name"]]).tobytes()
+            peer = llama.dequantize(peer, type_id, x.size).reshape(x.shape)
+            total += [(m * (x - y) ** 2).sum() for y in (values(path, t["name"]).reshape(x.shape), peer)]
+        print(f"  {kind} with importances: error over ggml's {np.sqrt(total[0] / total[1]):.4f}")
+        assert total[0] < total[1], (kind, total)
+    other = pure(PLAIN, "Q4_K", "--with", "imatrix=imatrix.gguf")
+    ours = pure(PLAIN, "Q4_K", "--with", "imatrix=imatrix.dat")
+    assert inspect(ours)["metadata"]["quantize.imatrix.entries_count"] == len(weights)
+    for t in inspect(ours)["tensors"]:
+        assert values(ours, t["name"]).tobytes() == values(other, t["name"]).tobytes(), t["name"]
 
 
 def test_q8_0_never_holds_minus_128():

@@ -1,10 +1,8 @@
 """Blocks of every type that llama.cpp knows, with random bytes and finite scales: our decoder gives the same bits."""
-import struct
-
 import numpy as np
 
 import llama
-from peer import WORK, run_all, values
+from peer import WORK, run_all, values, write_gguf
 
 # name: number in ggml, weights and bytes of a block, where its binary16 scales are (ggml/src/ggml-common.h)
 TYPES = {
@@ -33,26 +31,12 @@ def random_blocks(name, rng, n=1024):
     return raw.reshape(-1)
 
 
-def gguf(path, tensors):
-    """A file with these tensors, {name: (type number, weights, bytes)}, one row each."""
-    def string(s):
-        return struct.pack("<Q", len(s)) + s.encode()
-
-    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), 1) + string("general.architecture") + struct.pack("<I", 8)
-    head += string("llama")
-    at, data = 0, b""
-    for name, (type_id, n, raw) in tensors.items():
-        head += string(name) + struct.pack("<IQIQ", 1, n, type_id, at)
-        data += raw + bytes(-len(raw) % 32)
-        at = len(data)
-    path.write_bytes(head + bytes(-len(head) % 32) + data)
-
-
 def test_every_type_decodes_to_the_same_bits():
     rng = np.random.default_rng(17)
     raw = {name: random_blocks(name, rng) for name in TYPES}
     path = WORK / "every-type.gguf"
-    gguf(path, {name: (t[0], 1024 * t[1], raw[name].tobytes()) for name, t in TYPES.items()})
+    write_gguf(path, {name: (t[0], 1024 * t[1], raw[name].tobytes()) for name, t in TYPES.items()},
+               [("general.architecture", "llama")])
     for name, (type_id, block, _, _) in TYPES.items():
         ours, theirs = values(path, name), llama.dequantize(raw[name], type_id, 1024 * block)
         different = np.flatnonzero(ours.view(np.uint32) != theirs.view(np.uint32))

@@ -15,6 +15,7 @@
 #include "core/source.h"
 #include "workers/common/fileio.h"
 #include "workers/common/protocol.h"
+#include "workers/gguf/imatrix.h"
 #include "workers/gguf/layout.h"
 #include "workers/gguf/mix.h"
 #include "workers/gguf/pass.h"
@@ -32,6 +33,8 @@ struct conversion {
 	struct st_model model;
 	struct mix mix;
 	struct quality *quality; /* of each tensor */
+	struct imatrix imatrix;
+	const char *imatrix_path; /* or NULL */
 	struct layout layout;
 	struct tokenizer tokenizer;
 	struct source_facts facts;
@@ -79,6 +82,12 @@ static void write_general(struct conversion *c)
 	gguf_str(&c->w, "general.size_label", size_label(c->a, c->layout.params));
 	gguf_u32(&c->w, "general.file_type", file_type_number(c->mix.quant));
 	gguf_u32(&c->w, "general.quantization_version", QUANTIZATION_VERSION);
+	if (!c->imatrix_path)
+		return;
+	gguf_str(&c->w, "quantize.imatrix.file", path_basename(c->imatrix_path));
+	gguf_str(&c->w, "quantize.imatrix.dataset", c->imatrix.dataset);
+	gguf_u32(&c->w, "quantize.imatrix.entries_count", (uint32_t)c->imatrix.n);
+	gguf_u32(&c->w, "quantize.imatrix.chunks_count", c->imatrix.chunks);
 }
 
 static void write_hparams(struct conversion *c)
@@ -119,6 +128,8 @@ static int check_job(struct conversion *c, struct err *e)
 	c->mix.quant = file_type_by_name(j->quant);
 	if (!c->mix.quant)
 		return err_set(e, ERR_INVALID, "quant %s is not written by this version", j->quant);
+	c->imatrix_path = json_str(j->with, "imatrix", NULL);
+	c->mix.has_imatrix = c->imatrix_path != NULL;
 	if (file_type_needs_imatrix(c->mix.quant) && !c->mix.has_imatrix)
 		return err_set(e, ERR_INVALID,
 			       "quant %s needs importances: `with: {imatrix: FILE}`", j->quant);
@@ -136,6 +147,52 @@ static int check_job(struct conversion *c, struct err *e)
 	if (c->pre && !*c->pre)
 		return err_set(e, ERR_INVALID,
 			       "pre is empty; it names a pre-tokenizer of llama.cpp");
+	return 0;
+}
+
+/* ---- importances */
+
+static int read_imatrix(struct conversion *c, struct err *e)
+{
+	size_t used = 0;
+
+	if (!c->imatrix_path)
+		return 0;
+	/* What is in it changes the output: it must be a file that the source's hash covers. */
+	if (!path_component_ok(c->imatrix_path) || !source_wanted(c->imatrix_path))
+		return err_set(
+			e, ERR_INVALID,
+			"imatrix is \"%.100s\"; it is the name of a file in the model's folder, "
+			"imatrix.dat or one that ends in .gguf",
+			c->imatrix_path);
+	c->imatrix_path = arena_printf(c->a, "%s/%s", c->job.source, c->imatrix_path);
+	if (imatrix_read_file(c->a, c->imatrix_path, &c->imatrix, e) < 0)
+		return e->code;
+	for (size_t i = 0; i < c->layout.n; i++) {
+		struct out_tensor *t = &c->layout.v[i];
+		const struct importance *found = imatrix_find(&c->imatrix, t->name);
+		uint64_t want = t->n_dims > 1 ? t->n / t->ne[1] : 0;
+
+		if (!found || !want)
+			continue;
+		/* llama.cpp also lets an embedding pass that was measured as the output. */
+		if (found->n != want && strcmp(t->name, "token_embd.weight") == 0)
+			continue;
+		if (found->n != want)
+			return err_set(
+				e, ERR_INVALID,
+				"%s: %s has %llu importances, the tensor has %llu columns; it was "
+				"measured on another model",
+				c->imatrix_path, t->name, (unsigned long long)found->n,
+				(unsigned long long)want);
+		t->importance = found->v;
+		used++;
+	}
+	if (!used)
+		return err_set(
+			e, ERR_INVALID,
+			"%s knows none of this model's tensors; it was measured on another model",
+			c->imatrix_path);
 	return 0;
 }
 
@@ -223,7 +280,8 @@ static int read_model(struct conversion *c, struct err *e)
 	c->mix.layers = c->h.layers;
 	c->mix.heads = c->h.heads;
 	c->mix.kv_heads = c->h.kv_heads;
-	if (mix_apply(&c->mix, &c->layout, e) < 0 || hybrid_promote(c, e) < 0)
+	if (read_imatrix(c, e) < 0 || mix_apply(&c->mix, &c->layout, e) < 0 ||
+	    hybrid_promote(c, e) < 0)
 		return e->code;
 	return tokenizer_open(c->a, c->job.source, c->config, &c->tokenizer, e);
 }

@@ -23,9 +23,10 @@ struct out_tensor {
 	 * 0: as they are. Row 2i+p of a group comes from row p*group/2+i: two halves become
 	 * adjacent pairs. Source: LlamaModel.permute in llama.cpp's convert_hf_to_gguf.py. */
 	uint64_t group_rows;
-	int layer;    /* -1: none */
-	int fallback; /* its row does not fit the wanted type */
-	int promoted; /* by hybrid */
+	int layer;		 /* -1: none */
+	int fallback;		 /* its row does not fit the wanted type */
+	int promoted;		 /* by hybrid */
+	const float *importance; /* of each column, of each expert; or NULL */
 };
 
 struct layout {

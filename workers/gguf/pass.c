@@ -43,7 +43,7 @@ struct worker {
 	struct shared *s;
 	unsigned char *in, *out;
 	size_t cap; /* elements */
-	float x[RUN], back[RUN];
+	float x[RUN], back[RUN], weights[RUN];
 };
 
 /* One tensor's share of a piece. */
@@ -104,6 +104,24 @@ static int check_values(struct shared *s, const struct out_tensor *t, float *x, 
 	return 0;
 }
 
+/* The importances of n elements from element `at` of the tensor, or NULL. */
+static const float *weights_at(struct worker *w, const struct out_tensor *t, uint64_t at, size_t n)
+{
+	uint64_t row = t->ne[0], expert = t->n_dims > 1 ? row * t->ne[1] : row;
+
+	if (!t->importance)
+		return NULL;
+	for (size_t i = 0; i < n;) {
+		uint64_t column = (at + i) % row, part = row - column;
+		const float *from = t->importance + (at + i) / expert * row + column;
+
+		part = part < n - i ? part : n - i;
+		memcpy(w->weights + i, from, (size_t)part * sizeof(*from));
+		i += (size_t)part;
+	}
+	return w->weights;
+}
+
 static void measure(struct worker *w, const struct share *h, const void *out, uint64_t run,
 		    size_t n)
 {
@@ -124,7 +142,7 @@ static int convert_run(struct worker *w, const struct share *h, size_t from, siz
 	h->load(w->in + from * h->width, w->x, n);
 	if (check_values(w->s, h->t, w->x, h->at + from, n, e) < 0)
 		return e->code;
-	h->encode(w->x, NULL, out, n, w->s->p->opt);
+	h->encode(w->x, weights_at(w, h->t, h->at + to, n), out, n, w->s->p->opt);
 	bad = type_check(type, out, n);
 	if (bad < 0) {
 		measure(w, h, out, (h->at + to) / RUN, n);
