@@ -25,9 +25,11 @@ INLINE void put_quad(const vu words[4], unsigned char *out, int bytes)
 	vf v[4];
 	float rows[4][LANES];
 
-	memcpy(v, words, sizeof(v));
+	for (int k = 0; k < 4; k++)
+		v[k] = (vf)words[k];
 	transpose4(v);
-	memcpy(rows, v, sizeof(rows));
+	for (int k = 0; k < 4; k++)
+		store(rows[k], v[k]);
 	for (int lane = 0; lane < LANES; lane++)
 		memcpy(out + lane * bytes, rows[lane % 4] + lane / 4 * 4, 16);
 }

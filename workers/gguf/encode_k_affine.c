@@ -58,7 +58,7 @@ INLINE void round_to(const struct subs *v, const struct subs *unit, float hi, st
 INLINE struct fit start_fit(const struct kind *k, const struct subs *scale, const struct subs *min,
 			    float d_divisor, float dmin_divisor)
 {
-	struct fit f;
+	struct fit f = { .s = { { 0 } } };
 
 	for (int first = 0; first < SUBS; first += k->subs) {
 		spread(&f.d, first, k->subs,
@@ -89,8 +89,9 @@ INLINE void neighbours(const struct tile *t, enum importance given, const struct
 		vf least = error_of(t, g, given, k, f, s, m);
 
 		for (int i = 0; i < 9; i++) {
-			vf s1 = clamp(s0 + splat((float)(i / 3 - 1)), splat(0), hi);
-			vf m1 = clamp(m0 + splat((float)(i % 3 - 1)), splat(0), hi);
+			int by_s = i / 3 - 1, by_m = i % 3 - 1;
+			vf s1 = clamp(s0 + splat((float)by_s), splat(0), hi);
+			vf m1 = clamp(m0 + splat((float)by_m), splat(0), hi);
 			vf error = error_of(t, g, given, k, f, s1, m1);
 			vm better = above(least, error);
 
@@ -189,13 +190,13 @@ INLINE void deepen(const struct tile *t, enum importance given, const struct kin
 	static const float divisors[][2] = {
 		{ 1, 1 }, { 0.94f, 1 }, { 1.06f, 1.06f }, { 0.88f, 0.94f }
 	};
-	struct subs least;
+	struct subs least = { { 0 } };
 
 	errors(t, given, k, best, &least);
 	for (int i = 0; i < 4; i++) {
 		struct fit f = start_fit(k, scale, min, k->scale_hi * divisors[i][0],
 					 k->scale_hi * divisors[i][1]);
-		struct subs error;
+		struct subs error = { { 0 } };
 
 		for (int round = 0; round < 2; round++) {
 			neighbours(t, given, k, &f);
@@ -208,7 +209,7 @@ INLINE void deepen(const struct tile *t, enum importance given, const struct kin
 
 INLINE struct fit best_fit(struct tile *t, enum importance given, const struct kind *k, int opt)
 {
-	struct subs scale, min;
+	struct subs scale = { { 0 } }, min = { { 0 } };
 	struct fit best;
 
 	best_affine(t, given, k, given == IMPORTANCE_GIVEN ? k->n_deep : k->n_plain, &scale, &min);

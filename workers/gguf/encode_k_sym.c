@@ -31,6 +31,7 @@ INLINE void pack_q3_scales(const struct subs *s, unsigned char *out)
 {
 	unsigned v[SUBS];
 
+	UNROLL
 	for (int b = 0; b < SUBS; b++)
 		v[b] = (unsigned)((int)s->v[b] + 32);
 	for (int b = 0; b < 8; b++)
@@ -45,9 +46,11 @@ INLINE void pack_q3_codes(const uint8_t *q, unsigned char *out)
 	for (int l = 0; l < 32; l += 8) {
 		uint64_t high = 0;
 
+		UNROLL
 		for (int h = 0; h < 2; h++) {
 			uint64_t low = 0;
 
+			UNROLL
 			for (int g = 0; g < 4; g++) {
 				uint64_t v = eight(q + 128 * h + 32 * g + l);
 

@@ -206,8 +206,10 @@ INLINE struct affine affine_deep(const vf *x, const vf *w, const struct centred 
 	struct affine best;
 
 	for (int k = 0; k < 80; k++) {
-		net[k].steps = hi - 2.0f + 0.2f * (float)(k / 5);
-		net[k].shift = 0.25f * (float)(k % 5 - 2);
+		int row = k / 5, column = k % 5;
+
+		net[k].steps = hi - 2.0f + 0.2f * (float)row;
+		net[k].shift = 0.25f * (float)(column - 2);
 	}
 	best = affine_search(x, w, c, net, 80, hi);
 	affine_refine(x, w, c, hi, &best);

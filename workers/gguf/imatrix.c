@@ -89,7 +89,7 @@ static int take(struct cursor *c, void *out, uint64_t n)
 
 static int take_count(struct cursor *c, const char *what, uint32_t max, uint32_t *out)
 {
-	int32_t v;
+	int32_t v = 0;
 
 	if (take(c, &v, 4) < 0)
 		return c->e->code;
@@ -102,7 +102,7 @@ static int take_count(struct cursor *c, const char *what, uint32_t max, uint32_t
 
 static int take_text(struct cursor *c, const char *what, const char **out)
 {
-	uint32_t n;
+	uint32_t n = 0;
 	char *text;
 
 	if (take_count(c, what, NAME_LEN_MAX, &n) < 0)
@@ -129,7 +129,7 @@ static int count_values(struct cursor *c, const char *name, uint64_t n)
 
 static int take_entry(struct cursor *c, struct importance *out)
 {
-	uint32_t calls, n;
+	uint32_t calls = 0, n = 0;
 
 	if (take_text(c, "the length of a name", &out->name) < 0 ||
 	    take_count(c, "the number of calls", INT32_MAX, &calls) < 0 ||
@@ -147,7 +147,7 @@ static int take_entry(struct cursor *c, struct importance *out)
 
 static int read_legacy(struct cursor *c, struct imatrix *out)
 {
-	uint32_t entries;
+	uint32_t entries = 0;
 
 	if (take_count(c, "the number of entries", ENTRIES_MAX, &entries) < 0)
 		return c->e->code;

@@ -24,12 +24,16 @@ INLINE vf weigh(const vf *w, int i, vf v)
 /* The element of largest magnitude, with its sign; the first one of both signs: plus. */
 INLINE vf signed_peak(const vf *x, int n)
 {
-	vf most = x[0], least = x[0];
+	vf most = x[0], least = x[0], most1 = x[1], least1 = x[1];
 
-	for (int i = 1; i < n; i++) {
+	for (int i = 2; i < n; i += 2) {
 		most = vmax(most, x[i]);
 		least = vmin(least, x[i]);
+		most1 = vmax(most1, x[i + 1]);
+		least1 = vmin(least1, x[i + 1]);
 	}
+	most = vmax(most, most1);
+	least = vmin(least, least1);
 	return pick(above(-least, most), least, most);
 }
 
@@ -46,15 +50,21 @@ typedef vf level_fn(vf v);
 INLINE void sym_try(const vf *x, const vf *w, int n, vf inverse_d, level_fn *level,
 		    struct sym *best)
 {
-	vf xq = splat(0), qq = splat(0);
+	vf xq = splat(0), qq = splat(0), xq1 = splat(0), qq1 = splat(0);
 	vm better;
 
-	for (int i = 0; i < n; i++) {
+	/* Two sums each, so that additions need not wait for one another. */
+	for (int i = 0; i < n; i += 2) {
 		vf q = level(x[i] * inverse_d), wq = weigh(w, i, q);
+		vf q1 = level(x[i + 1] * inverse_d), wq1 = weigh(w, i + 1, q1);
 
 		xq += x[i] * wq;
 		qq += q * wq;
+		xq1 += x[i + 1] * wq1;
+		qq1 += q1 * wq1;
 	}
+	xq += xq1;
+	qq += qq1;
 	/* Division is dear; both denominators are at least 0. */
 	better = above(xq * xq * best->qq, best->xq * best->xq * qq);
 	best->xq = pick(better, xq, best->xq);

@@ -77,33 +77,45 @@ INLINE void put_codes(struct tile *t, int g, const vf *code, int n)
 	}
 }
 
-/* The largest of `count` from `first`. */
+/* Halves are folded onto each other: few steps that wait for one another, and one order everywhere.
+ * count: 8 or 16. */
 INLINE float largest(const struct subs *s, int first, int count)
 {
-	float m = s->v[first];
+	float v[SUBS];
 
-	for (int i = 1; i < count; i++)
-		m = s->v[first + i] > m ? s->v[first + i] : m;
-	return m;
-}
-
-/* That of largest magnitude, with its sign. */
-INLINE float peak_of(const struct subs *s, int first, int count)
-{
-	float most = largest(s, first, count), least = s->v[first];
-
-	for (int i = 1; i < count; i++)
-		least = s->v[first + i] < least ? s->v[first + i] : least;
-	return -least > most ? least : most;
+	memcpy(v, s->v + first, (size_t)count * sizeof(*v));
+	for (int half = count / 2; half; half /= 2) {
+		UNROLL
+		for (int i = 0; i < half; i++)
+			v[i] = v[i] > v[half + i] ? v[i] : v[half + i];
+	}
+	return v[0];
 }
 
 INLINE float sum_of(const struct subs *s, int first, int count)
 {
-	float sum = 0;
+	float v[SUBS];
 
-	for (int i = 0; i < count; i++)
-		sum += s->v[first + i];
-	return sum;
+	memcpy(v, s->v + first, (size_t)count * sizeof(*v));
+	for (int half = count / 2; half; half /= 2) {
+		UNROLL
+		for (int i = 0; i < half; i++)
+			v[i] += v[half + i];
+	}
+	return v[0];
+}
+
+/* That of largest magnitude, with its sign; of both signs: plus. */
+INLINE float peak_of(const struct subs *s, int first, int count)
+{
+	struct subs negative;
+	float most = largest(s, first, count), least;
+
+	UNROLL
+	for (int i = 0; i < SUBS; i++)
+		negative.v[i] = -s->v[i];
+	least = largest(&negative, first, count);
+	return least > most ? -least : most;
 }
 
 INLINE float half_round(float d)

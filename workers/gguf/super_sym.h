@@ -127,12 +127,12 @@ INLINE void deepen(const struct tile *t, enum importance given, const struct kin
 		   const struct subs *scale, struct fit *best)
 {
 	static const float shares[] = { 1.0f, 0.95f, 1.03f, 0.9f, -0.97f };
-	struct subs least;
+	struct subs least = { { 0 } };
 
 	errors(t, given, k, best, &least);
 	for (int i = 0; i < k->starts; i++) {
 		struct fit f = start_fit(k, scale, shares[i]);
-		struct subs error;
+		struct subs error = { { 0 } };
 
 		for (int round = 0; round < 2; round++) {
 			neighbours(t, given, k, &f);

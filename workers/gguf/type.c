@@ -126,7 +126,9 @@ int isa_usable(enum isa isa)
 
 encode_fn *type_encoder(const struct type *t)
 {
-	return t->encode[isa_best()];
+	encode_fn *const *variants = t->encode;
+
+	return variants[isa_best()];
 }
 
 static void decode_f32(const void *in, float *x, size_t n)
