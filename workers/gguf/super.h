@@ -29,7 +29,7 @@ INLINE vf lanes_of(const struct subs *s, int group)
 
 INLINE void set_lanes(struct subs *s, int group, vf v)
 {
-	store(s->v + group * LANES, v);
+	memcpy(&s->v[group * LANES], &v, sizeof(v));
 }
 
 INLINE const vf *weights_of(const struct tile *t, int group, enum importance given)

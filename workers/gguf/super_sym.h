@@ -25,7 +25,7 @@ struct fit {
 INLINE struct subs best_scales(const struct tile *t, enum importance given, const struct kind *k,
 			       int n_steps)
 {
-	struct subs scale;
+	struct subs scale = { { 0 } };
 
 	for (int g = 0; g < GROUPS; g++) {
 		struct sym s = sym_search(t->x[g], weights_of(t, g, given), k->n,

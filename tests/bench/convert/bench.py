@@ -6,8 +6,7 @@
 Both programs are timed as a user waits for them, from start to exit, in turn within one run, with the model's files
 in the page cache and the outputs on the same file system; medians are compared. llama.cpp gets a head start: the
 GGUF that it reads has been made beforehand (its way from safetensors to that GGUF is not counted), and quern's time
-includes the check and the sync to disk that `quern convert` does. llama.cpp is also told to give the output matrix
-the type that quern gives it (Q8_0), as its own choice (Q6_K) costs it more time. MB/s are of the source's weights.
+includes the check and the sync to disk that `quern convert` does. MB/s are of the source's weights.
 """
 import os
 import statistics
@@ -55,7 +54,7 @@ def measure(quern, folder, plain, work, rounds):
                 commands = {
                     "quern": [quern, "convert", folder, "-o", out, "--engine", "gguf", "--quant", quant,
                               "--threads", threads],
-                    "llama.cpp": [sys.executable, PEER, plain, out, quant, threads, "Q8_0"]}
+                    "llama.cpp": [sys.executable, PEER, plain, out, quant, threads]}
                 for who, argv in commands.items():
                     seconds, cpu, said = timed(argv)
                     times.setdefault((who, quant, threads), []).append((seconds, cpu))
