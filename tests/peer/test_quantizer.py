@@ -44,10 +44,10 @@ def same_outline(quant, source=KJV):
 
 def test_same_tensors_types_and_order():
     """Every mix; grouped keys and enough layers for every rule; rows that are no multiple of 256."""
-    for quant in QUANTS:
+    for quant in ("Q8_0", "Q4_0", "Q4_K_M"):
         same_outline(quant)
     grouped = fake("llama-tiny:fill=random,layers=17,hidden=256,heads=8,kv_heads=2,tie=false", "grouped")
-    for quant in ("Q2_K", "Q3_K_M", "Q3_K_L", "Q4_K_S", "Q4_K_M", "Q5_K_M", "IQ4_XS", "TQ1_0", "MXFP4_MOE"):
+    for quant in QUANTS:
         same_outline(quant, grouped)
     ragged = fake("llama-tiny:fill=random,layers=9,hidden=256,ffn=288,heads=8,kv_heads=4,tie=true", "ragged")
     for quant in ("Q2_K", "Q3_K_M", "Q4_K_M", "Q5_K_M", "Q6_K", "IQ4_XS", "TQ2_0"):
@@ -56,7 +56,7 @@ def test_same_tensors_types_and_order():
 
 def test_perplexity_is_not_above_theirs():
     """A few types; all of them, with opt 1: tests/bench/codecs/perplexity.py. The bounds are the noise of a small text."""
-    for quant, noise in (("Q8_0", 1.002), ("Q4_0", 1.01), ("Q4_K_M", 1.01), ("IQ4_XS", 1.01), ("Q2_K", 1.02)):
+    for quant, noise in (("Q8_0", 1.002), ("Q4_0", 1.01), ("Q4_K_M", 1.01)):
         ours, peer = perplexity(convert(KJV, quant)), perplexity(theirs(quant))
         print(f"  {quant}: {ours:.4f}; llama_model_quantize {peer:.4f}; "
               f"reference {REFERENCE['heldout']['ppl_second_half']:.4f}")
