@@ -31,6 +31,7 @@ int source_wanted(const char *name)
 		"config.json",
 		"generation_config.json",
 		"merges.txt",
+		"imatrix.dat",
 		"model.safetensors.index.json",
 		"preprocessor_config.json",
 		"special_tokens_map.json",

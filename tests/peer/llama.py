@@ -121,11 +121,13 @@ class Model:
         return out[len(ids):]
 
 
-def quantize_rows(x, type_id, block, size):
-    """ggml's own encoder of one type over rows [n, row]; bytes."""
+def quantize_rows(x, type_id, block, size, importances=None):
+    """ggml's own encoder of one type over rows [n, row]; bytes. importances: of each column."""
     x = np.ascontiguousarray(x, dtype=np.float32)
+    weights = None if importances is None else np.ascontiguousarray(importances, dtype=np.float32)
     out = np.zeros(x.size // block * size, dtype=np.uint8)
-    lib.ggml_quantize_chunk(type_id, x.ctypes.data, out.ctypes.data, 0, x.shape[0], x.shape[1], None)
+    lib.ggml_quantize_chunk(type_id, x.ctypes.data, out.ctypes.data, 0, x.shape[0], x.shape[1],
+                            None if weights is None else weights.ctypes.data)
     return out
 
 

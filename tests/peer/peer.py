@@ -1,6 +1,7 @@
 """What the peer tests share: conversion by the real command line, and the shipped model."""
 import json
 import os
+import struct
 import subprocess
 import tempfile
 from pathlib import Path
@@ -21,10 +22,13 @@ def run(*args):
                           env={"PATH": os.environ["PATH"], "HOME": str(WORK)})
 
 
-def convert(source, quant, name=None, threads=2):
-    out = WORK / f"{name or Path(source).name}-{quant}.gguf"
-    done = run(QUERN, "convert", source, "-o", out, "--engine", "gguf", "--quant", quant, "--threads", threads)
-    assert done.returncode == 0, done.stdout
+def convert(source, quant, name=None, threads=2, *more):
+    """The file, made once: the same arguments give the same bytes (test_models.py)."""
+    what = "-".join([name or Path(source).name, quant, str(threads), *more]).replace("/", "_")
+    out = WORK / f"{what}.gguf"
+    if not out.exists():
+        done = run(QUERN, "convert", source, "-o", out, "--engine", "gguf", "--quant", quant, "--threads", threads, *more)
+        assert done.returncode == 0, done.stdout
     return out
 
 
@@ -42,6 +46,30 @@ def raw_bytes(path, t):
     with open(path, "rb") as f:
         f.seek(t["offset"])
         return f.read(t["size_bytes"])
+
+
+def _string(s):
+    return struct.pack("<Q", len(s)) + s.encode()
+
+
+def _value(v):
+    """A text, a list of texts, or a count."""
+    if isinstance(v, str):
+        return struct.pack("<I", 8) + _string(v)
+    if isinstance(v, list):
+        return struct.pack("<IIQ", 9, 8, len(v)) + b"".join(map(_string, v))
+    return struct.pack("<II", 4, v)
+
+
+def write_gguf(path, tensors, metadata):
+    """A small GGUF file: {name: (type number, weights, bytes)}, one row each, and pairs of metadata."""
+    head = b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(metadata))
+    head += b"".join(_string(key) + _value(v) for key, v in metadata)
+    data = b""
+    for name, (type_id, n, raw) in tensors.items():
+        head += _string(name) + struct.pack("<IQIQ", 1, n, type_id, len(data))
+        data += raw + bytes(-len(raw) % 32)
+    path.write_bytes(head + bytes(-len(head) % 32) + data)
 
 
 def fake(spec, name):

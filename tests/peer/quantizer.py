@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """llama.cpp's own quantizer, release v0.5.0, as a program: what llama-quantize does, through llama_model_quantize().
 
-    quantizer.py IN.gguf OUT.gguf Q8_0|Q4_0 THREADS [OUTPUT_TYPE]
+    quantizer.py IN.gguf OUT.gguf FILE_TYPE THREADS [OUTPUT_TYPE]
 
 OUTPUT_TYPE (Q8_0, ...): type of the output matrix and the embedding, in place of llama.cpp's choice. The library and
 the processor variant that it chose go to standard output, the seconds and the CPU seconds that the call took to the
@@ -15,7 +15,10 @@ import sys
 import time
 from pathlib import Path
 
-FILE_TYPES = {"F16": 1, "Q4_0": 2, "Q8_0": 7}  # include/llama.h: enum llama_ftype
+FILE_TYPES = {  # include/llama.h: enum llama_ftype
+    "F16": 1, "Q4_0": 2, "Q4_1": 3, "Q8_0": 7, "Q5_0": 8, "Q5_1": 9, "Q2_K": 10, "Q3_K_S": 11, "Q3_K_M": 12, "Q3_K_L": 13,
+    "Q4_K_S": 14, "Q4_K_M": 15, "Q5_K_S": 16, "Q5_K_M": 17, "Q6_K": 18, "Q2_K_S": 21, "IQ4_NL": 25, "IQ4_XS": 30,
+    "TQ1_0": 36, "TQ2_0": 37, "MXFP4_MOE": 38}
 TENSOR_TYPES = {"F16": 1, "Q4_0": 2, "Q8_0": 8, "Q6_K": 14}  # ggml/include/ggml.h: enum ggml_type
 LOG = c.CFUNCTYPE(None, c.c_int, c.c_char_p, c.c_void_p)
 

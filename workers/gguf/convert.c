@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,9 @@
 #include "core/source.h"
 #include "workers/common/fileio.h"
 #include "workers/common/protocol.h"
+#include "workers/gguf/imatrix.h"
 #include "workers/gguf/layout.h"
+#include "workers/gguf/mix.h"
 #include "workers/gguf/pass.h"
 #include "workers/gguf/tokenizer.h"
 #include "workers/gguf/writer.h"
@@ -29,7 +32,10 @@ struct conversion {
 	struct hparams h;
 	struct st_model model;
 	struct lora lora; /* v NULL: none */
-	const struct type *quant;
+	struct mix mix;
+	struct quality *quality; /* of each tensor */
+	struct imatrix imatrix;
+	const char *imatrix_path; /* or NULL */
 	struct layout layout;
 	struct tokenizer tokenizer;
 	struct source_facts facts;
@@ -65,8 +71,14 @@ static void write_general(struct conversion *c)
 	gguf_str(&c->w, "general.name", c->job.name);
 	gguf_str(&c->w, "general.license", c->facts.license);
 	gguf_str(&c->w, "general.size_label", size_label(c->a, c->layout.params));
-	gguf_u32(&c->w, "general.file_type", (uint32_t)c->quant->file_type);
+	gguf_u32(&c->w, "general.file_type", file_type_number(c->mix.quant));
 	gguf_u32(&c->w, "general.quantization_version", QUANTIZATION_VERSION);
+	if (!c->imatrix_path)
+		return;
+	gguf_str(&c->w, "quantize.imatrix.file", path_basename(c->imatrix_path));
+	gguf_str(&c->w, "quantize.imatrix.dataset", c->imatrix.dataset);
+	gguf_u32(&c->w, "quantize.imatrix.entries_count", (uint32_t)c->imatrix.n);
+	gguf_u32(&c->w, "quantize.imatrix.chunks_count", c->imatrix.chunks);
 }
 
 /* ---- checks that need no weights */
@@ -76,12 +88,20 @@ static int check_job(struct conversion *c, struct err *e)
 	const struct worker_job *j = &c->job;
 	const char *nonfinite = json_str(j->with, "nonfinite", "error");
 
-	c->quant = type_by_name(j->quant);
-	if (!c->quant || !c->quant->encode || c->quant->file_type < 0)
+	c->mix.quant = file_type_by_name(j->quant);
+	if (!c->mix.quant)
 		return err_set(e, ERR_INVALID, "quant %s is not written by this version", j->quant);
-	if (j->hybrid != 0 || j->opt != 0)
+	c->imatrix_path = json_str(j->with, "imatrix", NULL);
+	c->mix.has_imatrix = c->imatrix_path != NULL;
+	if (file_type_needs_imatrix(c->mix.quant) && !c->mix.has_imatrix)
 		return err_set(e, ERR_INVALID,
-			       "hybrid and opt other than 0 have no meaning for this version");
+			       "quant %s needs importances: `with: {imatrix: FILE}`", j->quant);
+	if (j->opt < 0 || j->opt > 1 || j->hybrid < 0 || j->hybrid > 1)
+		return err_set(e, ERR_INVALID,
+			       "opt %d, hybrid %g: opt is 0 or 1, hybrid from 0 to 1", j->opt,
+			       j->hybrid);
+	if (mix_read(j->with, &c->mix, e) < 0)
+		return e->code;
 	if (strcmp(nonfinite, "error") != 0 && strcmp(nonfinite, "zero") != 0)
 		return err_set(e, ERR_INVALID, "nonfinite is \"%.60s\"; it may be error or zero",
 			       nonfinite);
@@ -92,6 +112,114 @@ static int check_job(struct conversion *c, struct err *e)
 			       "pre_tokenizer is empty; it names a pre-tokenizer of llama.cpp");
 	return 0;
 }
+
+/* ---- importances */
+
+static int read_imatrix(struct conversion *c, struct err *e)
+{
+	size_t used = 0;
+
+	if (!c->imatrix_path)
+		return 0;
+	/* What is in it changes the output: it must be a file that the source's hash covers. */
+	if (!path_component_ok(c->imatrix_path) || !source_wanted(c->imatrix_path))
+		return err_set(
+			e, ERR_INVALID,
+			"imatrix is \"%.100s\"; it is the name of a file in the model's folder, "
+			"imatrix.dat or one that ends in .gguf",
+			c->imatrix_path);
+	c->imatrix_path = arena_printf(c->a, "%s/%s", c->job.source, c->imatrix_path);
+	if (imatrix_read_file(c->a, c->imatrix_path, &c->imatrix, e) < 0)
+		return e->code;
+	for (size_t i = 0; i < c->layout.n; i++) {
+		struct out_tensor *t = &c->layout.v[i];
+		const struct importance *found = imatrix_find(&c->imatrix, t->name);
+		uint64_t want = t->n_dims > 1 ? t->n / t->ne[1] : 0;
+
+		if (!found || !want)
+			continue;
+		/* llama.cpp also lets an embedding pass that was measured as the output. */
+		if (found->n != want && strcmp(t->name, "token_embd.weight") == 0)
+			continue;
+		if (found->n != want)
+			return err_set(
+				e, ERR_INVALID,
+				"%s: %s has %llu importances, the tensor has %llu columns; it was "
+				"measured on another model",
+				c->imatrix_path, t->name, (unsigned long long)found->n,
+				(unsigned long long)want);
+		t->importance = found->v;
+		used++;
+	}
+	if (!used)
+		return err_set(
+			e, ERR_INVALID,
+			"%s knows none of this model's tensors; it was measured on another model",
+			c->imatrix_path);
+	return 0;
+}
+
+/* ---- hybrid */
+
+struct candidate {
+	size_t tensor;
+	double loss; /* squared error of all its weights, as far as was looked */
+};
+
+static int by_loss(const void *x, const void *y)
+{
+	const struct candidate *a = x, *b = y;
+
+	if (a->loss != b->loss)
+		return a->loss > b->loss ? -1 : 1;
+	return a->tensor < b->tensor ? -1 : 1;
+}
+
+static const struct type *better_type(const struct out_tensor *t)
+{
+	return t->source && t->n_dims > 1 && t->type->id != TYPE_F32
+		       ? mix_promoted(t->type, t->ne[0])
+		       : NULL;
+}
+
+/* The share `hybrid` of the matrices that could be better gets the next better type: those first
+ * that add most to the error of the whole model. */
+static int hybrid_promote(struct conversion *c, struct err *e)
+{
+	struct candidate *v = arena_array(c->a, c->layout.n + 1, sizeof(*v));
+	struct pass p = {
+		.mode = PASS_LOOK, .model = &c->model, .layout = &c->layout, .out_fd = -1
+	};
+	size_t n = 0, promoted;
+
+	c->quality = arena_array(c->a, c->layout.n + 1, sizeof(*c->quality));
+	if (c->job.hybrid <= 0)
+		return 0;
+	p.threads = c->job.threads;
+	p.zero_nonfinite = c->zero_nonfinite;
+	p.quality = c->quality;
+	if (pass_run(&p, e) < 0)
+		return e->code;
+	for (size_t i = 0; i < c->layout.n; i++) {
+		const struct quality *q = &c->quality[i];
+
+		if (!better_type(&c->layout.v[i]))
+			continue;
+		v[n].tensor = i;
+		v[n++].loss = q->n ? q->error / (double)q->n * (double)c->layout.v[i].n : 0;
+	}
+	qsort(v, n, sizeof(*v), by_loss);
+	promoted = (size_t)ceil(c->job.hybrid * (double)n - 1e-9);
+	for (size_t i = 0; i < promoted && i < n; i++) {
+		struct out_tensor *t = &c->layout.v[v[i].tensor];
+
+		t->type = better_type(t);
+		t->promoted = 1;
+	}
+	return 0;
+}
+
+/* ---- the model */
 
 static int read_model(struct conversion *c, struct err *e)
 {
@@ -118,8 +246,16 @@ static int read_model(struct conversion *c, struct err *e)
 	dir = json_str(json_get(c->job.root, "lora"), "dir", NULL);
 	if (dir && lora_open(c->a, dir, &c->model, c->h.tied, &c->lora, e) < 0)
 		return e->code;
-	return layout_make(c->a, c->arch, &c->h, &c->model, dir ? &c->lora : NULL, c->quant,
-			   &c->layout, e);
+	if (layout_make(c->a, c->arch, &c->h, &c->model, dir ? &c->lora : NULL, &c->layout, e) < 0)
+		return e->code;
+	c->mix.arch = c->arch->name;
+	c->mix.layers = (uint32_t)c->h.layers;
+	c->mix.heads = (uint32_t)c->h.heads;
+	c->mix.kv_heads = (uint32_t)c->h.kv_heads;
+	c->mix.experts = (uint32_t)c->h.experts;
+	if (read_imatrix(c, e) < 0 || mix_apply(&c->mix, &c->layout, e) < 0)
+		return e->code;
+	return hybrid_promote(c, e);
 }
 
 static int write_metadata(struct conversion *c, struct err *e)
@@ -133,8 +269,10 @@ static int write_metadata(struct conversion *c, struct err *e)
 
 		t->offset = gguf_tensor(&c->w, t->name, t->ne, t->n_dims, t->type);
 		if (t->fallback)
-			worker_warn("%s: rows of %llu weights do not fit %s; it stays %s", t->name,
-				    (unsigned long long)t->ne[0], c->quant->name, t->type->name);
+			worker_warn("%s: rows of %llu weights do not fit what %s has for it; it "
+				    "becomes %s",
+				    t->name, (unsigned long long)t->ne[0], c->job.quant,
+				    t->type->name);
 	}
 	return 0;
 }
@@ -151,6 +289,8 @@ static int write_file(struct conversion *c, int fd, struct err *e)
 	int rc;
 
 	p.zero_nonfinite = c->zero_nonfinite;
+	p.opt = c->job.opt;
+	p.quality = c->quality;
 	buf_init(&head, GGUF_HEAD_MAX);
 	rc = gguf_head(&c->w, &head, e);
 	c->file_bytes = head.len + c->w.data_bytes;
@@ -187,6 +327,71 @@ static void write_type_counts(struct conversion *c, struct json_out *w)
 	jw_end_object(w);
 }
 
+/* Four digits: more say nothing. */
+static double short_number(double v)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.4g", v);
+	return strtod(text, NULL);
+}
+
+static void write_measures(const struct quality *q, struct json_out *w)
+{
+	jw_num(w, short_number(quality_rmse(q)));
+	jw_num(w, short_number(quality_relative(q)));
+	jw_num(w, short_number(quality_snr(q)));
+	jw_num(w, short_number(q->worst));
+	jw_num(w, short_number(quality_saturated(q)));
+}
+
+/* One row for the whole and one for each tensor in blocks; columns are named once. */
+static void write_quality(struct conversion *c, struct json_out *w)
+{
+	static const char *const columns[] = { "rmse", "relative", "snr_db", "max_error",
+					       "saturated" };
+	struct quality all = { 0 };
+
+	jw_key(w, "quality");
+	jw_object(w);
+	jw_key(w, "columns");
+	jw_array(w);
+	for (size_t i = 0; i < ARRAY_LEN(columns); i++)
+		jw_strn(w, columns[i], strlen(columns[i]));
+	jw_end_array(w);
+	jw_key(w, "tensors");
+	jw_object(w);
+	for (size_t i = 0; i < c->layout.n; i++) {
+		const struct out_tensor *t = &c->layout.v[i];
+
+		if (!c->quality[i].n)
+			continue;
+		quality_join(&all, &c->quality[i]);
+		jw_key(w, t->name);
+		jw_array(w);
+		jw_strn(w, t->type->name, strlen(t->type->name));
+		write_measures(&c->quality[i], w);
+		jw_end_array(w);
+	}
+	jw_end_object(w);
+	jw_key(w, "all");
+	jw_array(w);
+	write_measures(&all, w);
+	jw_end_array(w);
+	jw_end_object(w);
+}
+
+static void write_promoted(struct conversion *c, struct json_out *w)
+{
+	jw_key(w, "promoted");
+	jw_array(w);
+	for (size_t i = 0; i < c->layout.n; i++) {
+		if (c->layout.v[i].promoted)
+			jw_strn(w, c->layout.v[i].name, strlen(c->layout.v[i].name));
+	}
+	jw_end_array(w);
+}
+
 static const char *facts_text(struct conversion *c)
 {
 	int64_t fallbacks = 0;
@@ -203,12 +408,15 @@ static const char *facts_text(struct conversion *c)
 	jw_init(&w, &b, 0);
 	jw_object(&w);
 	jw_kstr(&w, "architecture", c->arch->name);
-	jw_kstr(&w, "quant", c->quant->name);
+	jw_kstr(&w, "quant", c->job.quant);
 	jw_knum(&w, "hybrid", c->job.hybrid);
 	jw_kint(&w, "opt", c->job.opt);
 	jw_kint(&w, "tensors", (int64_t)c->layout.n);
 	write_type_counts(c, &w);
 	jw_kint(&w, "fallback_tensors", fallbacks);
+	if (c->job.hybrid > 0)
+		write_promoted(c, &w);
+	write_quality(c, &w);
 	jw_kint(&w, "parameters", (int64_t)elements);
 	jw_kint(&w, "context_length", (int64_t)c->h.context);
 	jw_kstr(&w, "pre_tokenizer", c->tokenizer.pre);

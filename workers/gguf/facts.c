@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "workers/gguf/mix.h"
+
 static uint64_t elements_of(const struct gguf_file *f, const struct type *t)
 {
 	uint64_t n = 0;
@@ -12,28 +14,27 @@ static uint64_t elements_of(const struct gguf_file *f, const struct type *t)
 	return n;
 }
 
-/* The type that general.file_type names, when no other type holds more weights: a number in the
- * metadata alone proves nothing. NULL: the file does not show one. */
-static const struct type *quant_of(const struct gguf_file *f)
+/* The file type that general.file_type names, when no other type than its base holds more weights:
+ * a number in the metadata alone proves nothing. NULL: the file does not show one, as those whose
+ * rows fit no block of the base do not. */
+static const struct file_type *quant_of(const struct gguf_file *f)
 {
 	const struct gguf_kv *kv = gguf_find(f, "general.file_type");
-	const struct type *named = NULL, *most = NULL;
+	const struct file_type *named;
+	const struct type *most = NULL;
 	uint64_t best = 0;
 
-	if (!kv || kv->type != GGUF_U32)
-		return NULL;
-	for (uint32_t id = 0; id <= TYPE_ID_MAX; id++) {
+	named = kv && kv->type == GGUF_U32 ? file_type_by_number(kv->u) : NULL;
+	for (uint32_t id = 0; named && id <= TYPE_ID_MAX; id++) {
 		const struct type *t = type_by_id(id);
 		uint64_t n = t ? elements_of(f, t) : 0;
 
-		if (t && t->file_type >= 0 && (uint64_t)t->file_type == kv->u)
-			named = t;
 		if (n > best) {
 			best = n;
 			most = t;
 		}
 	}
-	return named == most ? named : NULL;
+	return named && file_type_base(named) == most ? named : NULL;
 }
 
 static void write_types(struct json_out *w, const struct gguf_file *f)
@@ -76,7 +77,7 @@ static void put_context(struct json_out *w, const struct gguf_file *f)
 void gguf_facts_write(struct json_out *w, const struct gguf_file *f)
 {
 	const struct gguf_kv *tokens = gguf_find(f, "tokenizer.ggml.tokens");
-	const struct type *quant = quant_of(f);
+	const struct file_type *quant = quant_of(f);
 	uint64_t params = 0;
 
 	for (size_t i = 0; i < f->n_tensors; i++)
@@ -87,7 +88,7 @@ void gguf_facts_write(struct json_out *w, const struct gguf_file *f)
 	jw_kint(w, "parameters", (int64_t)params);
 	put_text(w, "pre_tokenizer", gguf_find(f, "tokenizer.ggml.pre"));
 	if (quant)
-		jw_kstr(w, "quant", quant->name);
+		jw_kstr(w, "quant", file_type_name(quant));
 	write_types(w, f);
 	jw_kint(w, "tensors", (int64_t)f->n_tensors);
 	if (tokens && tokens->type == GGUF_ARRAY)

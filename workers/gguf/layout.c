@@ -13,7 +13,6 @@ struct making {
 	const struct hparams *h;
 	const struct st_model *m;
 	const struct lora *lora; /* NULL: none */
-	const struct type *quant;
 	struct layout *out;
 	unsigned char *adapted; /* per delta: it is used */
 	const char *base;	/* what "*" stands for in names */
@@ -30,25 +29,14 @@ static int ends_with(const char *s, const char *end)
 	return n >= m && strcmp(s + n - m, end) == 0;
 }
 
-/* Vectors, norms, routers, learned positions and what is no weight stay F32. The output matrix (the
- * embedding, when it serves as one) gets at least Q8_0, as llama-quantize gives it more bits than
- * the rest. Rows that are no multiple of a block stay F16. */
-static void choose_type(struct making *k, struct out_tensor *t)
+/* Vectors, norms, routers, learned positions and what is no weight stay F32. */
+static void keep_type(struct out_tensor *t)
 {
 	const char *name = t->name;
-	int output = strcmp(name, "output.weight") == 0 ||
-		     (k->h->tied && strcmp(name, "token_embd.weight") == 0);
 
-	t->type = k->quant;
 	if (t->n_dims < 2 || !ends_with(name, ".weight") || ends_with(name, "_norm.weight") ||
 	    ends_with(name, "ffn_gate_inp.weight") || strcmp(name, "position_embd.weight") == 0)
 		t->type = type_by_id(TYPE_F32);
-	else if (output && k->quant->id == TYPE_Q4_0)
-		t->type = type_by_id(TYPE_Q8_0);
-	if (t->ne[0] % t->type->block != 0) {
-		t->type = type_by_id(TYPE_F16);
-		t->fallback = 1;
-	}
 }
 
 /* ---- names of the checkpoint */
@@ -250,7 +238,7 @@ static int add_tensor(struct making *k, const struct tensor_rule *r, const char 
 	memcpy(t->ne, shape.ne, sizeof(t->ne));
 	t->n_dims = shape.n_dims;
 	t->n = t->ne[0] * t->ne[1] * t->ne[2];
-	choose_type(k, t);
+	keep_type(t);
 	k->out->params += t->n;
 	return 0;
 }
@@ -447,12 +435,10 @@ static int by_order(const void *x, const void *y)
 }
 
 int layout_make(struct arena *a, const struct arch *arch, const struct hparams *h,
-		const struct st_model *m, const struct lora *lora, const struct type *quant,
-		struct layout *out, struct err *e)
+		const struct st_model *m, const struct lora *lora, struct layout *out,
+		struct err *e)
 {
-	struct making k = {
-		.a = a, .arch = arch, .h = h, .m = m, .lora = lora, .quant = quant, .out = out
-	};
+	struct making k = { .a = a, .arch = arch, .h = h, .m = m, .lora = lora, .out = out };
 
 	memset(out, 0, sizeof(*out));
 	k.used = arena_alloc(a, m->n_tensors + 1);

@@ -15,7 +15,7 @@ struct out_tensor {
 	const char *name;
 	uint64_t ne[3]; /* fastest first: ne[0] is the row's length; 1 beyond n_dims */
 	int n_dims;
-	const struct type *type;
+	const struct type *type;	/* NULL from layout_make(): a matrix, see mix.h */
 	uint64_t offset;		/* in the data section */
 	uint64_t n;			/* elements */
 	const struct st_tensor *source; /* the first that it comes from; NULL: data */
@@ -23,6 +23,8 @@ struct out_tensor {
 	const float *data;		/* made here, in F32 */
 	int layer;			/* -1: none */
 	int fallback;			/* its row does not fit the wanted type */
+	int promoted;			/* by hybrid */
+	const float *importance;	/* of each column, of each expert; or NULL */
 };
 
 struct layout {
@@ -33,7 +35,7 @@ struct layout {
 
 /* lora: what an adapter adds; NULL without one. */
 int layout_make(struct arena *a, const struct arch *arch, const struct hparams *h,
-		const struct st_model *m, const struct lora *lora, const struct type *quant,
-		struct layout *out, struct err *e);
+		const struct st_model *m, const struct lora *lora, struct layout *out,
+		struct err *e);
 
 #endif

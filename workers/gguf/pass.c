@@ -19,6 +19,12 @@
 /* Elements that are floats at one time: 16 KiB, in the first-level cache with their code. */
 #define RUN 4096u
 
+/* Quality is measured on every run of a small tensor, and on every sixteenth of a large one:
+ * reading back what was written takes longer than writing it. */
+#define SAMPLE_ALL (4u << 20) /* elements */
+#define SAMPLE_EVERY 16
+#define LOOK_PIECES 4
+
 /* Pieces are numbered through all tensors; first[i] is the first piece of tensor i. */
 struct shared {
 	struct pass *p;
@@ -28,7 +34,8 @@ struct shared {
 	uint64_t total_bytes;
 	atomic_int failed;
 	pthread_mutex_t lock;
-	struct err err; /* the first one */
+	struct err err;		 /* the first one */
+	struct quality *quality; /* of each piece */
 };
 
 struct worker {
@@ -36,7 +43,7 @@ struct worker {
 	unsigned char *in, *out;
 	size_t cap; /* elements */
 	struct origin_io io;
-	float x[RUN];
+	float x[RUN], back[RUN], weights[RUN];
 };
 
 /* One tensor's share of a piece. */
@@ -44,9 +51,10 @@ struct share {
 	const struct out_tensor *t;
 	uint64_t at; /* element of the tensor */
 	size_t n;
-	load_fn load;
-	encode_fn encode;
+	decode_fn *load;
+	encode_fn *encode;
 	size_t width; /* bytes of an element of the source */
+	struct quality *quality;
 };
 
 static void fail(struct shared *s, const struct err *e)
@@ -96,6 +104,33 @@ static int check_values(struct shared *s, const struct out_tensor *t, float *x, 
 	return 0;
 }
 
+/* The importances of n elements from element `at` of the tensor, or NULL. */
+static const float *weights_at(struct worker *w, const struct out_tensor *t, uint64_t at, size_t n)
+{
+	uint64_t row = t->ne[0], expert = t->n_dims > 1 ? row * t->ne[1] : row;
+
+	if (!t->importance)
+		return NULL;
+	for (size_t i = 0; i < n;) {
+		uint64_t column = (at + i) % row, part = row - column;
+		const float *from = t->importance + (at + i) / expert * row + column;
+
+		part = part < n - i ? part : n - i;
+		memcpy(w->weights + i, from, (size_t)part * sizeof(*from));
+		i += (size_t)part;
+	}
+	return w->weights;
+}
+
+static void measure(struct worker *w, const struct share *h, const void *out, uint64_t run,
+		    size_t n)
+{
+	if (h->t->type->block == 1 || (h->t->n > SAMPLE_ALL && run % SAMPLE_EVERY != 0))
+		return;
+	h->t->type->decode(out, w->back, n);
+	quality_add(h->quality, w->x, w->back, n);
+}
+
 /* n elements, `from` counted from the beginning of the piece. */
 static int convert_run(struct worker *w, const struct share *h, size_t from, size_t n,
 		       struct err *e)
@@ -108,10 +143,12 @@ static int convert_run(struct worker *w, const struct share *h, size_t from, siz
 	if (origin_finish(&h->t->origin, &w->io, h->at + from, w->x, n, e) < 0 ||
 	    check_values(w->s, h->t, w->x, h->at + from, n, e) < 0)
 		return e->code;
-	h->encode(w->x, out, n);
+	h->encode(w->x, weights_at(w, h->t, h->at + from, n), out, n, w->s->p->opt);
 	bad = type_check(type, out, n);
-	if (bad < 0)
+	if (bad < 0) {
+		measure(w, h, out, (h->at + from) / RUN, n);
 		return 0;
+	}
 	return err_set(e, ERR_INVALID,
 		       "tensor %s: weights near element %llu are too large for %s; choose BF16 or "
 		       "F32",
@@ -139,6 +176,8 @@ static int convert_piece(struct worker *w, const struct share *h, struct err *e)
 	    convert_span(w, h, e) < 0)
 		return e->code;
 	atomic_fetch_add(&w->s->done_bytes, h->n * h->width);
+	if (p->mode == PASS_LOOK)
+		return 0;
 	return file_write_at(p->out_fd, w->out, (size_t)type_bytes(h->t->type, h->n),
 			     p->data_at + h->t->offset + type_bytes(h->t->type, h->at),
 			     "the output", e);
@@ -146,18 +185,29 @@ static int convert_piece(struct worker *w, const struct share *h, struct err *e)
 
 /* ---- the queue of pieces */
 
+static int looked_at(const struct shared *s, size_t tensor, uint64_t number)
+{
+	uint64_t n = s->first[tensor + 1] - s->first[tensor];
+
+	return s->p->layout->v[tensor].type->block > 1 &&
+	       number % ((n + LOOK_PIECES - 1) / LOOK_PIECES) == 0;
+}
+
 static int one_piece(struct worker *w, size_t tensor, uint64_t number, struct err *e)
 {
 	const struct out_tensor *t = &w->s->p->layout->v[tensor];
 	uint64_t at = number * PIECE;
 	struct share h = { .t = t, .at = at };
 
+	if (w->s->p->mode == PASS_LOOK && !looked_at(w->s, tensor, number))
+		return 0;
 	if (!t->source)
 		return file_write_at(w->s->p->out_fd, t->data, (size_t)t->n * sizeof(float),
 				     w->s->p->data_at + t->offset, "the output", e);
 	h.n = (size_t)(t->n - at < PIECE ? t->n - at : PIECE);
 	h.load = load_of(t->source->dtype);
 	h.encode = type_encoder(t->type);
+	h.quality = &w->s->quality[w->s->first[tensor] + number];
 	h.width = dtype_bytes(t->source->dtype);
 	return convert_piece(w, &h, e);
 }
@@ -196,7 +246,8 @@ static void work(void *ctx, int i)
 		tensor = tensor_of(s, number);
 		if (one_piece(w, tensor, number - s->first[tensor], &e) < 0)
 			fail(s, &e);
-		worker_progress("quantize", atomic_load(&s->done_bytes), s->total_bytes, "bytes");
+		worker_progress(s->p->mode == PASS_LOOK ? "measure" : "quantize",
+				atomic_load(&s->done_bytes), s->total_bytes, "bytes");
 	}
 	lora_cache_release(&w->io.lora);
 	free(w->in);
@@ -217,9 +268,21 @@ static void divide(struct shared *s)
 			s->total_bytes += l->v[i].n * dtype_bytes(l->v[i].source->dtype);
 	}
 	s->first[l->n] = number;
+	s->quality = mem_zalloc((size_t)(number + 1) * sizeof(*s->quality));
 }
 
 /* ---- the pass */
+
+static void join_quality(struct shared *s)
+{
+	const struct layout *l = s->p->layout;
+
+	for (size_t i = 0; i < l->n; i++) {
+		memset(&s->p->quality[i], 0, sizeof(*s->p->quality));
+		for (uint64_t k = s->first[i]; k < s->first[i + 1]; k++)
+			quality_join(&s->p->quality[i], &s->quality[k]);
+	}
+}
 
 static int open_files(struct shared *s, struct err *e)
 {
@@ -247,6 +310,7 @@ int pass_run(struct pass *p, struct err *e)
 	if (rc == 0) {
 		threads_run(p->threads, work, &s);
 		p->n_zeroed = atomic_load(&s.zeroed);
+		join_quality(&s);
 		if (atomic_load(&s.failed)) {
 			*e = s.err;
 			rc = e->code;
@@ -258,5 +322,6 @@ int pass_run(struct pass *p, struct err *e)
 	}
 	free(s.fds);
 	free(s.first);
+	free(s.quality);
 	return rc;
 }

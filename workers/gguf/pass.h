@@ -10,15 +10,23 @@
 #include "core/err.h"
 #include "core/safetensors.h"
 #include "workers/gguf/layout.h"
+#include "workers/gguf/quality.h"
 
 struct pass {
+	enum {
+		PASS_WRITE,
+		PASS_LOOK, /* writes nothing: only the quality of at most four pieces of each tensor
+			    */
+	} mode;
 	const struct st_model *model;
 	const struct layout *layout;
 	int out_fd;
 	uint64_t data_at; /* where the data section begins in the file */
 	int threads;
+	int opt;
 	int zero_nonfinite; /* NaN and infinity become 0 and are counted; else they are refused */
 	uint64_t n_zeroed;  /* result */
+	struct quality *quality; /* result: of each tensor of the layout; the caller's */
 };
 
 /* ERR_INVALID (a weight that cannot be converted, with its tensor and place; a source that got

@@ -7,8 +7,8 @@ Both take turns within one run, with the model's files in the page cache and the
 medians are compared. llama.cpp gets a head start: the GGUF that it reads has been made beforehand (its way from
 safetensors to that GGUF is not counted), only its call llama_model_quantize() is timed, without the start of the
 program around it, and it does not wait for the disk. quern is timed as a user waits for it, from start to exit:
-with the sandbox, the check of the output and its sync to disk. llama.cpp is also told to give the output matrix the
-type that quern gives it (Q8_0), as its own choice (Q6_K) costs it more time. MB/s are of the source's weights.
+with the sandbox, the check of the output and its sync to disk. Both
+choose the same types. MB/s are of the source's weights.
 """
 import os
 import statistics
