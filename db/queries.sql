@@ -219,7 +219,9 @@ INSERT INTO upload (job_id, hub, repo, path, sha256, size_bytes, state, commit_i
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
 ON CONFLICT (hub, repo, path) DO UPDATE SET job_id = excluded.job_id, sha256 = excluded.sha256,
 	size_bytes = excluded.size_bytes, state = excluded.state, commit_id = excluded.commit_id,
-	message = excluded.message, changed_ms = excluded.changed_ms
+	message = excluded.message,
+	changed_ms = iif(sha256 = excluded.sha256 AND state = excluded.state
+		AND commit_id = excluded.commit_id, changed_ms, excluded.changed_ms)
 
 -- name: UPLOADS
 SELECT id, job_id, hub, repo, path, sha256, size_bytes, state, commit_id, message, changed_ms
