@@ -1,7 +1,7 @@
 # fish completion for quern. `quern help` is the one list of commands and options: it is asked, not repeated.
 
 function __quern_commands
-    quern help 2>/dev/null | string match -rg '^  ([a-z][a-z-]*) .*?  +(\S.*)$' | paste - -
+    quern help 2>/dev/null | string match -rg '^  ([a-z][a-z-]*) +(?:[[A-Z]\S*(?: [[A-Z]\S*)*  +)?(\S.*)$' | paste - -
 end
 
 function __quern_command
