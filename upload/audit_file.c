@@ -1,5 +1,6 @@
 /* upload/audit_file.c -- one file of an audit: what it is against the hub's listing,
  * against quern.json, and against what it says of itself. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,62 +12,108 @@
 #define CHUNK ((size_t)4 << 20)
 #define SHOWN 100 /* bytes of a value in a sentence */
 
-static int hash_content(struct audit *u, const struct hub_file *f, uint64_t *size,
-			uint8_t sha256[SHA256_LEN])
+/* What a file's bytes come to. */
+struct content {
+	uint64_t size_bytes;
+	char sha256[SHA256_HEX];
+	char blob[HUB_BLOB_ID]; /* git's id of it, if it has the size that is listed */
+};
+
+static struct sha1 *blob_new(uint64_t size_bytes)
 {
-	struct sha256 *hash = sha256_new();
+	struct sha1 *sha = sha1_new();
+	char head[32];
+	int n = snprintf(head, sizeof(head), "blob %llu", (unsigned long long)size_bytes);
+
+	sha1_update(sha, head, (size_t)n + 1);
+	return sha;
+}
+
+static int read_content(struct audit *u, const struct hub_file *f, struct content *out)
+{
+	struct sha1 *blob = blob_new(f->size_bytes);
+	struct sha256 *sha = sha256_new();
+	uint8_t sha256[SHA256_LEN], sha1[SHA1_LEN];
 	void *chunk = mem_alloc(CHUNK);
 	size_t got = CHUNK;
 	int rc = 0;
 
-	*size = 0;
+	out->size_bytes = 0;
 	while (rc >= 0 && got == CHUNK) {
-		rc = u->hub->ops->read_at(u->hub, u->repo, f, *size, chunk, CHUNK, &got, u->e);
+		rc = u->hub->ops->read_at(u->hub, u->repo, f, out->size_bytes, chunk, CHUNK, &got,
+					  u->e);
 		if (rc < 0)
 			break;
-		sha256_update(hash, chunk, got);
-		*size += got;
+		sha256_update(sha, chunk, got);
+		if (f->blob)
+			sha1_update(blob, chunk, got);
+		out->size_bytes += got;
 	}
-	sha256_final(hash, sha256);
-	sha256_free(hash);
+	sha256_final(sha, sha256);
+	sha1_final(blob, sha1);
+	hex_encode(sha256, SHA256_LEN, out->sha256);
+	hex_encode(sha1, SHA1_LEN, out->blob);
+	sha256_free(sha);
+	sha1_free(blob);
 	free(chunk);
 	return rc;
 }
 
 /* The bytes against the hub's own word. */
-static int check_content(struct audit *u, const struct hub_file *f, struct audit_row *row)
+static void check_listing(struct audit *u, const struct hub_file *f, const struct content *c,
+			  struct audit_row *row)
 {
-	uint8_t sha256[SHA256_LEN];
-	char real[SHA256_HEX], said[SHA256_HEX];
-	uint64_t size;
+	char said[SHA256_HEX];
 
-	if (u->opt->quick)
-		return 0;
-	if (hash_content(u, f, &size, sha256) < 0)
-		return u->e->code;
-	row->read = true;
-	hex_encode(sha256, SHA256_LEN, real);
 	hex_encode(f->sha256, SHA256_LEN, said);
-	if (size != f->size_bytes)
-		audit_fault(u, row, "has %llu bytes, the hub lists %llu", (unsigned long long)size,
-			    (unsigned long long)f->size_bytes);
-	else if (strcmp(real, said) != 0)
-		audit_fault(u, row, "its content has the SHA-256 %s, the hub lists %s", real, said);
-	return 0;
+	if (c->size_bytes != f->size_bytes)
+		audit_fault(u, row, "has %llu bytes, the hub lists %llu",
+			    (unsigned long long)c->size_bytes, (unsigned long long)f->size_bytes);
+	else if (f->blob && strcmp(c->blob, f->blob) != 0)
+		audit_fault(u, row, "its content is the git blob %s, the hub lists %s", c->blob,
+			    f->blob);
+	else if (!f->blob && strcmp(c->sha256, said) != 0)
+		audit_fault(u, row, "its content has the SHA-256 %s, the hub lists %s", c->sha256,
+			    said);
 }
 
-static void check_claim(struct audit *u, const struct hub_file *f, const struct audit_claim *claim,
-			struct audit_row *row)
+/* there: the SHA-256 that the file has. */
+static void check_claim(struct audit *u, const struct hub_file *f, const char *there,
+			const struct audit_claim *claim, struct audit_row *row)
 {
-	char there[SHA256_HEX], said[SHA256_HEX];
+	char said[SHA256_HEX];
 
-	hex_encode(f->sha256, SHA256_LEN, there);
 	hex_encode(claim->file->sha256, SHA256_LEN, said);
 	if (f->size_bytes != (uint64_t)claim->file->size_bytes)
 		audit_fault(u, row, "has %llu bytes, quern.json says %lld",
 			    (unsigned long long)f->size_bytes, (long long)claim->file->size_bytes);
 	if (strcmp(there, said) != 0)
 		audit_fault(u, row, "has the SHA-256 %s, quern.json says %s", there, said);
+}
+
+/* A listing that names the git blob only leaves the SHA-256 to be found out, of a file that is
+ * small because it is no LFS object. */
+static int check_content(struct audit *u, const struct hub_file *f, const struct audit_claim *claim,
+			 struct audit_row *row)
+{
+	bool wanted = !u->opt->quick || (f->blob && claim);
+	struct content c;
+	int rc = wanted ? read_content(u, f, &c) : 0;
+
+	if (rc == ERR_CORRUPT || rc == ERR_NOTFOUND) {
+		audit_fault(u, row, "cannot be read: %s", u->e->msg);
+		return 0;
+	}
+	if (rc < 0)
+		return rc;
+	row->read = wanted;
+	if (wanted)
+		check_listing(u, f, &c, row);
+	if (claim && !f->blob)
+		hex_encode(f->sha256, SHA256_LEN, c.sha256);
+	if (claim)
+		check_claim(u, f, c.sha256, claim, row);
+	return 0;
 }
 
 static const char *shown(struct audit *u, const struct json *v)
@@ -112,7 +159,7 @@ static int check_inside(struct audit *u, const struct hub_file *f, const struct 
 	struct facts said;
 	int rc = u->opt->look(u->opt->ctx, u->hub, u->repo, f, u->a, &file, &why);
 
-	if (rc == ERR_INVALID || rc == ERR_CORRUPT) {
+	if (rc == ERR_INVALID || rc == ERR_CORRUPT || rc == ERR_NOTFOUND) {
 		audit_fault(u, row, "is damaged: %s", why.msg);
 		return 0;
 	}
@@ -151,12 +198,10 @@ int audit_check_file(struct audit *u, const struct hub_file *f)
 		audit_fault(u, row, "has a name that no repository may have; it was not read");
 		return 0;
 	}
-	if (claim)
-		check_claim(u, f, claim, row);
-	else if (!is_own(f->path) && u->manifest)
+	if (!claim && !is_own(f->path) && u->manifest)
 		audit_fault(u, row, "is not in quern.json");
-	rc = check_content(u, f, row);
-	if (rc >= 0 && !is_own(f->path))
+	rc = check_content(u, f, claim, row);
+	if (rc >= 0 && !is_own(f->path) && (row->read || u->opt->quick))
 		rc = check_inside(u, f, claim, row);
 	return rc;
 }

@@ -263,6 +263,7 @@ static void http_hub_close(struct hub *base)
 
 	http_close(h->http);
 	http_budget_free(h->budget);
+	hub_range_release(&h->range);
 	free(h->work);
 	free(h->repo);
 	free(h->head);
@@ -298,6 +299,7 @@ int hub_http_open(const char *endpoint, const char *token, bool offline,
 
 	h->base.ops = &http_ops;
 	h->work = mem_strdup(o->work);
+	hub_range_init(&h->range, h->work);
 	h->jobs = o->jobs > 0 ? o->jobs : HUB_JOBS_DEFAULT;
 	h->pull_request = o->pull_request;
 	h->budget = http_budget_new(wait_file);

@@ -6,6 +6,7 @@
 
 #include "upload/http.h"
 #include "upload/hub.h"
+#include "upload/hub_range.h"
 
 struct hub_http {
 	struct hub base;
@@ -18,6 +19,7 @@ struct hub_http {
 	char *repo, *head;
 	char *branch;	/* "main", or the "refs/pr/N" that was opened in this life */
 	char *pull_url; /* its page; NULL: none */
+	struct hub_range range;
 };
 
 /* ---- hub_http.c */

@@ -158,50 +158,24 @@ int hub_http_read(struct hub *base, const char *repo, const char *path, size_t m
 	return rc;
 }
 
-struct range {
-	unsigned char *data;
-	uint64_t offset;
-	size_t len;
-};
-
-static int on_range(void *ctx, uint64_t offset, const void *p, size_t n, struct err *e)
-{
-	struct range *r = ctx;
-	uint64_t at = offset - r->offset;
-
-	if (offset < r->offset || at > r->len || n > r->len - at)
-		return err_set(e, ERR_IO, "the hub sends more than it was asked for");
-	memcpy(r->data + at, p, n);
-	return 0;
-}
-
 int hub_http_read_at(struct hub *base, const char *repo, const struct hub_file *f, uint64_t offset,
 		     void *data, size_t len, size_t *got, struct err *e)
 {
-	struct range r = { data, offset, len };
+	struct hub_http *h = hub_http_of(base);
+	struct http_response rs = { 0 };
 	struct http_request rq;
-	struct http_response rs;
 	struct buf url;
 	int rc = hub_repo_check(repo, e);
 
 	if (rc < 0)
 		return rc;
-	if (offset >= f->size_bytes || len == 0) {
-		*got = 0;
-		return 0;
-	}
-	if (r.len > f->size_bytes - offset)
-		r.len = (size_t)(f->size_bytes - offset);
 	buf_init(&url, (size_t)64 << 10);
-	ask_for_file(hub_http_of(base), repo, f->path, &url, &rq);
-	rq.range_first = offset;
-	rq.range_bytes = r.len;
-	rq.on_data = on_range;
-	rq.ctx = &r;
-	rc = hub_http_call(hub_http_of(base), &rq, &rs, e);
-	if (rc >= 0)
-		*got = r.len;
-	http_response_release(&rs);
+	ask_for_file(h, repo, f->path, &url, &rq);
+	rc = hub_range_read(&h->range,
+			    &(struct hub_range_ask){ h->http, &rq, buf_str(&url), f->size_bytes },
+			    offset, data, len, got, &rs.fault, e);
+	if (rc < 0)
+		hub_http_note(h, &rs);
 	buf_release(&url);
-	return rc < 0 ? rc : 0;
+	return rc;
 }

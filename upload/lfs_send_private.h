@@ -56,6 +56,11 @@ void lfs_sender_pump(struct lfs_sender *s);
 /* The object has its end: stored, changed, or failed. What is under way of it still uses its file.
  */
 void lfs_object_over(struct lfs_object *o);
+/* Ask about files[n], at most LFS_BATCH_MAX: 0 with out[n] set, in a. */
+int lfs_ask_batch(const struct lfs_remote *r, struct arena *a, enum lfs_operation op,
+		  const struct hub_file *files, size_t n, struct lfs_answer *out, struct err *e);
+/* What an answer of LFS_REFUSED means; returns the code. */
+int lfs_refusal(const struct hub_file *f, const struct lfs_answer *answer, struct err *e);
 /* A batch of one object, into a: 0 with *out set. */
 int lfs_read_batch(const struct lfs_remote *r, struct arena *a, const struct http_response *rs,
 		   enum lfs_operation op, const struct hub_file *files, size_t n,
