@@ -129,8 +129,10 @@ int run_fill(struct session *s, const char *only, int64_t now_ms, struct run_fil
 	     struct err *e)
 {
 	struct adding x = { .s = s, .now_ms = now_ms, .batch_start_ms = clock_mono_ms() };
-	int rc = store_run_begin(s->store, s->cfg->name, s->cfg->file, now_ms, &x.run_id, e);
+	int rc = plan_ask(s, only, e);
 
+	if (rc >= 0)
+		rc = store_run_begin(s->store, s->cfg->name, s->cfg->file, now_ms, &x.run_id, e);
 	if (rc >= 0)
 		rc = fill_store(&x, only, &out->totals, e);
 	if (rc < 0)
