@@ -80,6 +80,7 @@ static void read_files(struct arena *a, const struct json *list, struct hub_sour
 		const struct json *f = list->members[i].value;
 
 		s->files[i].name = json_str(f, "name", "");
+		s->files[i].etag = json_str(f, "etag", "");
 		s->files[i].size_bytes = (uint64_t)json_int(f, "size", 0);
 	}
 	s->n_files = n;
@@ -191,5 +192,33 @@ uint64_t hub_source_missing_bytes(const struct hub_source *s)
 
 	for (size_t i = 0; i < s->n_files; i++)
 		sum += is_there(s, &s->files[i]) ? 0 : s->files[i].size_bytes;
+	return sum;
+}
+
+/* On the disk already, as the blob or as the file that becomes it. */
+static uint64_t has_taken(const struct hub_source *s, const struct hub_source_file *f)
+{
+	static const char *const suffixes[] = { "", ".quern-part" };
+	uint64_t taken = 0;
+
+	for (size_t i = 0; f->etag[0] && i < ARRAY_LEN(suffixes); i++) {
+		char *path = mem_printf("%s/%s%s", s->blobs, f->etag, suffixes[i]);
+		struct stat st;
+
+		if (stat(path, &st) == 0 && (uint64_t)st.st_blocks * 512 > taken)
+			taken = (uint64_t)st.st_blocks * 512;
+		free(path);
+	}
+	return taken < f->size_bytes ? taken : f->size_bytes;
+}
+
+uint64_t hub_source_room_bytes(const struct hub_source *s)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < s->n_files; i++)
+		sum += is_there(s, &s->files[i])
+			       ? 0
+			       : s->files[i].size_bytes - has_taken(s, &s->files[i]);
 	return sum;
 }

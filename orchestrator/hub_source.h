@@ -21,6 +21,7 @@ struct hub_source {
 	struct source_facts facts;
 	struct hub_source_file {
 		const char *name;
+		const char *etag; /* of its blob; "": not known, it is in the snapshot */
 		uint64_t size_bytes;
 	} * files;
 	size_t n_files;
@@ -46,6 +47,10 @@ void hub_source_look(struct arena *a, const char *work, struct hub_question *v, 
 bool hub_source_ready(const struct hub_source *s);
 /* Bytes of the files that are not there yet. */
 uint64_t hub_source_missing_bytes(const struct hub_source *s);
+
+/* Bytes that fetching them would still take from the disk: a file on its way has its room already.
+ */
+uint64_t hub_source_room_bytes(const struct hub_source *s);
 
 /* The child that fetches it: NULL-ended argv in a. */
 const char **hub_source_argv(struct arena *a, const char *work, const struct hub_source *s);
