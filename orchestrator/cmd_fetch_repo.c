@@ -188,6 +188,7 @@ int cmd_fetch_repo(int argc, char **argv)
 		return EXIT_INTERRUPTED;
 	hub_env_protect();
 	rc = hub_env_read(&env, &e);
+	hub_env_forget();
 	if (rc >= 0)
 		rc = with_env(&q, &env, &e);
 	hub_env_release(&env);
