@@ -6,6 +6,7 @@
 #include "core/units.h"
 #include "orchestrator/cli.h"
 #include "orchestrator/commands.h"
+#include "upload/hub_env.h"
 
 /* clang-format off */
 const struct command commands[] = {
@@ -112,6 +113,9 @@ int main(int argc, char **argv)
 		puts("quern " QUERN_VERSION);
 		return EXIT_GOOD;
 	}
+	/* Whatever the command: the environment is part of a core dump. */
+	if (hub_env_has_secret())
+		hub_env_protect();
 	c = find(argv[1]);
 	return c ? c->run(argc - 1, argv + 1) : unknown(argv[1]);
 }

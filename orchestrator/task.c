@@ -76,6 +76,7 @@ void task_free(struct task *t)
 	release_slot(t);
 	admit_disk_free(&s->adm, (uint64_t)(t->job.output_bytes + t->job.scratch_bytes));
 	s->sealing -= t->phase == TASK_SEAL;
+	drop_reconsider(s);
 	if (t->lock_fd >= 0)
 		close(t->lock_fd);
 	arena_free(t->a);
