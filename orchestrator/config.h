@@ -17,6 +17,7 @@ struct model {
 	const char *path;	   /* absolute (relative ones are relative to the file) */
 	const char *fake;	   /* spec for quern-fake; exactly one of id, path, fake is set */
 	const char *lora, *lora_revision;
+	const char *file; /* the GGUF file of id or path that is meant; NULL: the only one */
 	struct mark at;
 };
 

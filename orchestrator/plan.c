@@ -209,6 +209,8 @@ static int judge_legal(struct walk *w, const struct matrix_point *m, struct plan
 		return illegal(p, p->source->lora_fault);
 	if (engine_check_model(p->engine, &p->source->facts, &why) < 0)
 		return illegal(p, arena_strdup(w->scratch, why.msg));
+	if (engine_check_quantized(p->engine, &p->spec, &p->source->facts, &why) < 0)
+		return illegal(p, arena_strdup(w->scratch, why.msg));
 	if (p->need.memory_bytes > c->resources.memory_bytes) {
 		units_format_size(p->need.memory_bytes, need, sizeof(need));
 		units_format_size(c->resources.memory_bytes, have, sizeof(have));

@@ -7,7 +7,7 @@
 #include "core/path.h"
 #include "upload/fetch_private.h"
 
-#define FORMAT 1 /* of the files; others are made again */
+#define FORMAT 2 /* of the files; others are made again */
 #define MEMORY_MAX ((size_t)64 << 20)
 
 /* MEMORY/org--name/COMMIT.json, adapters apart; heap. */
@@ -30,6 +30,10 @@ void fetch_write_facts(struct json_out *w, const struct source_facts *f)
 	jw_kstr(w, "model_type", f->model_type);
 	jw_kstr(w, "dtype", f->dtype);
 	jw_kstr(w, "format", f->format);
+	jw_kstr(w, "file", f->file);
+	jw_kstr(w, "quant_form", f->quant_form);
+	jw_kstr(w, "quant_text", f->quant_text);
+	source_matrices_write(w, f);
 	jw_kstr(w, "license", f->license);
 	jw_kint(w, "params", (int64_t)f->params);
 	jw_kint(w, "matrix_params", (int64_t)f->matrix_params);
@@ -49,6 +53,10 @@ void fetch_read_facts(struct arena *a, const struct json *v, struct source_facts
 	f->model_type = arena_strdup(a, json_str(v, "model_type", NULL));
 	f->dtype = arena_strdup(a, json_str(v, "dtype", NULL));
 	f->format = arena_strdup(a, json_str(v, "format", NULL));
+	f->file = arena_strdup(a, json_str(v, "file", NULL));
+	f->quant_form = arena_strdup(a, json_str(v, "quant_form", NULL));
+	f->quant_text = arena_strdup(a, json_str(v, "quant_text", NULL));
+	source_matrices_read(a, v, f);
 	f->license = arena_strdup(a, json_str(v, "license", NULL));
 	f->params = (uint64_t)json_int(v, "params", 0);
 	f->matrix_params = (uint64_t)json_int(v, "matrix_params", 0);
