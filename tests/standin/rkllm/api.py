@@ -38,9 +38,10 @@ class _Call:
         signature = signatures.of(NUMBERS)[self.name]
 
         def method(*args, **kwargs):
-            known = {k: v for k, v in kwargs.items() if k in signature.parameters}
-            if self.mode != "swallow":
-                known = kwargs
+            print("STAND-IN: %s %s" % (self.name, json.dumps(kwargs, sort_keys=True)), flush=True)
+            known = kwargs
+            if self.mode == "swallow":
+                known = {k: v for k, v in kwargs.items() if k in signature.parameters}
             bound = signature.bind(*args, **known)
             bound.apply_defaults()
             return self.function(toolkit, **bound.arguments)

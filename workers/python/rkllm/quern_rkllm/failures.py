@@ -31,8 +31,8 @@ TABLE = (
          r"custom code which must be executed",
          "illegal parameters", NEVER, "the checkpoint wants a consent or a token; `trust_remote_code: true` on the "
          "model is the consent to run its code", "chatchat-space/Langchain-Chatchat 3533"),
-    _row("dtype-of-platform", r"target_platform\b.*\bnot support quantized_dtype",
-         "illegal parameters", NEVER, "choose a quant that the platform has", "535, 186"),
+    _row("dtype-of-platform", r"target_platform\b.*\bnot support",
+         "illegal parameters", NEVER, "choose a quant that the platform has in this version", "535, 186"),
     _row("group-size", r"can ?not be evenly divided into group_size",
          "illegal parameters", NEVER,
          "this model's layers do not divide by that group; a dtype without groups fits", "398"),
@@ -85,8 +85,9 @@ TABLE = (
     # quern's own doing: a toolkit that neither prints nor computes is ended for resources.stall.
     _row("stalled", None, "timeout", ONCE, "a longer resources.timeout, or max_context 4096",
          "cncot/rkllm-convert commit 1f28360", FAILED, "io"),
-    # Anything else that a step says on its way to -1.
-    _row("exception", r"Catch exception when \w+ model:", "crash", ONCE, "see its log", "2, manual", FAILED, "io"),
+    # Anything else on the way to -1: quern takes the exit code's meaning.
+    _row("exception", r"Catch exception when \w+ model:", None, ONCE, "see its log", "manual", FAILED, "io"),
+    _row("unknown", None, None, ONCE, "see its log", "manual: every step returns 0 or -1", FAILED, "io"),
 )
 BY_ID = {row.id: row for row in TABLE}
 

@@ -23,12 +23,13 @@ def check_model(path, job, version, expected_bytes):
     attempt = job["attempt"]
     if not os.path.exists(path):
         raise failures.fault(failures.BY_ID["nothing-made"], "all steps returned 0 and there is no file", attempt)
+    size = os.path.getsize(path)
+    if size < expected_bytes * SMALLEST_SHARE:
+        raise failures.fault(failures.BY_ID["too-small"], "{} bytes, where about {} are expected".format(
+            size, expected_bytes), attempt)
     info = fileinfo.look(path)
     if info["stand_in"] and not versions.is_local(version):
         raise fileinfo.corrupt(path, "was made by a stand-in of the toolkit; it is no model")
-    if info["size"] < expected_bytes * SMALLEST_SHARE:
-        raise failures.fault(failures.BY_ID["too-small"], "{} bytes, where about {} are expected".format(
-            info["size"], expected_bytes), attempt)
     verdict.check_words(info["said"], job, attempt, "the file")
     return info
 

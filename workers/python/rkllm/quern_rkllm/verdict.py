@@ -28,7 +28,7 @@ def _steps(out, attempt):
     if failed or out.raised:
         words = "{} returned {}: {}".format(failed[0][0], failed[0][1], _last_words(out)) if failed else \
             "{}: {}".format(out.step(), out.raised)
-        return _of_signature(out, attempt) or failures.fault(BY_ID["crashed"], words, attempt)
+        return _of_signature(out, attempt) or failures.fault(BY_ID["unknown"], words, attempt)
     if not out.done:
         return _of_signature(out, attempt) or failures.fault(
             BY_ID["nothing-made"], "the toolkit left with exit code {} in {}".format(out.status, out.step()), attempt)
