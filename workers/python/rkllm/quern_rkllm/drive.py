@@ -122,15 +122,15 @@ class _Heart:
         self.time, self.cpu = now, cpu
 
 
-_STAGE_OF = {"import": "start", "load_huggingface": "load", "load_gguf": "load", "build": "build",
+_STAGE_OF = {"load": "load", "generate": "generate", "import": "start", "load_huggingface": "load", "load_gguf": "load", "build": "build",
              "export_rkllm": "export", "update_rkllm": "update"}
 
 
 class _Control:
     """The child's own words, a JSON object a line."""
 
-    def __init__(self, out, on_stage):
-        self.out, self.on_stage = out, on_stage
+    def __init__(self, out, on_stage, on_bar):
+        self.out, self.on_stage, self.on_bar = out, on_stage, on_bar
         self.rest, self.bytes = b"", 0
 
     def feed(self, data):
@@ -158,6 +158,8 @@ class _Control:
             out.raised = "{}: {}".format(v["type"], v["text"])
         elif kind == "refused":
             out.refused = v["text"]
+        elif kind == "progress":
+            self.on_bar(v["stage"], v["done"], v["total"])
         elif kind == "done":
             out.done = bool(v["good"])
         else:
@@ -213,7 +215,7 @@ def _listen(process, out_r, ctl_r, heartbeat_s):
         log(text)
 
     out.lines = Lines(on_line, heart.bar)
-    control = _Control(out, heart.stage)
+    control = _Control(out, heart.stage, heart.bar)
     with selectors.DefaultSelector() as ready:
         ready.register(out_r, selectors.EVENT_READ, out.lines.feed)
         ready.register(ctl_r, selectors.EVENT_READ, control.feed)
