@@ -122,7 +122,7 @@ class _Heart:
         self.time, self.cpu = now, cpu
 
 
-_STAGE_OF = {"load": "load", "generate": "generate", "import": "start", "load_huggingface": "load", "load_gguf": "load", "build": "build",
+_STAGE_OF = {"import": "start", "load_huggingface": "load", "load_gguf": "load", "build": "build",
              "export_rkllm": "export", "update_rkllm": "update"}
 
 
@@ -180,8 +180,9 @@ def environment(job, folder):
     return env
 
 
-def run(script, plan, job, folder, heartbeat_s=None):
-    """Run script (a file beside this one) with plan, in folder. Returns an Outcome when all is over."""
+def run(script, plan, job, folder, on_tick=None):
+    """Run script (a file beside this one) with plan, in folder. on_tick(): called once a second or more. Returns an
+    Outcome when all is over."""
     work = os.path.join(folder, "work")
     os.makedirs(work, exist_ok=True)
     plan = dict(plan, parent=os.getpid(), paths=[os.path.dirname(HERE)])
@@ -196,7 +197,7 @@ def run(script, plan, job, folder, heartbeat_s=None):
     os.close(out_w)
     os.close(ctl_w)
     try:
-        return _listen(process, out_r, ctl_r, HEARTBEAT_S if heartbeat_s is None else heartbeat_s)
+        return _listen(process, out_r, ctl_r, on_tick)
     finally:
         if process.poll() is None:
             process.kill()
@@ -205,9 +206,9 @@ def run(script, plan, job, folder, heartbeat_s=None):
         os.close(ctl_r)
 
 
-def _listen(process, out_r, ctl_r, heartbeat_s):
+def _listen(process, out_r, ctl_r, on_tick):
     out, log = Outcome(), _Log()
-    heart = _Heart(process.pid, heartbeat_s)
+    heart = _Heart(process.pid, HEARTBEAT_S)
     out.watch = failures.Watch()
 
     def on_line(text):
@@ -220,13 +221,15 @@ def _listen(process, out_r, ctl_r, heartbeat_s):
         ready.register(out_r, selectors.EVENT_READ, out.lines.feed)
         ready.register(ctl_r, selectors.EVENT_READ, control.feed)
         while ready.get_map():
-            for key, _ in ready.select(min(1.0, heartbeat_s)):
+            for key, _ in ready.select(min(1.0, HEARTBEAT_S)):
                 data = os.read(key.fd, 1 << 16)
                 if data:
                     key.data(data)
                 else:
                     ready.unregister(key.fd)
             heart.beat()
+            if on_tick:
+                on_tick()
             if process.poll() is not None and not ready.select(0):
                 break  # a grandchild may hold the pipes open for ever
     out.status = process.wait()

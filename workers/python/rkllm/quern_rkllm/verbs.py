@@ -7,7 +7,7 @@ import sys
 
 from quern_worker import Fault, event, progress, put_result, run, sha256_of
 
-from . import calib, calls, drive, fileinfo, output, source, toolkit, verdict, versions, weights
+from . import calib, calls, drive, fileinfo, output, selftest, source, toolkit, verdict, versions, weights
 
 SCRATCH_PER_WEIGHT = 4  # bytes, and ...
 RESULT_MAX = 16 << 20   # bytes of result.json
@@ -143,5 +143,6 @@ def verify(path):
 
 
 def main(argv):
-    return run(argv, {"convert": convert, "validate": validate, "can_infer": can_infer, "calib": calib.calib},
-               {"inspect": inspect, "verify": verify}, with_result=("convert", "calib"))
+    return run(argv, {"convert": convert, "validate": validate, "can_infer": can_infer, "calib": calib.calib,
+                      "selftest": selftest.selftest},
+               {"inspect": inspect, "verify": verify}, with_result=("convert", "calib", "selftest"))
