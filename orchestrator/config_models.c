@@ -183,6 +183,7 @@ static void read_model(struct reader *r, const struct ynode *v, struct model *m)
 		{ "name", read_name, &m->name },
 		{ "lora", read_hub_id, &m->lora },
 		{ "lora_revision", read_revision, &m->lora_revision },
+		{ "trust_remote_code", read_flag, &m->trust_remote_code },
 	};
 
 	m->at = v->at;

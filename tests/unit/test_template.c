@@ -69,10 +69,10 @@ static void test_check(void **state)
 	} cases[] = {
 		{ "{modle}", "unknown variable {modle}; did you mean {model}?" },
 		{ "{m}",
-		  "unknown variable {m}; there are {model} {engine} {platform} {quant} {hybrid} "
+		  "unknown variable {m}; there are {model} {engine} {platform} {quant} {toolkit} {hybrid} "
 		  "{opt} {+hybrid} {+opt}" },
 		{ "{}",
-		  "unknown variable {}; there are {model} {engine} {platform} {quant} {hybrid} "
+		  "unknown variable {}; there are {model} {engine} {platform} {quant} {toolkit} {hybrid} "
 		  "{opt} {+hybrid} {+opt}" },
 		{ "{model", "\"{\" without \"}\"; a variable is written {model}" },
 		{ "model}",
