@@ -202,13 +202,15 @@ int plan_show(const char *file, const struct config_set *set, const char *only, 
 
 int cmd_plan(int argc, char **argv)
 {
-	const char *file = "jobs.yaml", *only = NULL;
+	const char *file = "jobs.yaml", *only = NULL, *legal = NULL;
 	struct option_list set = { .n = 0 };
 	bool json = false, help;
 	const struct option_def opts[] = {
 		{ "file", 'f', OPT_STRING, "FILE", "the matrix (default jobs.yaml)", &file },
 		{ "only", 0, OPT_STRING, "GLOB", "points whose label matches", &only },
 		{ "set", 0, OPT_LIST, "KEY=VALUE", "override a value of the file", &set },
+		{ "legal", 0, OPT_STRING, "PLATFORM",
+		  "list what a platform can do instead; needs no matrix", &legal },
 		{ "json", 0, OPT_FLAG, NULL, "print JSON", &json },
 	};
 	struct err e = ERR_INIT;
@@ -221,5 +223,7 @@ int cmd_plan(int argc, char **argv)
 			     argv[at]);
 	if (at < 0)
 		return cli_fail(&e);
+	if (legal)
+		return plan_legal(legal, json);
 	return plan_show(file, &(struct config_set){ set.v, set.n }, only, json);
 }

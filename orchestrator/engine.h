@@ -140,6 +140,12 @@ struct engine {
 	/* The Python package that its environments hold, as the package's folder is named; NULL:
 	 * it needs none. */
 	const char *package;
+	const char *module;  /* of it, that must import; NULL: not tried */
+	const char *machine; /* that it is made for, as uname says it; NULL: any */
+	struct engine_need { /* other packages that an environment needs */
+		const char *package, *version; /* a comparison */
+	} * needs;
+	size_t n_needs;
 	struct engine_rule *rules;
 	size_t n_rules;
 	const char *repo_template, *file_template; /* where jobs.yaml has none; NULL: quern's own */

@@ -306,10 +306,36 @@ static void read_output(struct reader *r, const struct ynode *v, void *target)
 
 /* ---- environments, names */
 
+static void read_needs(struct reader *r, const struct ynode *v, void *target)
+{
+	struct engine *en = target;
+
+	if (v->type != YNODE_MAP) {
+		read_wrong(r, v, "a map of packages to versions, like {setuptools: \"<81\"}");
+		return;
+	}
+	en->needs = arena_array(r->a, v->n + 1, sizeof(*en->needs));
+	for (size_t i = 0; i < v->n; i++) {
+		const struct ynode *value = v->entries[i].value;
+
+		if (!read_word_ok(v->entries[i].key) || value->type != YNODE_SCALAR ||
+		    comparison_holds(value->text, "0", 1) < 0)
+			read_wrong(r, value, "a comparison of versions like \"<81\"");
+		else
+			en->needs[en->n_needs++] =
+				(struct engine_need){ v->entries[i].key, value->text };
+	}
+}
+
 static void read_environments(struct reader *r, const struct ynode *v, void *target)
 {
 	struct engine *en = target;
-	const struct key keys[] = { { "package", manifest_read_word, &en->package } };
+	const struct key keys[] = {
+		{ "package", manifest_read_word, &en->package },
+		{ "module", manifest_read_word, &en->module },
+		{ "machine", manifest_read_word, &en->machine },
+		{ "needs", read_needs, en },
+	};
 
 	read_map(r, v, "environments", keys, ARRAY_LEN(keys));
 	if (v->type == YNODE_MAP && !read_has(v, "package"))

@@ -232,3 +232,40 @@ int environment_gpu(const struct environment *env)
 {
 	return env && env->gpu >= 0 ? env->gpu : environment_machine_gpu();
 }
+
+/* ---- starting a program in one */
+
+size_t environment_argv(const struct environment *env, const char *v[ENVIRONMENT_ARGS])
+{
+	v[0] = env->python;
+	v[1] = "-E";
+	v[2] = "-s";
+	v[3] = "-B";
+	return ENVIRONMENT_ARGS;
+}
+
+static const char *folder_of(struct arena *a, const char *path)
+{
+	char *dir = path_dirname(path);
+	const char *out = arena_strdup(a, dir);
+
+	free(dir);
+	return out;
+}
+
+size_t environment_reads(struct arena *a, const struct environment *env, const char *program,
+			 const char *read[ENVIRONMENT_READS])
+{
+	struct err ignored = ERR_INIT;
+	char *real = path_real(program, &ignored);
+	size_t n = 0;
+
+	read[n++] = env->path;
+	if (env->prefix)
+		read[n++] = env->prefix;
+	read[n++] = folder_of(a, program);
+	if (real)
+		read[n++] = folder_of(a, real);
+	free(real);
+	return n;
+}

@@ -27,6 +27,16 @@ const struct environment *environment_of_version(const struct config *c, const c
 int environment_machine_gpu(void);
 int environment_gpu(const struct environment *env);
 
+/* How a program of Python is started: the environment's own interpreter, which sees none of the
+ * user's settings and leaves nothing beside its modules. Into v; returns how many. */
+#define ENVIRONMENT_ARGS 4
+size_t environment_argv(const struct environment *env, const char *v[ENVIRONMENT_ARGS]);
+/* What it reads besides its job: the environment, its Python, the folder of program as it is named
+ * and as it is. Into read, texts in a; returns how many. */
+#define ENVIRONMENT_READS 4
+size_t environment_reads(struct arena *a, const struct environment *env, const char *program,
+			 const char *read[ENVIRONMENT_READS]);
+
 /* Version of an installed package, as its metadata says it, in a; NULL: not there. */
 const char *environment_package_version(struct arena *a, const char *path, const char *package);
 

@@ -143,19 +143,11 @@ static uint64_t memory_limit(const struct task *t)
 	return limit + WORKER_MEMORY_FLOOR;
 }
 
-/* A program of Python is started by the environment's own interpreter, which sees none of the
- * user's settings and leaves nothing beside its modules. */
 static const char **worker_argv(struct task *t, const char *verb)
 {
-	static const char *const isolated[] = { "-E", "-s", "-B" };
-	const char **v = arena_array(t->a, t->engine->n_args + ARRAY_LEN(isolated) + 5, sizeof(*v));
-	size_t n = 0;
+	const char **v = arena_array(t->a, t->engine->n_args + ENVIRONMENT_ARGS + 4, sizeof(*v));
+	size_t n = t->environment ? environment_argv(t->environment, v) : 0;
 
-	if (t->environment) {
-		v[n++] = t->environment->python;
-		for (size_t i = 0; i < ARRAY_LEN(isolated); i++)
-			v[n++] = isolated[i];
-	}
 	v[n++] = t->engine->program;
 	for (size_t i = 0; i < t->engine->n_args; i++)
 		v[n++] = t->engine->args[i];
@@ -169,30 +161,6 @@ static const char **worker_argv(struct task *t, const char *verb)
  * and as it is; files of parameters. */
 #define READ_MAX (8 + ENGINE_FILES_MAX + 1)
 _Static_assert(READ_MAX - 1 <= PLACE_READ_MAX, "a place takes no more");
-
-static size_t allow_environment(struct task *t, const char **read)
-{
-	struct err ignored = ERR_INIT;
-	char *folder, *real;
-	size_t n = 0;
-
-	if (!t->environment)
-		return 0;
-	folder = path_dirname(t->engine->program);
-	real = path_real(t->engine->program, &ignored);
-	read[n++] = t->environment->path;
-	if (t->environment->prefix)
-		read[n++] = t->environment->prefix;
-	read[n++] = arena_strdup(t->a, folder);
-	free(folder);
-	if (real) {
-		folder = path_dirname(real);
-		read[n++] = arena_strdup(t->a, folder);
-		free(folder);
-	}
-	free(real);
-	return n;
-}
 
 /* The files that its parameters name. */
 static size_t allow_files(struct task *t, const char **read)
@@ -229,7 +197,8 @@ static void allow_reading(struct task *t, const char *read[READ_MAX])
 		read[n++] = lora->dir;
 		read[n++] = lora->blobs;
 	}
-	n += allow_environment(t, read + n);
+	if (t->environment)
+		n += environment_reads(t->a, t->environment, t->engine->program, read + n);
 	n += allow_files(t, read + n);
 	read[n] = NULL;
 }
