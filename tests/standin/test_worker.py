@@ -2,11 +2,12 @@
 """The worker of RKLLM with the stand-in: inputs, what is refused before the toolkit starts, what comes out."""
 import json
 import os
+import signal
 import struct
 import subprocess
 import unittest
 
-from bench import BUILD, WORKER, Bench, make_model, safetensors
+from bench import BUILD, PATIENCE_S, WORKER, Bench, make_model, safetensors
 from quern_rkllm import drive
 
 
@@ -277,27 +278,27 @@ class Place(Case):
 class Silence(Case):
     """A toolkit that computes in silence is alive; one that stands still is not."""
 
-    def beats(self, act):
+    def beats(self, act, wait_s):
+        """How often the worker said again what it had said before."""
         folder = self.bench.job(self.bench.model([{"do": act}]))
         code = ("import os, sys; sys.argv = ['w', 'convert', 'job.json']; sys.path[:0] = [%r];"
                 "from quern_rkllm import drive; drive.HEARTBEAT_S = 0.2;"
                 "from quern_rkllm.verbs import main; sys.exit(main(sys.argv))" % str(WORKER.parent / "python"))
         p = subprocess.Popen([self.bench.env() / "bin/python", "-c", code], cwd=folder, text=True,
-                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        stages = []
+                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True)
         try:
-            p.wait(timeout=2.5)
+            p.wait(timeout=wait_s)
         except subprocess.TimeoutExpired:
-            p.terminate()
-        for line in p.communicate()[0].splitlines():
-            stages.append(json.loads(line).get("stage"))
-        return stages.count("optimize")
+            os.killpg(p.pid, signal.SIGKILL)
+        lines = p.communicate()[0].splitlines()
+        return sum(a == b for a, b in zip(lines, lines[1:]))
 
     def test_busy(self):
-        self.assertGreater(self.beats("busy"), 4)
+        self.assertGreater(self.beats("busy", PATIENCE_S), 2)
 
     def test_hang(self):
-        self.assertLessEqual(self.beats("hang"), 3)
+        # One tick of the clock may still be counted as work.
+        self.assertLessEqual(self.beats("hang", 2), 1)
 
     def test_cpu_seconds(self):
         self.assertGreater(drive.cpu_seconds(os.getpid()), 0)

@@ -9,6 +9,7 @@ line: {"event": "call" | "returned" | "raised" | "refused" | "done", ...}.
 import builtins
 import ctypes
 import getpass
+import inspect
 import json
 import os
 import signal
@@ -68,12 +69,25 @@ class Teller:
             data = data[os.write(self.fd, data):]
 
 
+def tell_signatures(toolkit, keywords, tell):
+    """What the calls look like, for selftest."""
+    for name in keywords.versions.SINCE:
+        function = getattr(toolkit, name, None)
+        signature = keywords.read_signature(function) if function else None
+        text = name + str(inspect.signature(function)) if signature else None
+        if function:
+            tell("signature", name=name, text=text, names=sorted(signature[0]) if signature else None,
+                 swallows=bool(signature and signature[1]))
+
+
 def run_steps(plan, tell):
     from quern_rkllm import keywords
     tell("call", name="import", kwargs=[], declared=[])
     from rkllm.api import RKLLM
     toolkit = RKLLM()
     tell("returned", value=0)
+    if plan.get("probe"):
+        tell_signatures(toolkit, keywords, tell)
     for step in plan["steps"]:
         name = step["call"]
         function = getattr(toolkit, name, None)

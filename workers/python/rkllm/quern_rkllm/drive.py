@@ -129,8 +129,8 @@ _STAGE_OF = {"import": "start", "load_huggingface": "load", "load_gguf": "load",
 class _Control:
     """The child's own words, a JSON object a line."""
 
-    def __init__(self, out, on_stage):
-        self.out, self.on_stage = out, on_stage
+    def __init__(self, out, on_stage, on_bar):
+        self.out, self.on_stage, self.on_bar = out, on_stage, on_bar
         self.rest, self.bytes = b"", 0
 
     def feed(self, data):
@@ -158,6 +158,8 @@ class _Control:
             out.raised = "{}: {}".format(v["type"], v["text"])
         elif kind == "refused":
             out.refused = v["text"]
+        elif kind == "progress":
+            self.on_bar(v["stage"], v["done"], v["total"])
         elif kind == "done":
             out.done = bool(v["good"])
         else:
@@ -178,8 +180,9 @@ def environment(job, folder):
     return env
 
 
-def run(script, plan, job, folder, heartbeat_s=None):
-    """Run script (a file beside this one) with plan, in folder. Returns an Outcome when all is over."""
+def run(script, plan, job, folder, on_tick=None):
+    """Run script (a file beside this one) with plan, in folder. on_tick(): called once a second or more. Returns an
+    Outcome when all is over."""
     work = os.path.join(folder, "work")
     os.makedirs(work, exist_ok=True)
     plan = dict(plan, parent=os.getpid(), paths=[os.path.dirname(HERE)])
@@ -194,7 +197,7 @@ def run(script, plan, job, folder, heartbeat_s=None):
     os.close(out_w)
     os.close(ctl_w)
     try:
-        return _listen(process, out_r, ctl_r, HEARTBEAT_S if heartbeat_s is None else heartbeat_s)
+        return _listen(process, out_r, ctl_r, on_tick)
     finally:
         if process.poll() is None:
             process.kill()
@@ -203,9 +206,9 @@ def run(script, plan, job, folder, heartbeat_s=None):
         os.close(ctl_r)
 
 
-def _listen(process, out_r, ctl_r, heartbeat_s):
+def _listen(process, out_r, ctl_r, on_tick):
     out, log = Outcome(), _Log()
-    heart = _Heart(process.pid, heartbeat_s)
+    heart = _Heart(process.pid, HEARTBEAT_S)
     out.watch = failures.Watch()
 
     def on_line(text):
@@ -213,18 +216,20 @@ def _listen(process, out_r, ctl_r, heartbeat_s):
         log(text)
 
     out.lines = Lines(on_line, heart.bar)
-    control = _Control(out, heart.stage)
+    control = _Control(out, heart.stage, heart.bar)
     with selectors.DefaultSelector() as ready:
         ready.register(out_r, selectors.EVENT_READ, out.lines.feed)
         ready.register(ctl_r, selectors.EVENT_READ, control.feed)
         while ready.get_map():
-            for key, _ in ready.select(min(1.0, heartbeat_s)):
+            for key, _ in ready.select(min(1.0, HEARTBEAT_S)):
                 data = os.read(key.fd, 1 << 16)
                 if data:
                     key.data(data)
                 else:
                     ready.unregister(key.fd)
             heart.beat()
+            if on_tick:
+                on_tick()
             if process.poll() is not None and not ready.select(0):
                 break  # a grandchild may hold the pipes open for ever
     out.status = process.wait()

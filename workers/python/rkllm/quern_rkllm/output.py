@@ -8,6 +8,7 @@ from quern_worker import Fault, progress, sha256_of, sync_folder, warning
 
 from . import calls, failures, fileinfo, source, verdict, versions
 
+SCRATCH = ".rkllm"        # in the job folder: the toolkit's copy, home, temporary files, export
 COMPANION_MAX = 64 << 20  # bytes of one file beside the model
 COMPANIONS = re.compile(
     r"^(config|generation_config|tokenizer|tokenizer_config|special_tokens_map|added_tokens|vocab|chat_template|"

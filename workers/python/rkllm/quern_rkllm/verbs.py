@@ -7,9 +7,8 @@ import sys
 
 from quern_worker import Fault, event, progress, put_result, run, sha256_of
 
-from . import calls, drive, fileinfo, output, source, toolkit, verdict, versions, weights
+from . import calib, calls, drive, fileinfo, output, selftest, source, toolkit, verdict, versions, weights
 
-SCRATCH = ".rkllm"      # in the job folder: the toolkit's copy, home, temporary files, export
 SCRATCH_PER_WEIGHT = 4  # bytes, and ...
 RESULT_MAX = 16 << 20   # bytes of result.json
 
@@ -54,8 +53,8 @@ def _prepare(job):
 def convert(job):
     version, dist, model, adapter = _prepare(job)
     calls.advise(job, model)
-    shutil.rmtree(SCRATCH, ignore_errors=True)
-    folder = os.path.abspath(SCRATCH)
+    shutil.rmtree(output.SCRATCH, ignore_errors=True)
+    folder = os.path.abspath(output.SCRATCH)
     export_dir = os.path.join(folder, "export")  # it has to be there beforehand
     os.makedirs(export_dir)
     weights.need_room(folder, SCRATCH_PER_WEIGHT * model.params + calls.least_bytes(job, model))
@@ -77,7 +76,7 @@ def convert(job):
                         "the toolkit")
     files, info = output.collect(job, model, export_dir, version)
     facts = _facts(job, model, out, info, version)
-    shutil.rmtree(SCRATCH, ignore_errors=True)
+    shutil.rmtree(output.SCRATCH, ignore_errors=True)
     put_result("ok", files=files, facts=facts)
 
 
@@ -144,5 +143,6 @@ def verify(path):
 
 
 def main(argv):
-    return run(argv, {"convert": convert, "validate": validate, "can_infer": can_infer},
-               {"inspect": inspect, "verify": verify})
+    return run(argv, {"convert": convert, "validate": validate, "can_infer": can_infer, "calib": calib.calib,
+                      "selftest": selftest.selftest},
+               {"inspect": inspect, "verify": verify}, with_result=("convert", "calib", "selftest"))

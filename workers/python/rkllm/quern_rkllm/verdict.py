@@ -16,7 +16,8 @@ def _of_signature(out, attempt):
     return failures.fault(found[0], found[1], attempt) if found else None
 
 
-def _steps(out, attempt):
+def of_steps(out, attempt):
+    """The Fault of a process that did not come to its end, or that said no; None when all steps returned 0."""
     if out.refused:
         return Fault(out.refused, cause="illegal parameters", retry=False)
     if out.status < 0:
@@ -41,7 +42,7 @@ def check_run(out, job, version, model):
     if failures.too_many_lost(len(out.lines.lost), model.tensors):
         raise failures.fault(BY_ID["lost-weights"], "weights of {} tensors were not found, like {}".format(
             len(out.lines.lost), min(out.lines.lost)), attempt)
-    fault = _steps(out, attempt)
+    fault = of_steps(out, attempt)
     if fault:
         raise fault
     said = out.lines.said
