@@ -38,7 +38,6 @@ struct gguf_block_type {
 	const char *name;
 	uint32_t block; /* elements */
 	uint32_t bytes; /* of a block */
-	int is_float;	/* weights as they were, not quantized */
 };
 
 #define GGUF_TYPE_MAX 42 /* highest number in use */

@@ -28,6 +28,10 @@ struct source_files {
 /* True when a file of this name is part of a model for us; also what a download takes. */
 int source_wanted(const char *name);
 
+/* With a GGUF file chosen as the model: the file itself and its other parts, importances (imatrix*)
+ * and what describes it, but no other weights. file NULL: everything. */
+int source_belongs(const char *name, const char *file);
+
 /* List dir (one level). A symbolic link must end in a regular file inside dir or in the "blobs"
  * folder of the Hub cache that dir is a snapshot of (../../blobs); anything else is ERR_INVALID and
  * says so. */

@@ -364,7 +364,7 @@ static void count_gguf(struct arena *a, const struct gguf_model *m, struct sourc
 		count_weights(f, t->n, t->n_dims >= 2, t->ne[0]);
 		if (t->n_dims >= 2)
 			matrix_list_add(&l, t->name, t->ne[1], t->ne[0], t->ne[2]);
-		quantized |= !t->type->is_float;
+		quantized |= t->type->block > 1;
 	}
 	matrix_list_finish(a, &l, f);
 	f->params = f->matrix_params + f->vector_params;

@@ -117,9 +117,12 @@ struct engine {
 	int lora;	     /* it merges adapters */
 	const char **inputs; /* "safetensors", "gguf" */
 	size_t n_inputs;
-	const char *output;    /* "gguf" */
-	const char *extension; /* ".gguf"; "" for a folder of files */
-	const char **verbs;    /* of convert, validate, can_infer, inspect */
+	const char **quantized; /* forms of quantized checkpoints, source_quant.h; n 0: any */
+	size_t n_quantized;
+	const char *requantize; /* the parameter that a GGUF source in blocks needs; NULL: none */
+	const char *output;	/* "gguf" */
+	const char *extension;	/* ".gguf"; "" for a folder of files */
+	const char **verbs;	/* of convert, validate, can_infer, inspect */
 	size_t n_verbs;
 	const char **architectures; /* n 0: any */
 	size_t n_architectures;
@@ -185,6 +188,10 @@ struct job_spec;
 int engine_check(const struct engine *en, const struct job_spec *spec, struct err *e);
 /* And against the model: architecture, input format. */
 int engine_check_model(const struct engine *en, const struct source_facts *facts, struct err *e);
+
+/* And against how its weights are stored. */
+int engine_check_quantized(const struct engine *en, const struct job_spec *spec,
+			   const struct source_facts *facts, struct err *e);
 
 /* The checks that quern has, for `check` of a rule. */
 extern const char *const engine_checks[];

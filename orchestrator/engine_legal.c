@@ -278,6 +278,10 @@ int engine_check_model(const struct engine *en, const struct source_facts *facts
 	if (en->n_inputs && !has(en->inputs, en->n_inputs, facts->format))
 		return refuse_model(en, "source_format", "read", facts->format, en->inputs,
 				    en->n_inputs, e);
+	/* A list of transformers' classes says nothing of GGUF, which names architectures in its
+	 * own way; one with both says so by the check. */
+	if (is_gguf && !engine_rule_of(en, "gguf_tensors", NULL))
+		return 0;
 	if (en->n_architectures && !has(en->architectures, en->n_architectures, architecture))
 		return refuse_model(en, is_gguf ? "gguf_tensors" : "architecture",
 				    "know the architecture", architecture, en->architectures,

@@ -435,12 +435,24 @@ static void check_platforms(struct reader *r, const struct ynode *root, const st
 	}
 }
 
+static void check_requantize(struct reader *r, const struct ynode *root, const struct engine *en)
+{
+	const struct engine_param *p =
+		en->requantize ? engine_find_param(en, en->requantize) : NULL;
+
+	if (en->requantize && (!p || strcmp(p->type, "boolean") != 0))
+		faults_add(r->f, ynode_get(root, "requantize")->at,
+			   "requantize names %s, which is no boolean of `parameters`; add it there",
+			   en->requantize);
+}
+
 static void read_root(struct reader *r, const struct ynode *root, struct engine *en)
 {
 	static const char *const verbs[] = { "convert", "validate", "can_infer", "inspect",
 					     "verify",	"calib",    "selftest" };
 	const struct manifest_words verb_list = { &en->verbs, &en->n_verbs, verbs,
 						  ARRAY_LEN(verbs) };
+	const struct manifest_words quantized = { &en->quantized, &en->n_quantized, NULL, 0 };
 	const char *program = NULL;
 	const struct key keys[] = {
 		{ "manifest", read_form, NULL },
@@ -456,6 +468,8 @@ static void read_root(struct reader *r, const struct ynode *root, struct engine 
 		{ "verbs", manifest_read_words, (void *)&verb_list },
 		{ "architectures", manifest_read_architectures, en },
 		{ "platforms", manifest_read_platforms, en },
+		{ "quantized", manifest_read_words, (void *)&quantized },
+		{ "requantize", manifest_read_word, &en->requantize },
 		{ "quant", read_quants, en },
 		{ "hybrid", read_legal_hybrids, en },
 		{ "opt", read_legal_opts, en },
@@ -475,6 +489,7 @@ static void read_root(struct reader *r, const struct ynode *root, struct engine 
 	check_required(r, root);
 	check_platforms(r, root, en);
 	manifest_check_rules(r, root, en);
+	check_requantize(r, root, en);
 	if (ynode_get(root, "verbs") && !engine_has_verb(en, "convert"))
 		faults_add(r->f, ynode_get(root, "verbs")->at, "verbs without convert; add it");
 	if (program)

@@ -23,6 +23,8 @@ static void write_source(struct json_out *w, const struct jobdir_job *j)
 	jw_object(w);
 	jw_kstr(w, "dir", j->source_dir);
 	jw_kstr(w, "format", j->source_format);
+	if (j->source_file)
+		jw_kstr(w, "file", j->source_file);
 	jw_end_object(w);
 	jw_key(w, "lora");
 	if (!j->lora_dir) {

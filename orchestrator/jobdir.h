@@ -14,7 +14,8 @@ struct jobdir_job {
 	int attempt;
 	const char *file; /* base name of the output */
 	const char *source_dir, *source_format;
-	const char *lora_dir; /* NULL without one */
+	const char *source_file; /* NULL: all of the folder */
+	const char *lora_dir;	 /* NULL without one */
 	const char
 		*with; /* canonical JSON object with every parameter, also those outside the key */
 	const char *environment, *toolkit; /* its folder and version; NULL without one */

@@ -172,6 +172,8 @@ int preflight_source(const struct preflight *p, struct err *e)
 	int rc = engine_check_model(p->engine, &p->source->facts, e);
 
 	if (rc == 0)
+		rc = engine_check_quantized(p->engine, p->spec, &p->source->facts, e);
+	if (rc == 0)
 		rc = check_auto_map(p, e);
 	if (rc == 0)
 		rc = check_tensors(p, e);

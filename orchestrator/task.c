@@ -253,6 +253,7 @@ static void setup_work(uv_work_t *w)
 				.file = t->job.file,
 				.source_dir = t->source->dir,
 				.source_format = t->source->facts.format,
+				.source_file = t->source->facts.file,
 				.lora_dir = t->job.spec.lora && t->source->lora
 						    ? t->source->lora->dir
 						    : NULL,

@@ -28,6 +28,9 @@ void gguf_f32(struct gguf_writer *w, const char *name, float v);
 void gguf_bool(struct gguf_writer *w, const char *name, int v);
 void gguf_str(struct gguf_writer *w, const char *name,
 	      const char *v); /* NULL and "" are left out */
+/* A value as it stands in another file. */
+void gguf_raw(struct gguf_writer *w, const char *name, enum gguf_value type, const void *value,
+	      size_t n);
 /* An array: begin, then exactly n values. */
 void gguf_array(struct gguf_writer *w, const char *name, enum gguf_value of, uint64_t n);
 void gguf_put_str(struct gguf_writer *w, const char *s, size_t len);
