@@ -44,6 +44,7 @@ struct task {
 	struct arena *a;
 	struct job_row job;
 	const struct engine *engine;
+	const struct environment *environment; /* NULL: the engine needs none */
 	const struct resolved *source;
 	const char *dir, *artifact, *key_hex;
 	int64_t attempt_id;
