@@ -6,6 +6,7 @@
 #include "core/mem.h"
 #include "core/path.h"
 #include "core/units.h"
+#include "db/quality.h"
 #include "upload/card_private.h"
 
 #define TEXT_MAX ((size_t)4 << 20)
@@ -13,12 +14,13 @@
 
 /* Columns that only some repositories need. */
 struct columns {
-	bool model, engine, platform, hybrid, opt;
+	bool model, engine, platform, hybrid, opt, error;
 };
 
 static struct columns needed_columns(const struct card *c)
 {
 	struct columns k = { 0 };
+	struct quality_facts q;
 
 	for (size_t i = 0; i < c->n; i++) {
 		const struct job_spec *s = &c->v[i]->job->spec, *first = &c->v[0]->job->spec;
@@ -28,6 +30,7 @@ static struct columns needed_columns(const struct card *c)
 		k.platform |= s->platform[0] != '\0';
 		k.hybrid |= s->hybrid != 0;
 		k.opt |= s->opt != 0;
+		k.error |= quality_read(&c->facts[i], &q);
 	}
 	return k;
 }
@@ -54,6 +57,7 @@ static void add_file_head(struct buf *b, const struct columns *k)
 	add_head(b, "quant", true, &rule);
 	add_head(b, "hybrid", k->hybrid, &rule);
 	add_head(b, "opt", k->opt, &rule);
+	add_head(b, "error", k->error, &rule);
 	add_head(b, "size", true, &rule);
 	add_head(b, "SHA-256", true, &rule);
 	buf_addf(b, "\n%s\n", buf_str(&rule));
@@ -90,6 +94,7 @@ static void add_file_row(struct buf *b, const struct columns *k, const struct ca
 	const struct job_spec *s = &v->job->spec;
 	unsigned sure = c->confirmed[i];
 	char hex[SHA256_HEX], size[16], hybrid[32], opt[16];
+	struct quality_facts q;
 
 	hex_encode(v->files[file].sha256, SHA256_LEN, hex);
 	units_format_size((uint64_t)v->files[file].size_bytes, size, sizeof(size));
@@ -106,6 +111,8 @@ static void add_file_row(struct buf *b, const struct columns *k, const struct ca
 		add_cell(b, UNCONFIRMED, true);
 	add_param(b, hybrid, sure & JOB_PARAM_HYBRID, k->hybrid);
 	add_param(b, opt, sure & JOB_PARAM_OPT, k->opt);
+	add_cell(b, quality_read(&c->facts[i], &q) ? quality_error_text(c->a, &q.all) : "",
+		 k->error);
 	buf_addf(b, " %s | `%s` |\n", size, hex);
 }
 
@@ -141,6 +148,9 @@ static void add_files(struct buf *b, const struct card *c)
 	if (companions)
 		buf_adds(b, "\nWhat belongs to a file beside it, such as its configuration, its "
 			    "tokenizer and its licence, is in a folder of its name.\n");
+	if (k.error)
+		buf_adds(b, "\nThe error is what conversion changed in the weights, as root mean "
+			    "square relative to theirs; the converter measured it.\n");
 }
 
 /* Rows of a table that many variants share are shown once, in the order of their first variant. */
