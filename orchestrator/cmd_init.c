@@ -220,6 +220,7 @@ static int with_flags(const struct init_flags *f)
 		rc = init(&x, &run, &e);
 	ask_end();
 	rc = rc < 0 ? cli_fail(&e) : run ? run_it(&x) : EXIT_GOOD;
+	sources_free(x.sources);
 	arena_free(x.a);
 	return rc;
 }

@@ -8,6 +8,7 @@
 #include "orchestrator/cli.h"
 #include "orchestrator/engine.h"
 #include "orchestrator/jobs_write.h"
+#include "orchestrator/sources.h"
 
 struct init_flags {
 	const char *file, *model, *revision, *name, *lora, *engine, *environment, *platform, *quant,
@@ -23,8 +24,9 @@ struct init {
 	struct engines engines;
 	const char *dir; /* absolute folder that the file will stand in */
 	struct model model;
-	struct source_facts facts;
-	bool known; /* facts holds what is known of the model */
+	struct sources *sources;	  /* the model, looked at */
+	const struct source_facts *facts; /* of it, when known */
+	bool known;
 	const struct engine *engine;
 	const char *environment; /* of engines that have their toolkit in one */
 	struct string_list platforms, quants;

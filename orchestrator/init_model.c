@@ -2,59 +2,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "core/mem.h"
-#include "core/path.h"
 #include "core/units.h"
 #include "orchestrator/init.h"
+#include "orchestrator/model_word.h"
 #include "orchestrator/sources.h"
 #include "orchestrator/summary.h"
 
 #define TEXT_MAX (1u << 16)
-#define FAKE "fake:"
-
-/* "~" means nothing in jobs.yaml, and a question has no shell to fill it in. */
-static const char *at_home(struct arena *a, const char *answer)
-{
-	const char *home = getenv("HOME");
-
-	if (answer[0] == '~' && (answer[1] == '/' || !answer[1]) && home && *home == '/')
-		return arena_printf(a, "%s%s", home, answer + 1);
-	return answer;
-}
-
-/* The folder as the file has to name it: as it was written when the file stands here, else
- * absolute. */
-static int take_path(struct init *x, const char *path, struct model *m, struct err *e)
-{
-	char *here = path_real(".", e), *real = here ? path_real(path, e) : NULL;
-
-	if (real)
-		m->path = strcmp(here, x->dir) == 0 ? arena_strdup(x->a, path)
-						    : arena_strdup(x->a, real);
-	free(here);
-	free(real);
-	return m->path ? 0 : e->code;
-}
-
-/* What the answer names: a folder wins when it is there, or when it can be nothing else. */
-static int read_answer(struct init *x, const char *answer, struct model *m, struct err *e)
-{
-	const char *path = at_home(x->a, answer);
-	struct stat st;
-
-	*m = (struct model){ .lora = x->flags->lora, .name = x->flags->name };
-	if (strncmp(answer, FAKE, strlen(FAKE)) == 0) {
-		m->fake = arena_strdup(x->a, answer + strlen(FAKE));
-		return 0;
-	}
-	if (strchr("./~", answer[0]) || stat(path, &st) == 0)
-		return take_path(x, path, m, e);
-	m->id = arena_strdup(x->a, answer);
-	m->revision = x->flags->revision;
-	return 0;
-}
 
 int init_parse(struct init *x, const struct jobs_sketch *s, struct config **cfg, struct err *e)
 {
@@ -76,12 +32,10 @@ int init_parse(struct init *x, const struct jobs_sketch *s, struct config **cfg,
 	return rc;
 }
 
-static void say_local(const struct init *x, const struct source_facts *f)
+static void say_local(const struct source_facts *f)
 {
 	char size[24];
 
-	if (!x->ask.terminal)
-		return;
 	units_format_size(f->size_bytes, size, sizeof(size));
 	fprintf(stderr, "  %s", cli_style(stderr, STYLE_DIM));
 	cli_print_text(stderr, f->architecture ? f->architecture : "no architecture is named");
@@ -91,70 +45,66 @@ static void say_local(const struct init *x, const struct source_facts *f)
 	fprintf(stderr, ", %s%s\n", size, cli_style(stderr, STYLE_PLAIN));
 }
 
+static void say_found(const struct init *x, const struct resolved *r)
+{
+	if (!x->ask.terminal)
+		return;
+	if (!r->hub) {
+		say_local(&r->facts);
+		return;
+	}
+	fputs("  ", stderr);
+	summary_hub_source(stderr, "found", r->hub);
+}
+
 /* A hub that cannot be asked now, or that wants a token first, is no reason to stop: the file is
  * right all the same, and the plan says what is missing. */
-static int look_at_hub(struct init *x, const struct config *cfg, struct err *e)
+static int not_found(struct init *x, const struct resolved *r, struct err *e)
 {
-	const struct model *m = &cfg->models[0];
-	struct hub_source *h;
-	int rc;
+	bool wrong = r->fault_code == ERR_INVALID || r->fault_code == ERR_NOTFOUND ||
+		     r->fault_code == ERR_CORRUPT;
 
-	if (x->ask.terminal)
-		fprintf(stderr, "  looking at %s ...\n", m->id);
-	rc = hub_source_look(x->a, cfg->work, m->id, m->revision, false, &h, e);
-	if (rc >= 0) {
-		x->facts = h->facts;
-		x->known = true;
-		if (x->ask.terminal) {
-			fputs("  ", stderr);
-			summary_hub_source(stderr, "found", h);
-		}
-		return 0;
-	}
-	if (ask_stopped(&(struct err)ERR_INIT) < 0)
-		return ask_stopped(e);
-	if (rc == ERR_INVALID || rc == ERR_NOTFOUND || rc == ERR_CORRUPT)
-		return e->code = ERR_INVALID;
+	if (ask_stopped(e) < 0)
+		return e->code;
+	if (wrong || !r->model->id)
+		return err_set(e, ERR_INVALID, "%s", r->fault);
 	fputs("quern: ", stderr);
-	cli_print_text(stderr, e->msg);
+	cli_print_text(stderr, r->fault);
 	fputs("; what the model is like is not known yet\n", stderr);
-	*e = (struct err)ERR_INIT;
+	x->known = false;
 	return 0;
 }
 
 static int look(struct init *x, struct model *m, struct err *e)
 {
 	const struct jobs_sketch one = { .models = m, .n_models = 1 };
-	struct config *cfg;
-	struct sources *s;
 	const struct resolved *r;
+	struct config *cfg;
 	int rc = init_parse(x, &one, &cfg, e);
 
-	x->known = false;
-	if (rc < 0 || m->id)
-		return rc < 0 ? rc : look_at_hub(x, cfg, e);
-	s = sources_new(cfg, NULL);
-	r = sources_get(s, 0, false);
-	if (r->fault) {
-		rc = err_set(e, ERR_INVALID, "%s", r->fault);
-	} else {
-		x->facts = r->facts;
-		x->facts.architecture = arena_strdup(x->a, r->facts.architecture);
-		x->facts.dtype = arena_strdup(x->a, r->facts.dtype);
-		x->facts.format = arena_strdup(x->a, r->facts.format);
-		x->known = true;
-		say_local(x, &x->facts);
-	}
-	sources_free(s);
-	return rc;
+	if (rc < 0)
+		return rc;
+	if (m->id && x->ask.terminal)
+		fprintf(stderr, "  looking at %s ...\n", m->id);
+	sources_free(x->sources);
+	x->sources = sources_new(cfg, NULL);
+	r = sources_get(x->sources, 0, false);
+	if (r->fault)
+		return not_found(x, r, e);
+	x->facts = &r->facts;
+	x->known = true;
+	say_found(x, r);
+	return 0;
 }
 
 static int take_model(void *ctx, const char *answer, struct err *e)
 {
 	struct init *x = ctx;
-	struct model m;
-	int rc = read_answer(x, answer, &m, e);
+	struct model m = { .lora = x->flags->lora, .name = x->flags->name };
+	int rc = model_word(x->a, answer, x->dir, &m, e);
 
+	if (m.id)
+		m.revision = x->flags->revision;
 	if (rc >= 0)
 		rc = look(x, &m, e);
 	if (rc >= 0)

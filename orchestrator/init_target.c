@@ -11,9 +11,9 @@
 #include "db/job.h"
 #include "orchestrator/engine_private.h"
 #include "orchestrator/init.h"
+#include "orchestrator/model_word.h"
 
 #define VALUES_MAX 64 /* numbers in one answer */
-#define VALUE_MAX 65536
 
 /* ---- engine */
 
@@ -36,7 +36,7 @@ static int take_engine(void *ctx, const char *answer, struct err *e)
 	if (en->missing)
 		return err_set(e, x->flags->engine ? ERR_ENV : ERR_INVALID, "%s: %s", en->name,
 			       en->missing);
-	if (x->known && engine_check_model(en, &x->facts, e) < 0)
+	if (x->known && engine_check_model(en, x->facts, e) < 0)
 		return e->code;
 	x->engine = en;
 	return 0;
@@ -48,7 +48,7 @@ static const char *engine_help(struct init *x, const struct engine *en)
 
 	if (en->missing)
 		return arena_printf(x->a, "not here: %s", en->missing);
-	if (x->known && engine_check_model(en, &x->facts, &why) < 0)
+	if (x->known && engine_check_model(en, x->facts, &why) < 0)
 		return arena_printf(x->a, "not for this model: %s", why.msg);
 	return en->summary ? en->summary : "";
 }
@@ -74,7 +74,7 @@ int init_engine(struct init *x, struct err *e)
 		const struct engine *en = &x->engines.v[i];
 
 		c[i] = (struct choice){ en->name, engine_help(x, en) };
-		if (!en->missing && (!x->known || engine_check_model(en, &x->facts, &why) >= 0) &&
+		if (!en->missing && (!x->known || engine_check_model(en, x->facts, &why) >= 0) &&
 		    better(en, best))
 			best = en;
 	}
@@ -326,55 +326,45 @@ static int ask_hybrid_and_opt(struct init *x, struct err *e)
 
 /* ---- parameters */
 
-static int add_with(struct init *x, const char *name, const char *text, struct err *e)
+static int is_text(void *ctx, const char *name)
 {
+	const struct init *x = ctx;
 	const struct engine_param *p = engine_find_param(x->engine, name);
-	struct param *all = arena_array(x->a, x->n_with + 1, sizeof(*all));
-	struct err why = ERR_INIT;
-	struct json *v;
-	struct buf b;
-	int rc;
 
-	if (!p)
+	return p && strcmp(p->type, "string") == 0;
+}
+
+static int add_with(struct init *x, const char *word, struct err *e)
+{
+	struct param *all = arena_array(x->a, x->n_with + 1, sizeof(*all)), *p = &all[x->n_with];
+	const struct engine_param *known;
+	int rc = with_word(x->a, word, is_text, x, p, e);
+
+	if (rc < 0)
+		return rc;
+	known = engine_find_param(x->engine, p->name);
+	if (!known)
 		return err_set(e, ERR_INVALID,
-			       "engine %s has no parameter \"%.60s\"; 'quern engines --json' lists "
-			       "them",
-			       x->engine->name, name);
-	buf_init(&b, VALUE_MAX);
-	/* As in jobs.yaml: a number, true, false and the like are themselves, the rest is text. */
-	if (strcmp(p->type, "string") != 0 && json_parse(x->a, text, strlen(text), &v, &why) >= 0) {
-		json_write_canonical(&b, v);
-	} else {
-		struct json_out w;
-
-		jw_init(&w, &b, 0);
-		jw_str(&w, text);
-	}
-	rc = engine_check_value(x->a, p, buf_str(&b), e);
-	if (rc >= 0) {
-		if (x->n_with)
-			memcpy(all, x->with, x->n_with * sizeof(*all));
-		all[x->n_with++] =
-			(struct param){ .name = p->name, .value = arena_strdup(x->a, buf_str(&b)) };
-		x->with = all;
-	}
-	buf_release(&b);
-	return rc;
+			       "--with: engine %s has no parameter \"%.60s\"; 'quern engines "
+			       "--json' lists them",
+			       x->engine->name, p->name);
+	rc = engine_check_value(x->a, known, p->value, e);
+	if (rc < 0)
+		return rc;
+	if (x->n_with)
+		memcpy(all, x->with, x->n_with * sizeof(*all));
+	x->with = all;
+	x->n_with++;
+	return 0;
 }
 
 static int given_with(struct init *x, struct err *e)
 {
-	for (size_t i = 0; i < x->flags->with.n; i++) {
-		const char *word = x->flags->with.v[i], *eq = strchr(word, '=');
-		int rc;
+	int rc = 0;
 
-		if (!eq)
-			return err_set(e, ERR_INVALID, "--with: \"%.80s\" is not NAME=VALUE", word);
-		rc = add_with(x, arena_strndup(x->a, word, (size_t)(eq - word)), eq + 1, e);
-		if (rc < 0)
-			return err_wrap(e, "--with");
-	}
-	return 0;
+	for (size_t i = 0; rc >= 0 && i < x->flags->with.n; i++)
+		rc = add_with(x, x->flags->with.v[i], e);
+	return rc;
 }
 
 static bool has_with(const struct init *x, const char *name)
@@ -398,7 +388,7 @@ static int take_param(void *ctx, const char *answer, struct err *e)
 	/* What is written out with its default value counts as not written. */
 	if (q->p->dflt && strcmp(answer, q->p->dflt) == 0)
 		return 0;
-	return add_with(q->x, q->p->name, answer, e);
+	return add_with(q->x, arena_printf(q->x->a, "%s=%s", q->p->name, answer), e);
 }
 
 /* Numbers with a default, like the context: what is set for a board. The rest is for who knows what

@@ -90,8 +90,10 @@ def test_wrong_answers_are_explained_and_asked_again():
         t.wait_for("an answer is needed")
         t.say("Model", "./nowhere")
         t.wait_for("nowhere")
-        t.say("Model", "a b c")
-        t.wait_for("a repository like org/name")
+        t.say("Model", "nowhere")
+        t.wait_for("named like org/name")
+        t.say("Model", "a b/c")
+        t.wait_for("a repository like org/name is wanted")
         t.say("Model", "./model")  # an architecture that nobody knows
         t.say("Engine?", "gguf")
         t.wait_for("does not know the architecture X")
