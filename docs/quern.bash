@@ -62,7 +62,7 @@ _quern_value() {
 		_quern_words "pending running validating ready uploading done failed cancelled"
 		;;
 	retry:--cause) ;;
-	*:--engine | convert:-e | init:-e) _quern_words "$(_quern_engines)" ;;
+	*:--engine | convert:-e | init:-e | import:-e) _quern_words "$(_quern_engines)" ;;
 	init:-m | *:--model) _quern_files -d ;;
 	*:--hub) _quern_words "local none https://huggingface.co" ;;
 	convert:-q | init:-q | *:--revision | *:--lora | *:--namespace | *:--repo | *:--platform | *:--with | *:--name | *:--threads | *:--quant | *:--hybrid | *:--opt | *:--only | *:--set | *:--jobs | *:-j | *:--run | *:--attempt | *:--ignore) ;;
@@ -77,7 +77,7 @@ _quern_operand() {
 	cancel) _quern_words "$(_quern_jobs pending running validating ready)" ;;
 	card) _quern_words "$(_quern_repos)" ;;
 	help) _quern_words "$commands" ;;
-	convert | verify | inspect | fake) _quern_files -f ;;
+	convert | verify | inspect | fake | import) _quern_files -f ;;
 	esac
 }
 
