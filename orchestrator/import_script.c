@@ -341,7 +341,6 @@ static int each_setting(struct importing *x, struct jobs_sketch *out, const stru
 
 static int take_targets(struct importing *x, const char *engine, struct jobs_sketch *out)
 {
-	static const char *rk3588 = "rk3588"; /* the scripts' own default */
 	struct target t = { .engine = engine };
 	int rc;
 
@@ -352,8 +351,8 @@ static int take_targets(struct importing *x, const char *engine, struct jobs_ske
 			       x->path, because(x));
 	if (!x->platforms.n) {
 		note(x, "no platform is named; rk3588, the default of these scripts, was taken");
-		x->platforms.v = &rk3588;
-		x->platforms.n = 1;
+		x->platforms.v = arena_array(x->a, 1, sizeof(*x->platforms.v));
+		x->platforms.v[x->platforms.n++] = "rk3588";
 	}
 	rc = hybrids(x, &t.hybrid);
 	if (rc >= 0)
