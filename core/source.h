@@ -57,6 +57,11 @@ struct source_facts {
 	const char *quant_form; /* struct source_quant's form; "gguf": blocks of one of its types;
 				 * NULL: floats */
 	const char *quant_text; /* for a person, "GPTQ, 4 bits, groups of 128"; NULL: floats */
+	int quant_bits;		/* these four as in struct source_quant */
+	int64_t quant_group;
+	int quant_symmetric, quant_desc_act;
+	const char *tensor_types; /* GGUF: all of them, "F16 F32 Q4_0"; NULL: safetensors */
+	int remote_code; /* config.json has auto_map: Python of the checkpoint is to be run */
 	const struct source_matrix *matrices; /* by out, then in */
 	size_t n_matrices;
 	const char *license;	/* README.md front matter; NULL if none */

@@ -91,6 +91,8 @@ static int read_config(struct arena *a, const char *path, struct source_facts *f
 			rc = read_words(a, root, f, e);
 		if (rc == 0)
 			rc = source_quant_read(a, root, q, e);
+		if (rc == 0)
+			f->remote_code = json_get(root, "auto_map") != NULL;
 		if (rc < 0)
 			(void)err_wrap(e, "%s", path);
 	}
@@ -251,6 +253,10 @@ static int read_tensors(struct arena *a, const char *dir, const struct source_qu
 	if (q->method != QUANT_NONE) {
 		f->quant_form = q->form;
 		f->quant_text = source_quant_text(a, q);
+		f->quant_bits = q->bits;
+		f->quant_group = q->group_size;
+		f->quant_symmetric = q->symmetric;
+		f->quant_desc_act = q->desc_act;
 	}
 	return 0;
 }
@@ -330,6 +336,21 @@ static const struct gguf_block_type *main_type(const struct gguf_model *m)
 	return gguf_type_by_id(best);
 }
 
+static const char *type_names(struct arena *a, const struct gguf_model *m)
+{
+	char seen[GGUF_TYPE_MAX + 1] = { 0 };
+	const char *text = "";
+
+	for (size_t i = 0; i < m->n_tensors; i++)
+		seen[m->tensors[i].type->id] = 1;
+	for (uint32_t id = 0; id <= GGUF_TYPE_MAX; id++) {
+		if (seen[id])
+			text = arena_printf(a, "%s%s%s", text, *text ? " " : "",
+					    gguf_type_by_id(id)->name);
+	}
+	return text;
+}
+
 static void count_gguf(struct arena *a, const struct gguf_model *m, struct source_facts *f)
 {
 	const struct gguf_block_type *type = main_type(m);
@@ -352,6 +373,7 @@ static void count_gguf(struct arena *a, const struct gguf_model *m, struct sourc
 	f->dtype = type->name;
 	f->format = "gguf";
 	f->file = m->files[0].name;
+	f->tensor_types = type_names(a, m);
 	if (quantized) {
 		f->quant_form = "gguf";
 		f->quant_text = arena_printf(a, "GGUF, mostly %s", type->name);

@@ -207,6 +207,7 @@ static void read_model(struct reader *r, const struct ynode *v, struct model *m)
 		{ "file", read_file, &m->file },
 		{ "lora", read_hub_id, &m->lora },
 		{ "lora_revision", read_revision, &m->lora_revision },
+		{ "trust_remote_code", read_flag, &m->trust_remote_code },
 	};
 
 	m->at = v->at;

@@ -39,6 +39,7 @@ struct conversion {
 	struct quality *quality; /* of each tensor */
 	struct imatrix imatrix;
 	const char *imatrix_path; /* or NULL */
+	const char *imatrix_name; /* in the output; the key has no name of a file elsewhere */
 	struct layout layout;
 	struct tokenizer tokenizer;
 	struct source_facts facts;
@@ -82,7 +83,7 @@ static void write_general(struct conversion *c)
 	}
 	if (!c->imatrix_path)
 		return;
-	gguf_str(&c->w, "quantize.imatrix.file", path_basename(c->imatrix_path));
+	gguf_str(&c->w, "quantize.imatrix.file", c->imatrix_name);
 	gguf_str(&c->w, "quantize.imatrix.dataset", c->imatrix.dataset);
 	gguf_u32(&c->w, "quantize.imatrix.entries_count", (uint32_t)c->imatrix.n);
 	gguf_u32(&c->w, "quantize.imatrix.chunks_count", c->imatrix.chunks);
@@ -128,16 +129,22 @@ static int read_imatrix(struct conversion *c, struct err *e)
 
 	if (!c->imatrix_path)
 		return 0;
-	/* What is in it changes the output: it must be a file that the source's hash covers. */
-	if (!path_component_ok(c->imatrix_path) || !source_wanted(c->imatrix_path) ||
-	    !source_belongs(c->imatrix_path, c->facts.file))
+	/* What is in it changes the output: either it is a file that the source's hash covers, or
+	 * one that quern has hashed for the key and gives by its absolute path. */
+	if (c->imatrix_path[0] != '/' &&
+	    (!path_component_ok(c->imatrix_path) || !source_wanted(c->imatrix_path) ||
+	     !source_belongs(c->imatrix_path, c->facts.file)))
 		return err_set(
 			e, ERR_INVALID,
-			"imatrix is \"%.100s\"; it is the name of a file in the model's folder, "
-			"imatrix.dat or one that ends in .gguf%s",
+			"imatrix is \"%.100s\"; it is a path, or the name of a file in the model's "
+			"folder, imatrix.dat or one that ends in .gguf%s",
 			c->imatrix_path,
 			c->input ? " and, beside a model in GGUF, begins with imatrix" : "");
-	c->imatrix_path = arena_printf(c->a, "%s/%s", c->job.source, c->imatrix_path);
+	c->imatrix_name = "imatrix";
+	if (c->imatrix_path[0] != '/') {
+		c->imatrix_name = c->imatrix_path;
+		c->imatrix_path = arena_printf(c->a, "%s/%s", c->job.source, c->imatrix_path);
+	}
 	if (imatrix_read_file(c->a, c->imatrix_path, &c->imatrix, e) < 0)
 		return e->code;
 	for (size_t i = 0; i < c->layout.n; i++) {
@@ -395,12 +402,15 @@ static void write_measures(const struct quality *q, struct json_out *w)
 {
 	jw_num(w, short_number(quality_rmse(q)));
 	jw_num(w, short_number(quality_relative(q)));
-	jw_num(w, short_number(quality_snr(q)));
+	if (q->error > 0)
+		jw_num(w, short_number(quality_snr(q)));
+	else
+		jw_null(w);
 	jw_num(w, short_number(q->worst));
 	jw_num(w, short_number(quality_saturated(q)));
 }
 
-/* One row for the whole and one for each tensor in blocks; columns are named once. */
+/* One row for the whole and one for each matrix; columns are named once. */
 static void write_quality(struct conversion *c, struct json_out *w)
 {
 	static const char *const columns[] = { "rmse", "relative", "snr_db", "max_error",
