@@ -299,6 +299,7 @@ static void resolve(struct sources *s, struct resolved *r, bool need_version)
 		rc = resolve_fake(s, r, &e);
 	r->tried = true;
 	r->fault = rc < 0 ? arena_strdup(s->a, e.msg) : NULL;
+	r->fault_code = rc < 0 ? rc : 0;
 	if (!r->version)
 		r->version = "";
 	if (!r->kind) {
