@@ -116,14 +116,38 @@ static void add_file_row(struct buf *b, const struct columns *k, const struct ca
 	buf_addf(b, " %s | `%s` |\n", size, hex);
 }
 
+/* The file that a variant is about: its first in the root of the repository, else its first. */
+static size_t main_file(const struct card_variant *v)
+{
+	for (size_t f = 0; f < v->n_files; f++)
+		if (!strchr(v->paths[f], '/'))
+			return f;
+	return 0;
+}
+
+/* Configuration, tokenizer and licence beside a model, which every variant has once more. */
+static bool is_companion(const struct card_variant *v, size_t file)
+{
+	return strchr(v->paths[file], '/') && !strchr(v->paths[main_file(v)], '/');
+}
+
 static void add_files(struct buf *b, const struct card *c)
 {
 	struct columns k = needed_columns(c);
+	bool companions = false;
 
 	add_file_head(b, &k);
-	for (size_t i = 0; i < c->n; i++)
-		for (size_t f = 0; f < c->v[i]->n_files; f++)
-			add_file_row(b, &k, c, i, f);
+	for (size_t i = 0; i < c->n; i++) {
+		for (size_t f = 0; f < c->v[i]->n_files; f++) {
+			if (is_companion(c->v[i], f))
+				companions = true;
+			else
+				add_file_row(b, &k, c, i, f);
+		}
+	}
+	if (companions)
+		buf_adds(b, "\nWhat belongs to a file beside it, such as its configuration, its "
+			    "tokenizer and its licence, is in a folder of its name.\n");
 	if (k.error)
 		buf_adds(b, "\nThe error is what conversion changed in the weights, as root mean "
 			    "square relative to theirs; the converter measured it.\n");
@@ -220,7 +244,7 @@ static void add_table(struct buf *b, const struct card *c, const char *head,
 	card_set_release(&seen);
 }
 
-/* The first file of the first variant that `engine` made, as a word for a shell. NULL: any engine.
+/* The main file of the first variant that `engine` made, as a word for a shell. NULL: any engine.
  */
 static const char *example_file(const struct card *c, const char *engine)
 {
@@ -233,7 +257,7 @@ static const char *example_file(const struct card *c, const char *engine)
 		if (v->n_files == 0 || (engine && strcmp(v->job->spec.engine, engine) != 0))
 			continue;
 		buf_init(&b, TEXT_MAX);
-		sh_word(&b, v->paths[0]);
+		sh_word(&b, v->paths[main_file(v)]);
 		word = arena_strdup(c->a, buf_str(&b));
 		buf_release(&b);
 		break;

@@ -111,6 +111,40 @@ static void a_card_says_what_the_rows_say(void **state)
 	free(text);
 }
 
+/* Each variant brings its configuration: the table would be six times as long and say no more. */
+static void what_is_beside_a_model_is_one_sentence(void **state)
+{
+	static const char *const paths[] = { "m-w8a8/LICENSE", "m-w8a8.rkllm",
+					     "m-w8a8/config.json" };
+	struct artifact_row files[3];
+	struct fixture f;
+	char *text;
+
+	(void)state;
+	fixture_init(&f);
+	for (size_t i = 0; i < 3; i++)
+		files[i] = artifact(paths[i], 1000, FACTS("Q8_0", ""));
+	f.jobs[0].spec.engine = "rkllm";
+	f.v[0].files = files;
+	f.v[0].paths = (const char **)paths;
+	f.v[0].n_files = 3;
+	text = card(&f, 2, NULL);
+	assert_non_null(strstr(text, "| `m-w8a8.rkllm` |"));
+	assert_non_null(strstr(text, "| `m-Q4_0.gguf` |"));
+	assert_null(strstr(text, "config.json"));
+	assert_non_null(strstr(text, "is in a folder of its name"));
+	assert_non_null(strstr(text, "./llm_demo m-w8a8.rkllm 128"));
+	free(text);
+	/* Files that are the variant itself stay in the table. */
+	f.v[0].files = &files[2];
+	f.v[0].paths = (const char **)&paths[2];
+	f.v[0].n_files = 1;
+	text = card(&f, 2, NULL);
+	assert_non_null(strstr(text, "| `m-w8a8/config.json` |"));
+	assert_null(strstr(text, "is in a folder of its name"));
+	free(text);
+}
+
 static void order_of_rows_does_not_matter(void **state)
 {
 	struct fixture f, g;
@@ -902,6 +936,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_card_says_what_the_rows_say),
+		cmocka_unit_test(what_is_beside_a_model_is_one_sentence),
 		cmocka_unit_test(a_card_says_the_error),
 		cmocka_unit_test(order_of_rows_does_not_matter),
 		cmocka_unit_test(columns_come_when_needed),
