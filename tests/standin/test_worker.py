@@ -282,6 +282,23 @@ class Place(Case):
         self.assertIn("PermissionError", done.stderr)
         self.assertFalse((model / "written-by-the-toolkit").exists())
 
+    def test_a_full_disk(self):
+        """Wherever the room ends: the cause is named, another try is promised, and no result looks whole."""
+        library = str(BUILD / "test-tools/full_disk.so")
+        model = self.bench.model()
+        codes = []
+        for after in (0, 300, 1500, 3000, 8000, 30000, 60000, 100000, 10000000):
+            run = self.bench.run(self.bench.job(model), LD_PRELOAD=library, FULL_DISK_AFTER=str(after))
+            codes.append(run.code)
+            if run.code == 0:
+                continue
+            self.assertEqual(run.code, 1, run.about())
+            self.assertIn("No space left", run.log.strip().splitlines()[-1])
+            if run.result:
+                self.assertEqual((run.result["cause"], run.result["retry"]), ("disk full", True), run.about())
+        self.assertEqual(codes[-1], 0)
+        self.assertGreater(codes.count(1), 5)
+
     def test_much_text(self):
         run = self.good(self.bench.convert([{"do": "much_text"}]))
         self.assertLess(len(run.log), 20000)
