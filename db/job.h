@@ -54,7 +54,9 @@ int job_state_is_end(enum job_state s); /* nothing happens by itself: done, fail
 /* A point of the matrix. Strings belong to whoever made the spec (an arena). */
 struct job_spec {
 	const char *model; /* name, also inside files and in their names */
-	const char *engine, *engine_version;
+	const char *engine;
+	const char *engine_version; /* with a toolkit's after a '+': "0.1.0+1.2.3" */
+	const char *toolkit;	    /* that part of it; NULL without one. Not stored */
 	const char *source_kind; /* "path", "hub" or "fake" */
 	const char *source; /* absolute folder, hub id, or fake spec; only hub and fake specs enter
 			       the key */

@@ -137,7 +137,8 @@ static int check(int argc, char **argv, int at, const struct convert_options *o,
 
 	if (argc - at != 1)
 		return err_set(e, ERR_INVALID,
-			       "convert needs one source folder: quern convert SRC -o OUT "
+			       "convert needs one source, a folder or a GGUF file: quern convert "
+			       "SRC -o OUT "
 			       "--engine E --quant Q");
 	if (!o->out || !o->engine || !o->quant)
 		return err_set(e, ERR_INVALID,

@@ -16,6 +16,7 @@ int cmd_report(int argc, char **argv);
 int cmd_card(int argc, char **argv);
 int cmd_gc(int argc, char **argv);
 int cmd_fetch_repo(int argc, char **argv);
+int cmd_calib(int argc, char **argv);
 int cmd_convert(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);

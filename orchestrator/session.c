@@ -8,6 +8,7 @@
 #include "core/clock.h"
 #include "orchestrator/card_load.h"
 #include "orchestrator/cli.h"
+#include "orchestrator/environment.h"
 #include "orchestrator/matrix.h"
 #include "orchestrator/workdir.h"
 
@@ -43,6 +44,8 @@ static int read_all(struct session *s, const char *file, const struct config_set
 	(void)say_faults(&manifests,
 			 &(struct err)ERR_INIT); /* a broken manifest is left out, and said */
 	matrix_check(s->cfg, &s->engines, &f);
+	environments_look(s->a, s->cfg, &s->engines, &f);
+	files_look(s->a, s->cfg, &s->engines, &f);
 	card_load(s->a, s->cfg, &f);
 	return say_faults(&f, e);
 }

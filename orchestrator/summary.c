@@ -194,7 +194,7 @@ static void show_repos(FILE *f, struct session *s, int64_t run_id)
 static void first_line(FILE *f, const struct scheduler_result *r, const int64_t *counts,
 		       const struct plan_totals *t, int64_t took_ms)
 {
-	char took[24], sent[24];
+	char took[24], sent[24], dropped[24];
 	int64_t good = counts[JOB_DONE] + counts[JOB_READY];
 
 	units_format_duration(took_ms, took, sizeof(took));
@@ -211,6 +211,11 @@ static void first_line(FILE *f, const struct scheduler_result *r, const int64_t 
 		fprintf(f, ", %lld tried again", (long long)r->retried);
 	if (r->adopted)
 		fprintf(f, ", %lld taken over from a run that was killed", (long long)r->adopted);
+	if (r->dropped) {
+		units_format_size(r->dropped_bytes, dropped, sizeof(dropped));
+		fprintf(f, ", %lld source%s (%s) taken out of the cache", (long long)r->dropped,
+			plural((uint64_t)r->dropped), dropped);
+	}
 	if (r->commits)
 		fprintf(f, ", %s sent in %lld commit%s", sent, (long long)r->commits,
 			plural((uint64_t)r->commits));

@@ -7,7 +7,7 @@
 #include "core/path.h"
 #include "upload/fetch_private.h"
 
-#define FORMAT 1 /* of the files; others are made again */
+#define FORMAT 3 /* of the files; others are made again */
 #define MEMORY_MAX ((size_t)64 << 20)
 
 /* MEMORY/org--name/COMMIT.json, adapters apart; heap. */
@@ -30,6 +30,16 @@ void fetch_write_facts(struct json_out *w, const struct source_facts *f)
 	jw_kstr(w, "model_type", f->model_type);
 	jw_kstr(w, "dtype", f->dtype);
 	jw_kstr(w, "format", f->format);
+	jw_kstr(w, "file", f->file);
+	jw_kstr(w, "quant_form", f->quant_form);
+	jw_kstr(w, "quant_text", f->quant_text);
+	jw_kint(w, "quant_bits", f->quant_bits);
+	jw_kint(w, "quant_group", f->quant_group);
+	jw_kint(w, "quant_symmetric", f->quant_symmetric);
+	jw_kint(w, "quant_desc_act", f->quant_desc_act);
+	jw_kstr(w, "tensor_types", f->tensor_types);
+	jw_kbool(w, "remote_code", f->remote_code);
+	source_matrices_write(w, f);
 	jw_kstr(w, "license", f->license);
 	jw_kint(w, "params", (int64_t)f->params);
 	jw_kint(w, "matrix_params", (int64_t)f->matrix_params);
@@ -49,6 +59,16 @@ void fetch_read_facts(struct arena *a, const struct json *v, struct source_facts
 	f->model_type = arena_strdup(a, json_str(v, "model_type", NULL));
 	f->dtype = arena_strdup(a, json_str(v, "dtype", NULL));
 	f->format = arena_strdup(a, json_str(v, "format", NULL));
+	f->file = arena_strdup(a, json_str(v, "file", NULL));
+	f->quant_form = arena_strdup(a, json_str(v, "quant_form", NULL));
+	f->quant_text = arena_strdup(a, json_str(v, "quant_text", NULL));
+	f->quant_bits = (int)json_int(v, "quant_bits", 0);
+	f->quant_group = json_int(v, "quant_group", 0);
+	f->quant_symmetric = (int)json_int(v, "quant_symmetric", -1);
+	f->quant_desc_act = (int)json_int(v, "quant_desc_act", 0);
+	f->tensor_types = arena_strdup(a, json_str(v, "tensor_types", NULL));
+	f->remote_code = json_bool(v, "remote_code", 0);
+	source_matrices_read(a, v, f);
 	f->license = arena_strdup(a, json_str(v, "license", NULL));
 	f->params = (uint64_t)json_int(v, "params", 0);
 	f->matrix_params = (uint64_t)json_int(v, "matrix_params", 0);

@@ -29,14 +29,51 @@ static int ends_with(const char *s, const char *end)
 	return n >= m && strcmp(s + n - m, end) == 0;
 }
 
-/* Vectors, norms, routers, learned positions and what is no weight stay F32. */
-static void keep_type(struct out_tensor *t)
+int layout_keeps(const struct out_tensor *t)
 {
+	static const char *const parts[] = {
+		"_norm.weight",
+		"ffn_gate_inp.weight",
+		"altup",
+		"laurel",
+		"per_layer_model_proj",
+		"ssm_conv1d",
+		"shortconv.conv.weight",
+		"time_mix_first.weight",
+		"time_mix_w0.weight",
+		"time_mix_w1.weight",
+		"time_mix_w2.weight",
+		"time_mix_v0.weight",
+		"time_mix_v1.weight",
+		"time_mix_v2.weight",
+		"time_mix_a0.weight",
+		"time_mix_a1.weight",
+		"time_mix_a2.weight",
+		"time_mix_g1.weight",
+		"time_mix_g2.weight",
+		"time_mix_decay_w1.weight",
+		"time_mix_decay_w2.weight",
+		"time_mix_lerp_fused.weight",
+		"attn_rel_b.weight",
+		".position_embd",
+	};
 	const char *name = t->name;
+	int n_dims = t->n_dims;
 
-	if (t->n_dims < 2 || !ends_with(name, ".weight") || ends_with(name, "_norm.weight") ||
-	    ends_with(name, "ffn_gate_inp.weight") || strcmp(name, "position_embd.weight") == 0)
-		t->type = type_by_id(TYPE_F32);
+	while (n_dims > 1 && t->ne[n_dims - 1] == 1)
+		n_dims--;
+	if (n_dims < 2 || !ends_with(name, "weight") || strcmp(name, "position_embd.weight") == 0 ||
+	    strcmp(name, "token_types.weight") == 0)
+		return 1;
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		if (strstr(name, parts[i]))
+			return 1;
+	return 0;
+}
+
+int layout_copies(const struct out_tensor *t)
+{
+	return t->stored && t->stored == t->type && (t->type->block > 1 || !t->type->decode);
 }
 
 /* ---- names of the checkpoint */
@@ -235,10 +272,12 @@ static int add_tensor(struct making *k, const struct tensor_rule *r, const char 
 	t->name = layer < 0 ? r->gguf : arena_printf(k->a, "blk.%d.%s", layer, r->gguf);
 	t->layer = layer;
 	t->source = parts[0];
-	memcpy(t->ne, shape.ne, sizeof(t->ne));
+	memcpy(t->ne, shape.ne, sizeof(shape.ne));
+	t->ne[3] = 1;
 	t->n_dims = shape.n_dims;
 	t->n = t->ne[0] * t->ne[1] * t->ne[2];
-	keep_type(t);
+	if (layout_keeps(t))
+		t->type = type_by_id(TYPE_F32);
 	k->out->params += t->n;
 	return 0;
 }
@@ -401,7 +440,7 @@ static void add_factors(struct making *k, const char *name, const float *factors
 	struct out_tensor *t = add(k);
 
 	*t = (struct out_tensor){ .name = name,
-				  .ne = { n, 1, 1 },
+				  .ne = { n, 1, 1, 1 },
 				  .n_dims = 1,
 				  .n = n,
 				  .layer = -1,
@@ -434,6 +473,12 @@ static int by_order(const void *x, const void *y)
 	return strcmp(a->name, b->name);
 }
 
+void layout_sort(struct layout *l)
+{
+	if (l->n)
+		qsort(l->v, l->n, sizeof(*l->v), by_order);
+}
+
 int layout_make(struct arena *a, const struct arch *arch, const struct hparams *h,
 		const struct st_model *m, const struct lora *lora, struct layout *out,
 		struct err *e)
@@ -453,6 +498,6 @@ int layout_make(struct arena *a, const struct arch *arch, const struct hparams *
 	if (nothing_left(&k, e) < 0 || all_adapted(&k, e) < 0)
 		return e->code;
 	add_all_factors(&k);
-	qsort(out->v, out->n, sizeof(*out->v), by_order);
+	layout_sort(out);
 	return 0;
 }
