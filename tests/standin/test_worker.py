@@ -64,6 +64,7 @@ class Inputs(Case):
         self.assertEqual({k: v for c in calls.values() for k, v in c.items() if k in given}, given)
         self.assertEqual(run.facts["max_context"], 4096)
         self.assertEqual(run.facts["num_npu_core"], 2)
+        self.assertEqual(run.facts["architecture"], "llama")
         self.assertEqual(run.facts["load_dtype"], "float16")
         self.assertEqual(run.facts["calibration"]["samples"], 1)
         self.assertEqual(run.warnings, [])
