@@ -91,6 +91,11 @@ class Inputs(Case):
         source = self.gguf("a-F16.gguf")
         run = self.good(self.bench.convert(source=source, **{"with": {"do_quantization": False}}))
         self.assertNotIn("quantized_dtype", run.calls()["build"])
+        self.assertNotIn("quant", run.facts)
+        checked = self.bench.run(run.folder, "validate")
+        self.assertEqual(checked.code, 0, checked.log)
+        self.assertIn({"platform": "rk3588", "max_context": 4096, "num_npu_core": 3},
+                      [e.get("facts") for e in checked.events])
         self.assertIs(run.facts["do_quantization"], False)
         del source["file"]  # the only one there
         self.good(self.bench.convert(source=source, **{"with": {"do_quantization": False}}))
