@@ -199,6 +199,17 @@ class Outputs(Case):
         (run.folder / "result.json").write_text(json.dumps(result))
         self.assertEqual(self.bench.run(run.folder, "validate").code, 3)
 
+    def test_how_much_is_known_of_a_file(self):
+        run = self.good(self.bench.convert())
+        other = self.bench.folder("other.rkllm")
+        other.write_bytes(os.urandom(9000))
+        for path, words in ((run.folder / "out/m-x.rkllm", "it is no model"), (other, "only size and hollowness are checked")):
+            for verb in ("inspect", "verify"):
+                told = self.bench.run(run.folder, verb, str(path))
+                self.assertEqual(told.code, 0, told.log)
+                self.assertIn(words, told.events[0]["note"])
+        self.assertEqual(self.bench.run(run.folder, "verify", "/nowhere").code, 3)
+
     def test_validate_tells_what_the_file_says(self):
         run = self.good(self.bench.convert(quant="w8a8_g128", **{"with": {"max_context": 2048}}))
         checked = self.bench.run(run.folder, "validate")
