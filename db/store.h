@@ -126,6 +126,14 @@ int store_wake(struct store *s, int64_t run_id, struct err *e);
 /* 1 if a job of run_id for this repository is pending, running or validating; 0 if none. */
 int store_repo_pending(struct store *s, int64_t run_id, const char *repo, struct err *e);
 
+/* Repositories of a hub, adapters too, that unfinished jobs read: those of run_id that wait, and
+ * those of any run that are in work. Walks all of these jobs. */
+struct source_row {
+	const char *repo, *commit;
+};
+int store_sources_wanted(struct store *s, int64_t run_id, struct arena *a, struct source_row **out,
+			 size_t *n, struct err *e);
+
 /* THE transition: compare-and-swap from `from` by ev, with its event row, in one transaction (or
  * the enclosing one). ERR_CONFLICT: the job is no longer in `from`. ERR_INVALID: no such edge in
  * job.c. EV_CLAIM adds one to attempts and tries; EV_LOST from running or validating takes the one

@@ -66,6 +66,7 @@ static void say_model(const struct fetch_options *o, const struct fetch_model *m
 	for (size_t i = 0; i < m->n_files; i++) {
 		jw_object(&w);
 		jw_kstr(&w, "name", m->files[i].name);
+		jw_kstr(&w, "etag", m->files[i].etag);
 		jw_kint(&w, "size", (int64_t)m->files[i].size_bytes);
 		jw_end_object(&w);
 	}
@@ -187,6 +188,7 @@ int cmd_fetch_repo(int argc, char **argv)
 		return EXIT_INTERRUPTED;
 	hub_env_protect();
 	rc = hub_env_read(&env, &e);
+	hub_env_forget();
 	if (rc >= 0)
 		rc = with_env(&q, &env, &e);
 	hub_env_release(&env);

@@ -6,9 +6,12 @@
 #include "core/units.h"
 #include "orchestrator/cli.h"
 #include "orchestrator/commands.h"
+#include "upload/hub_env.h"
 
 /* clang-format off */
 const struct command commands[] = {
+	{ "init",    "",             "ask a few questions and write a jobs.yaml", cmd_init, false },
+	{ "import",  "SCRIPT",       "make a jobs.yaml of a batch script's lists", cmd_import, false },
 	{ "run",     "",             "do everything that is not done yet: convert, check, publish", cmd_run, false },
 	{ "plan",    "",             "show the expanded matrix: new, done, changed, or not legal and why", cmd_plan, false },
 	{ "status",  "",             "show the last run at a glance", cmd_status, false },
@@ -113,6 +116,9 @@ int main(int argc, char **argv)
 		puts("quern " QUERN_VERSION);
 		return EXIT_GOOD;
 	}
+	/* Whatever the command: the environment is part of a core dump. */
+	if (hub_env_has_secret())
+		hub_env_protect();
 	c = find(argv[1]);
 	return c ? c->run(argc - 1, argv + 1) : unknown(argv[1]);
 }

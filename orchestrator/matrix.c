@@ -49,6 +49,7 @@ struct matrix {
 	struct entry *entries;
 	size_t n;
 	size_t model, entry, platform, quant, hybrid, opt;
+	size_t given; /* model of the last point */
 	uint64_t excluded;
 };
 
@@ -461,6 +462,7 @@ int matrix_next(struct matrix *m, struct matrix_point *p)
 		}
 		fill(m, en, p);
 		out = wanted(m, en, &p->spec);
+		m->given = m->model;
 		if (out)
 			judge(m, en, p);
 		advance(m);
@@ -468,4 +470,12 @@ int matrix_next(struct matrix *m, struct matrix_point *p)
 			return 1;
 	}
 	return 0;
+}
+
+void matrix_next_model(struct matrix *m)
+{
+	if (m->model != m->given)
+		return; /* it was its last point */
+	m->model++;
+	m->entry = m->platform = m->quant = m->hybrid = m->opt = 0;
 }

@@ -30,6 +30,8 @@ void matrix_free(struct matrix *m);
 /* 1 with *p filled (valid until the next call), 0 at the end. Excluded points are passed over and
  * counted; duplicates come out flagged. */
 int matrix_next(struct matrix *m, struct matrix_point *p);
+/* Leave out what is left of the model of the last point. */
+void matrix_next_model(struct matrix *m);
 uint64_t matrix_excluded(const struct matrix *m);
 /* The parameters that a worker gets for a point: those of its key, and from the first target that
  * makes it those outside the key (affects_output: false). JSON, owned by m or s. */

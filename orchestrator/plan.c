@@ -381,6 +381,29 @@ static bool store_has_jobs(struct store *store)
 	return n > 0;
 }
 
+/* Hubs are asked about all models at once: point after point would be a round trip after the other.
+ */
+int plan_ask(struct session *s, const char *only, struct err *e)
+{
+	bool *model = mem_array(s->cfg->n_models + 1, sizeof(*model));
+	bool *lora = mem_array(s->cfg->n_models + 1, sizeof(*lora));
+	struct matrix *m = matrix_new(s->cfg, &s->engines, only);
+	struct matrix_point p;
+	int rc;
+
+	while (matrix_next(m, &p)) {
+		model[p.model_index] = true;
+		lora[p.model_index] |= p.spec.lora && p.engine && p.engine->lora;
+		if (!p.spec.lora || lora[p.model_index])
+			matrix_next_model(m);
+	}
+	rc = sources_ask(s->sources, model, lora, e);
+	matrix_free(m);
+	free(lora);
+	free(model);
+	return rc;
+}
+
 int plan_walk(struct session *s, const char *only, int64_t run_id, plan_fn fn, void *ctx,
 	      struct plan_totals *t, struct err *e)
 {
@@ -394,6 +417,7 @@ int plan_walk(struct session *s, const char *only, int64_t run_id, plan_fn fn, v
 	w.run_id = run_id;
 	w.had_jobs = store_has_jobs(s->store);
 	buf_init(&w.text, 1u << 20);
+	rc = plan_ask(s, only, e);
 	while (rc >= 0 && matrix_next(m, &point)) {
 		struct plan_point p;
 

@@ -62,6 +62,10 @@ struct plan_totals {
 /* The point is valid during the call. Negative stops and is returned. */
 typedef int (*plan_fn)(void *ctx, const struct plan_point *p, struct err *e);
 
+/* Ask the hubs about all models of the matrix, several at a time: what plan_walk() does first when
+ * it was not done before. Takes as long as a hub takes: not within a transaction. */
+int plan_ask(struct session *s, const char *only, struct err *e);
+
 /* run_id: the run that will do it, 0 for a look. A run computes versions and keys even of an
  * empty store; what it has added itself is no earlier version of a point. */
 int plan_walk(struct session *s, const char *only, int64_t run_id, plan_fn fn, void *ctx,

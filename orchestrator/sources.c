@@ -205,21 +205,82 @@ static int resolve_fake(struct sources *s, struct resolved *r, struct err *e)
 	return rc;
 }
 
-static int resolve_hub(struct sources *s, struct resolved *r, struct err *e)
-{
-	struct hub_source *h = NULL;
-	int rc =
-		hub_source_look(s->a, s->cfg->work, r->model->id, r->model->revision, false, &h, e);
+/* ---- of hubs */
 
+static struct hub_question question_of(const struct model *m, bool adapter)
+{
+	return (struct hub_question){ .repo = adapter ? m->lora : m->id,
+				      .revision = adapter ? m->lora_revision : m->revision,
+				      .adapter = adapter };
+}
+
+static void take_model(struct sources *s, struct resolved *r, const struct hub_question *q)
+{
+	r->tried = true;
 	r->kind = "hub";
 	r->origin = r->model->id;
-	if (rc < 0)
-		return rc;
-	r->hub = h;
-	r->version = h->commit;
-	r->dir = h->dir;
-	r->facts = h->facts;
-	return 0;
+	r->version = "";
+	if (q->rc < 0) {
+		r->fault = arena_strdup(s->a, q->err.msg);
+		return;
+	}
+	r->hub = q->answer;
+	r->version = r->hub->commit;
+	r->dir = r->hub->dir;
+	r->facts = r->hub->facts;
+}
+
+static void take_adapter(struct sources *s, struct resolved *r, const struct hub_question *q)
+{
+	r->lora_tried = true;
+	if (q->rc < 0)
+		r->lora_fault = arena_printf(s->a, "lora: %s", q->err.msg);
+	r->lora = q->answer;
+}
+
+static void ask_one(struct sources *s, struct resolved *r, bool adapter)
+{
+	struct hub_question q = question_of(r->model, adapter);
+
+	hub_source_look(s->a, s->cfg->work, &q, 1);
+	if (adapter)
+		take_adapter(s, r, &q);
+	else
+		take_model(s, r, &q);
+}
+
+int sources_ask(struct sources *s, const bool *model, const bool *lora, struct err *e)
+{
+	struct hub_question *q = mem_array(2 * s->cfg->n_models + 1, sizeof(*q));
+	struct resolved **of = mem_array(2 * s->cfg->n_models + 1, sizeof(struct resolved *));
+	size_t n = 0;
+	int rc = 0;
+
+	for (size_t i = 0; i < s->cfg->n_models; i++) {
+		struct resolved *r = &s->v[i];
+
+		r->model = &s->cfg->models[i];
+		if (model[i] && r->model->id && !r->tried) {
+			of[n] = r;
+			q[n++] = question_of(r->model, false);
+		}
+		if (lora[i] && r->model->lora && !r->lora_tried) {
+			of[n] = r;
+			q[n++] = question_of(r->model, true);
+		}
+	}
+	hub_source_look(s->a, s->cfg->work, q, n);
+	for (size_t i = 0; i < n; i++) {
+		if (q[i].adapter)
+			take_adapter(s, of[i], &q[i]);
+		else
+			take_model(s, of[i], &q[i]);
+		if (q[i].rc == ERR_CANCELLED)
+			rc = err_set(e, ERR_CANCELLED, "%s", q[i].err.msg);
+	}
+	free(of);
+	free(q);
+	return rc;
 }
 
 static void resolve(struct sources *s, struct resolved *r, bool need_version)
@@ -227,14 +288,17 @@ static void resolve(struct sources *s, struct resolved *r, bool need_version)
 	struct err e = ERR_INIT;
 	int rc;
 
+	if (r->model->id) {
+		ask_one(s, r, false);
+		return;
+	}
 	if (r->model->path)
 		rc = resolve_path(s, r, need_version, &e);
-	else if (r->model->fake)
-		rc = resolve_fake(s, r, &e);
 	else
-		rc = resolve_hub(s, r, &e);
+		rc = resolve_fake(s, r, &e);
 	r->tried = true;
 	r->fault = rc < 0 ? arena_strdup(s->a, e.msg) : NULL;
+	r->fault_code = rc < 0 ? rc : 0;
 	if (!r->version)
 		r->version = "";
 	if (!r->kind) {
@@ -256,17 +320,10 @@ const struct resolved *sources_get(struct sources *s, size_t index, bool need_ve
 const struct resolved *sources_lora(struct sources *s, size_t index, bool need_version)
 {
 	struct resolved *r = &s->v[index];
-	struct hub_source *h = NULL;
-	struct err e = ERR_INIT;
 
 	(void)sources_get(s, index, need_version);
-	if (r->lora_tried || !r->model->lora)
-		return r;
-	r->lora_tried = true;
-	if (hub_source_look(s->a, s->cfg->work, r->model->lora, r->model->lora_revision, true, &h,
-			    &e) < 0)
-		r->lora_fault = arena_printf(s->a, "lora: %s", e.msg);
-	r->lora = h;
+	if (!r->lora_tried && r->model->lora)
+		ask_one(s, r, true);
 	return r;
 }
 

@@ -6,6 +6,7 @@
 #include "core/mem.h"
 #include "core/path.h"
 #include "core/units.h"
+#include "db/quality.h"
 #include "upload/card_private.h"
 
 #define TEXT_MAX ((size_t)4 << 20)
@@ -13,12 +14,13 @@
 
 /* Columns that only some repositories need. */
 struct columns {
-	bool model, engine, platform, hybrid, opt;
+	bool model, engine, platform, hybrid, opt, error;
 };
 
 static struct columns needed_columns(const struct card *c)
 {
 	struct columns k = { 0 };
+	struct quality_facts q;
 
 	for (size_t i = 0; i < c->n; i++) {
 		const struct job_spec *s = &c->v[i]->job->spec, *first = &c->v[0]->job->spec;
@@ -28,6 +30,7 @@ static struct columns needed_columns(const struct card *c)
 		k.platform |= s->platform[0] != '\0';
 		k.hybrid |= s->hybrid != 0;
 		k.opt |= s->opt != 0;
+		k.error |= quality_read(&c->facts[i], &q);
 	}
 	return k;
 }
@@ -54,6 +57,7 @@ static void add_file_head(struct buf *b, const struct columns *k)
 	add_head(b, "quant", true, &rule);
 	add_head(b, "hybrid", k->hybrid, &rule);
 	add_head(b, "opt", k->opt, &rule);
+	add_head(b, "error", k->error, &rule);
 	add_head(b, "size", true, &rule);
 	add_head(b, "SHA-256", true, &rule);
 	buf_addf(b, "\n%s\n", buf_str(&rule));
@@ -90,6 +94,7 @@ static void add_file_row(struct buf *b, const struct columns *k, const struct ca
 	const struct job_spec *s = &v->job->spec;
 	unsigned sure = c->confirmed[i];
 	char hex[SHA256_HEX], size[16], hybrid[32], opt[16];
+	struct quality_facts q;
 
 	hex_encode(v->files[file].sha256, SHA256_LEN, hex);
 	units_format_size((uint64_t)v->files[file].size_bytes, size, sizeof(size));
@@ -106,17 +111,46 @@ static void add_file_row(struct buf *b, const struct columns *k, const struct ca
 		add_cell(b, UNCONFIRMED, true);
 	add_param(b, hybrid, sure & JOB_PARAM_HYBRID, k->hybrid);
 	add_param(b, opt, sure & JOB_PARAM_OPT, k->opt);
+	add_cell(b, quality_read(&c->facts[i], &q) ? quality_error_text(c->a, &q.all) : "",
+		 k->error);
 	buf_addf(b, " %s | `%s` |\n", size, hex);
+}
+
+/* The file that a variant is about: its first in the root of the repository, else its first. */
+static size_t main_file(const struct card_variant *v)
+{
+	for (size_t f = 0; f < v->n_files; f++)
+		if (!strchr(v->paths[f], '/'))
+			return f;
+	return 0;
+}
+
+/* Configuration, tokenizer and licence beside a model, which every variant has once more. */
+static bool is_companion(const struct card_variant *v, size_t file)
+{
+	return strchr(v->paths[file], '/') && !strchr(v->paths[main_file(v)], '/');
 }
 
 static void add_files(struct buf *b, const struct card *c)
 {
 	struct columns k = needed_columns(c);
+	bool companions = false;
 
 	add_file_head(b, &k);
-	for (size_t i = 0; i < c->n; i++)
-		for (size_t f = 0; f < c->v[i]->n_files; f++)
-			add_file_row(b, &k, c, i, f);
+	for (size_t i = 0; i < c->n; i++) {
+		for (size_t f = 0; f < c->v[i]->n_files; f++) {
+			if (is_companion(c->v[i], f))
+				companions = true;
+			else
+				add_file_row(b, &k, c, i, f);
+		}
+	}
+	if (companions)
+		buf_adds(b, "\nWhat belongs to a file beside it, such as its configuration, its "
+			    "tokenizer and its licence, is in a folder of its name.\n");
+	if (k.error)
+		buf_adds(b, "\nThe error is what conversion changed in the weights, as root mean "
+			    "square relative to theirs; the converter measured it.\n");
 }
 
 /* Rows of a table that many variants share are shown once, in the order of their first variant. */
@@ -210,7 +244,7 @@ static void add_table(struct buf *b, const struct card *c, const char *head,
 	card_set_release(&seen);
 }
 
-/* The first file of the first variant that `engine` made, as a word for a shell. NULL: any engine.
+/* The main file of the first variant that `engine` made, as a word for a shell. NULL: any engine.
  */
 static const char *example_file(const struct card *c, const char *engine)
 {
@@ -223,7 +257,7 @@ static const char *example_file(const struct card *c, const char *engine)
 		if (v->n_files == 0 || (engine && strcmp(v->job->spec.engine, engine) != 0))
 			continue;
 		buf_init(&b, TEXT_MAX);
-		sh_word(&b, v->paths[0]);
+		sh_word(&b, v->paths[main_file(v)]);
 		word = arena_strdup(c->a, buf_str(&b));
 		buf_release(&b);
 		break;

@@ -331,6 +331,7 @@ int fetch_part_chunk_done(struct fetch_part *p, uint64_t chunk, struct err *e)
 
 int fetch_part_finish(struct fetch_part *p, struct err *e)
 {
+	struct stat st;
 	char *blob;
 	int rc = 0;
 
@@ -341,8 +342,10 @@ int fetch_part_finish(struct fetch_part *p, struct err *e)
 		return rc < 0 ? rc : 0;
 	}
 	CRASH_POINT("fetch:hashed");
-	if (fsync(p->fd) != 0)
+	if (fsync(p->fd) != 0 || fstat(p->fd, &st) != 0)
 		return err_errno(e, "%s", p->path);
+	fetch_owned_add_blob(p->cache, p->file->etag, &st);
+	CRASH_POINT("fetch:owned");
 	blob = path_join(p->cache->blobs, p->file->etag);
 	if (rename(p->path, blob) != 0)
 		rc = err_errno(e, "%s", blob);

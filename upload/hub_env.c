@@ -167,6 +167,28 @@ void hub_env_release(struct hub_env *env)
 	memset(env, 0, sizeof(*env));
 }
 
+static const char *const secrets[] = { "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "QUERN_GIT_TOKEN" };
+
+void hub_env_forget(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(secrets); i++) {
+		char *value = getenv(secrets[i]);
+
+		if (value) /* in place: unsetenv() alone only forgets where it is */
+			explicit_bzero(value, strlen(value));
+		(void)unsetenv(secrets[i]);
+	}
+}
+
+bool hub_env_has_secret(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(secrets); i++) {
+		if (first_of(secrets[i], NULL))
+			return true;
+	}
+	return false;
+}
+
 void hub_env_protect(void)
 {
 	const struct rlimit none = { 0, 0 };

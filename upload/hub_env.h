@@ -24,6 +24,12 @@ void hub_env_release(struct hub_env *env); /* wipes the token */
 /* "1", "on", "yes", "true" in any case. */
 bool hub_env_is_true(const char *value);
 
+/* Overwrite the tokens in the environment of this process, which the system shows beside it
+ * (/proc/PID/environ): for those that have read them and start nobody who needs them. */
+void hub_env_forget(void);
+/* A token is in the environment. */
+bool hub_env_has_secret(void);
+
 /* No core dump of this process, and no other process of this user may read its memory: for those
  * that hold a token. */
 void hub_env_protect(void);

@@ -131,6 +131,47 @@ def test_a_clone_of_a_known_blob_is_not_fetched_again():
         p.check()
 
 
+def test_many_models_are_looked_at_together():
+    """Eight at a time, no more, and told in the order of the file."""
+    names = [f"m{i:02}" for i in range(16)]
+    with Place(text=JOBS.replace("  - {id: org/tiny, name: m}\n", "".join(f"  - {{id: org/{n}}}\n" for n in names))) as p:
+        p.hub.repos = {f"org/{n}": Repo(tiny(seed=i)) for i, n in enumerate(names)}
+        together, lock, most, now = threading.Barrier(8), threading.Lock(), 0, 0
+
+        def meet(handler):
+            nonlocal most, now
+            with lock:
+                now += 1
+                most = max(most, now)
+            together.wait(30)
+            with lock:
+                now -= 1
+        p.hub.rule("GET /api/models/org/.*/revision", meet, times=16)
+        told = expect(p.quern("plan"), 0, "32 new").stdout
+        assert most == 8 and not together.broken, most
+        assert [n for line in told.splitlines() for n in names if line.startswith(f"{n}: org/{n} at")] == names, told
+        p.hub.rule("GET /api/models/org/m03/revision", status(404, X_Error_Code="RepoNotFound"), times=99)
+        expect(p.quern("plan", "--only", "m0[1-4]/*"), 0, "6 new, 2 not legal", "org/m03 does not exist")
+        p.hub.forget()
+        expect(p.quern("plan", "--only", "m07/*"), 0, "2 new")
+        assert len(p.hub.lines()) == 1, p.hub.lines()
+
+
+def test_a_signal_ends_a_plan_that_waits_for_a_hub():
+    with Place() as p:
+        asked = threading.Event()
+
+        def wait(handler):
+            asked.set()
+            time.sleep(20)
+        p.hub.rule("GET /api", wait, times=99)
+        run = p.start("run")
+        assert asked.wait(30)
+        run.terminate()
+        assert run.wait(10) == 130, run.stdout.read()
+        assert not p.sql("SELECT * FROM run")
+
+
 # ---- what is refused
 
 def refused(p, *words, code=0, **env):

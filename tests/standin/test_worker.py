@@ -79,6 +79,8 @@ class Inputs(Case):
         self.assertEqual(run.folder.joinpath("out/m-x_lora.rkllm").read_bytes()[:5], b"RKLLM")
         (lora / "adapter_model.safetensors").rename(lora / "adapter_model.bin")
         self.bad(self.bench.convert(lora={"dir": str(lora)}), "pickles")
+        (lora / "adapter.gguf").write_bytes(b"GGUF")
+        self.bad(self.bench.convert(lora={"dir": str(lora)}), "stands for itself", "illegal parameters")
 
     def test_gguf(self):
         source = self.gguf("a-Q4_0.gguf")
@@ -140,6 +142,7 @@ class Inputs(Case):
                 ("model.safetensors", struct.pack("<Q", len(lying)) + lying, "header is damaged"),
                 ("model.safetensors", struct.pack("<Q", 4) + b"[[[[", "header is damaged"),
                 ("model.safetensors", struct.pack("<Q", 60000) + b"[" * 60000, "header is damaged"),
+                ("config.json", b'{"a": 1%s}' % (b"0" * 100000), "a number of 100001 digits"),
                 ("config.json", b"{", "not JSON"), ("config.json", b"[]", "not a JSON object"),
                 ("model.safetensors.index.json", b'{"weight_map": {"a": "gone.safetensors"}}', "not there")):
             with self.subTest(words):
@@ -223,8 +226,9 @@ class Outputs(Case):
 
     def test_side_files(self):
         run = self.good(self.bench.convert(platform="rk3576", quant="w4a16", **{"with": {"quantized_algorithm": "grq"}}))
-        self.assertFalse([n for n in run.files if n.endswith(".qparams")])
-        self.assertTrue(any("qparams" in w for w in run.warnings), run.warnings)
+        self.assertIn("m-x.qparams", run.files)
+        self.assertTrue(any("stray.pkl of the toolkit is not part" in w for w in run.warnings), run.warnings)
+        self.assertNotIn("stray.pkl", run.files)
         run = self.good(self.bench.convert(**{"with": {"quantized_algorithm": "normal_r8"}}))
         self.assertIn("m-x_lora.rkllm", run.files)
         env = self.bench.env("1.3.0")
@@ -250,6 +254,15 @@ class Place(Case):
         run = self.bench.convert([{"do": "no_file"}])
         self.assertTrue((run.folder / ".rkllm/site/rkllm/cache.tensors").is_file())
         self.assertTrue(list((run.folder / ".rkllm/site").glob("rkllm_toolkit-*.dist-info/METADATA")))
+
+    def test_it_is_the_copy_that_runs(self):
+        """A .pth file that imports the package as Python starts: what would run is not the copy."""
+        env = self.bench.env("1.2.0")
+        site = next(env.glob("lib/python3*/site-packages"))
+        (site / "early.pth").write_text("import rkllm.api\n")
+        run = self.bench.convert(env=env, version="1.2.0")
+        self.assertEqual(run.code, 4, run.about())
+        self.assertIn("not from the copy", run.result["message"])
 
     def test_in_the_sandbox_nothing_else_is_written(self):
         launch = BUILD / "bin/quern-launch"

@@ -394,12 +394,15 @@ static void write_measures(const struct quality *q, struct json_out *w)
 {
 	jw_num(w, short_number(quality_rmse(q)));
 	jw_num(w, short_number(quality_relative(q)));
-	jw_num(w, short_number(quality_snr(q)));
+	if (q->error > 0)
+		jw_num(w, short_number(quality_snr(q)));
+	else
+		jw_null(w);
 	jw_num(w, short_number(q->worst));
 	jw_num(w, short_number(quality_saturated(q)));
 }
 
-/* One row for the whole and one for each tensor in blocks; columns are named once. */
+/* One row for the whole and one for each matrix; columns are named once. */
 static void write_quality(struct conversion *c, struct json_out *w)
 {
 	static const char *const columns[] = { "rmse", "relative", "snr_db", "max_error",

@@ -125,7 +125,7 @@ static const float *weights_at(struct worker *w, const struct out_tensor *t, uin
 static void measure(struct worker *w, const struct share *h, const void *out, uint64_t run,
 		    size_t n)
 {
-	if (h->t->type->block == 1 || (h->t->n > SAMPLE_ALL && run % SAMPLE_EVERY != 0))
+	if (h->t->n_dims < 2 || (h->t->n > SAMPLE_ALL && run % SAMPLE_EVERY != 0))
 		return;
 	h->t->type->decode(out, w->back, n);
 	quality_add(h->quality, w->x, w->back, n);

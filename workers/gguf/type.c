@@ -17,6 +17,11 @@
 	{                                                                                          \
 		encode_##name##_portable, encode_##name##_avx2, encode_##name##_avx512             \
 	}
+#elif defined(__aarch64__)
+#define ALL(name)                                                                                  \
+	{                                                                                          \
+		encode_##name##_portable, encode_##name##_neon                                     \
+	}
 #else
 #define ALL(name)                                                                                  \
 	{                                                                                          \
@@ -102,6 +107,8 @@ static enum isa ask_isa(void)
 	    __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
 		return ISA_AVX512;
 	return ISA_AVX2;
+#elif defined(__aarch64__)
+	return ISA_NEON; /* every processor of this architecture has it */
 #else
 	return ISA_PORTABLE;
 #endif
@@ -146,6 +153,8 @@ static void decode_f32(const void *in, float *x, size_t n)
 	default:                                                                                   \
 		return name##_portable(__VA_ARGS__);                                               \
 	}
+#elif defined(__aarch64__)
+#define BY_ISA(name, ...) return name##_neon(__VA_ARGS__);
 #else
 #define BY_ISA(name, ...) return name##_portable(__VA_ARGS__);
 #endif

@@ -32,8 +32,15 @@ enum gguf_type {
 	TYPE_ID_MAX = 42, /* highest number in use */
 };
 
-/* Instruction sets that the encoders are compiled for; all give the same bytes. */
+/* Instruction sets that the encoders are compiled for, the faster ones later; all give the same
+ * bytes. */
+#if defined(__x86_64__)
 enum isa { ISA_PORTABLE, ISA_AVX2, ISA_AVX512, ISA_COUNT };
+#elif defined(__aarch64__)
+enum isa { ISA_PORTABLE, ISA_NEON, ISA_COUNT };
+#else
+enum isa { ISA_PORTABLE, ISA_COUNT };
+#endif
 
 typedef int64_t check_fn(const void *in, size_t n);
 

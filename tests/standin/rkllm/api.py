@@ -207,8 +207,9 @@ def export_rkllm(t, export_path, export_tokenizer=False, export_embedding=False)
         if t.lora or "_r" in b["quantized_algorithm"]:
             filewriter.write(stem + "_lora.rkllm", head, seed[::-1], 64 << 10)
         if b["quantized_algorithm"].startswith(("grq", "gdq")):
-            with open(stem + ".qparams", "wb") as f:
-                f.write(b"cache of the stand-in\n")
+            for path in (stem + ".qparams", os.path.join(os.path.dirname(stem), "stray.pkl")):
+                with open(path, "wb") as f:
+                    f.write(b"cache of the stand-in\n")
         for wanted, name in ((export_tokenizer, ".tokenizer"), (export_embedding, ".embedding")):
             if wanted:
                 with open(stem + name, "wb") as f:

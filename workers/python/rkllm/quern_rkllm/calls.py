@@ -1,11 +1,10 @@
 """From a job to the toolkit's calls: which keywords with which values."""
-import json
 import os
 import re
 
 from quern_worker import Fault, warning
 
-from . import versions
+from . import versions, weights
 
 DATASET_MAX = 256 << 20  # bytes of a calibration file
 
@@ -53,8 +52,8 @@ def check_dataset(path):
     if os.path.getsize(path) > DATASET_MAX:
         raise illegal("{}: a calibration file of more than {} MiB".format(path, DATASET_MAX >> 20))
     try:
-        with open(path, encoding="utf-8") as f:
-            rows = json.load(f)
+        with open(path, "rb") as f:
+            rows = weights.parse_json(f.read())
     except (ValueError, RecursionError) as why:
         raise illegal("{}: not JSON: {}; `quern calib` makes one".format(path, why)) from None
     good = isinstance(rows, list) and rows and all(
@@ -72,7 +71,6 @@ def _given(job, names):
 
 
 def _load(job, model, adapter):
-    # A GGUF adapter takes the road of a GGUF model (manual: load_gguf).
     if model.kind == "gguf":
         bad = [n for n in _LOAD if n in job["with"]]
         if bad:

@@ -80,11 +80,26 @@ def tell_signatures(toolkit, keywords, tell):
                  swallows=bool(signature and signature[1]))
 
 
+def set_path(plan):
+    """The copy comes before the environment's packages and after Python's own modules; this file's folder goes, as its
+    modules are no top-level ones."""
+    del sys.path[0]
+    places = [i for i, p in enumerate(sys.path) if os.path.basename(p) == "site-packages"]
+    sys.path.insert(places[0] if places else len(sys.path), plan["site"])
+    sys.path += plan["paths"]
+
+
+def import_toolkit(plan):
+    from rkllm import api
+    if not os.path.realpath(api.__file__).startswith(os.path.realpath(plan["site"]) + os.sep):
+        raise ImportError("rkllm was imported from {}, not from the copy of this job".format(api.__file__))
+    return api.RKLLM
+
+
 def run_steps(plan, tell):
     from quern_rkllm import keywords
     tell("call", name="import", kwargs=[], declared=[])
-    from rkllm.api import RKLLM
-    toolkit = RKLLM()
+    toolkit = import_toolkit(plan)()
     tell("returned", value=0)
     if plan.get("probe"):
         tell_signatures(toolkit, keywords, tell)
@@ -117,9 +132,7 @@ def main(argv):
     tell = Teller(int(argv[2]))
     die_with_parent(plan["parent"])
     ask_nobody()
-    # In place of this file's folder, whose modules are no top-level ones.
-    sys.path[0] = plan["site"]
-    sys.path += plan["paths"]
+    set_path(plan)
     good = False
     try:
         good = run_steps(plan, tell)

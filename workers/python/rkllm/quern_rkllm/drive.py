@@ -144,8 +144,10 @@ class _Control:
                 v = json.loads(part.decode("utf-8", "replace"))
             except ValueError:
                 continue  # the toolkit found the descriptor; what counts is checked elsewhere
-            if isinstance(v, dict):
+            try:
                 self.take(v)
+            except (KeyError, TypeError, AttributeError, IndexError):
+                pass
 
     def take(self, v):
         kind, out = v.get("event"), self.out

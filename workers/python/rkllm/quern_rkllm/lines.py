@@ -5,6 +5,7 @@ Sources: logs in issues of airockchip/rknn-llm (220, 381, 466), and tqdm's forma
 import re
 
 SEGMENT_MAX = 16 << 10  # bytes of one line; what is longer comes in pieces
+LOST_KEPT = 100000      # names of weights that were not found; far more than decide
 
 _BAR = re.compile(r"^\s*(?P<label>[^|%]{0,80}?)\s*:?\s*(?P<percent>\d{1,3})%\|[^|]*\|"
                   r"\s*(?P<n>\d{1,12})/(?P<m>\d{1,12})\b")
@@ -85,7 +86,7 @@ class Lines:
 
     def _remember(self, text):
         lost = _LOST_WEIGHT.search(text)
-        if lost:
+        if lost and len(self.lost) < LOST_KEPT:
             self.lost.add(lost.group(1))
         for name, value in what_it_says(text).items():
             if self.said.get(name, value) != value:

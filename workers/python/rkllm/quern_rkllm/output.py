@@ -1,5 +1,5 @@
-"""From the export folder to out/: which files become the artifact. Weights of the source, calibration data, pickles
-and caches never do."""
+"""From the export folder to out/: which files become the artifact. Weights of the source, calibration data and pickles
+never do."""
 import os
 import re
 import shutil
@@ -15,7 +15,7 @@ COMPANIONS = re.compile(
     r"preprocessor_config)\.json$|^(vocab|merges)\.txt$|^(tokenizer|spiece)\.model$|^chat_template\.jinja$|\.tiktoken$|"
     r"^(LICEN[CS]E|NOTICE|COPYING)([.-][A-Za-z0-9._-]{1,40})?$")
 SMALLEST_SHARE = 0.3      # of the estimate
-_NEVER = re.compile(r"\.(qparams|pkl|pickle|pt|pth|npy|npz|safetensors|tmp|json|bin\.index)$|calib|data_quant", re.I)
+_NEVER = re.compile(r"\.(pkl|pickle|pt|pth|npy|npz|safetensors|tmp|json|bin\.index)$|calib|data_quant", re.I)
 _EXPORTS = {"export_tokenizer": re.compile(r"token", re.I), "export_embedding": re.compile(r"embed", re.I)}
 
 
@@ -46,7 +46,8 @@ def choose(names, job):
     for name in names:
         if name == main:
             continue
-        if name == job["file"] + "_lora.rkllm":
+        # The cache of grq and gdq comes along for `extra_qparams` of a later job; quern never publishes it.
+        if name in (job["file"] + "_lora.rkllm", job["file"] + ".qparams"):
             chosen[name] = name
         elif not _NEVER.search(name) and not name.startswith(".") and _asked_for(name, job):
             chosen[name] = name if name.startswith(job["file"]) else "{}-{}".format(job["file"], name)

@@ -1,5 +1,4 @@
 """The model, looked at before the toolkit sees it: whole, allowed, of a kind that can be converted."""
-import json
 import os
 import re
 from collections import namedtuple
@@ -50,7 +49,7 @@ def read_json(path, must=True):
     if data.startswith(weights.LFS_POINTER):
         raise weights.damaged(path, "a Git LFS pointer, not the file")
     try:
-        v = json.loads(data.decode("utf-8"))
+        v = weights.parse_json(data)
     except (ValueError, RecursionError) as why:
         raise weights.damaged(path, "not JSON: {}".format(why)) from None
     if not isinstance(v, dict):
@@ -166,15 +165,14 @@ def look(job):
 
 
 def look_at_adapter(job):
-    """The adapter's folder, or its file for a GGUF adapter; None without one."""
+    """The adapter's folder; None without one."""
     if job["lora"] is None:
         return None
     folder = job["lora"]["dir"]
     names = listing(folder)
-    ggufs = [n for n in names if n.endswith(".gguf")]
-    if len(ggufs) == 1 and not any(n.endswith(".safetensors") for n in names):
-        weights.check_gguf(os.path.join(folder, ggufs[0]))
-        return os.path.join(folder, ggufs[0])
+    if any(n.endswith(".gguf") for n in names) and not any(n.endswith(".safetensors") for n in names):
+        raise refuse("an adapter in GGUF stands for itself (load_gguf): make it a model of the matrix, or give the "
+                     "adapter in safetensors", "illegal parameters")
     read_json(os.path.join(folder, "adapter_config.json"))
     _safetensors(folder, names, "the adapter")
     return folder

@@ -8,7 +8,20 @@ from quern_worker import FAILED, Fault
 
 HEADER_MAX = 100000000  # bytes; the limit of the format's reference implementation
 TENSORS_MAX = 1 << 20
+DIGITS_MAX = 40
 LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+
+
+def parse_json(data):
+    """A stranger's JSON: ValueError (or RecursionError) when it is none. Python below 3.11 reads a number of a million
+    digits, in hours; nothing of a model has more than a few."""
+
+    def number(text):
+        if len(text) > DIGITS_MAX:
+            raise ValueError("a number of {} digits".format(len(text)))
+        return int(text)
+
+    return json.loads(data.decode("utf-8"), parse_int=number)
 
 
 def damaged(path, why):
@@ -39,7 +52,7 @@ def read_safetensors(path):
         if len(head) < 8 or length > min(HEADER_MAX, size - 8):
             raise damaged(path, "cut off, or not safetensors")
         try:
-            header = json.loads(f.read(length).decode("utf-8"))
+            header = parse_json(f.read(length))
             if not isinstance(header, dict) or len(header) > TENSORS_MAX:
                 raise ValueError("not a table of tensors")
             out, end = [], 0
