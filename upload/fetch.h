@@ -40,6 +40,7 @@ struct fetch_options {
 	const char *repo;     /* "org/name" or "name" */
 	const char *revision; /* branch, tag or commit */
 	bool adapter;	      /* a LoRA adapter, not a model */
+	unsigned stall_s;     /* so long almost nothing may come of a range; 0: as http.h has it */
 	/* May be NULL: bytes that are there, of all bytes; after each range and file. */
 	void (*progress)(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
 	void *ctx;
