@@ -114,6 +114,8 @@ struct fetch_part {
 int fetch_part_open(struct fetch_part *p, const struct fetch_cache *c, const struct fetch_file *f,
 		    int lock_fd, struct err *e);
 void fetch_part_close(struct fetch_part *p); /* what came stays */
+/* The blob is there: nobody will go on with what an earlier try left. Under the blob's lock. */
+void fetch_part_forget(const struct fetch_cache *c, const char *etag);
 uint64_t fetch_part_done_bytes(const struct fetch_part *p);
 /* The next chunk nobody asked for: 1 with its place, 0 none. */
 int fetch_part_next(struct fetch_part *p, uint64_t *chunk, uint64_t *first, uint64_t *bytes);
