@@ -67,6 +67,8 @@ static int take(struct capture *c, int *fd)
 	if (fd == &c->out_fd)
 		return buf_add(c->out, chunk, (size_t)n) < 0 ? ERR_NOSPACE : 1;
 	keep_tail(&c->last, chunk, (size_t)n);
+	if (c->echo && write(STDERR_FILENO, chunk, (size_t)n) < 0)
+		c->echo = false;
 	return 1;
 }
 

@@ -4,6 +4,7 @@
 #ifndef QUERN_ORCHESTRATOR_CAPTURE_H
 #define QUERN_ORCHESTRATOR_CAPTURE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -16,6 +17,7 @@ struct capture {
 	const char *name;	 /* in messages */
 	int lock_fd;		 /* -1; else a worker's lock, and it gets an empty environment */
 	struct buf *out;	 /* its standard output; more than fits is an error */
+	bool echo;		 /* its standard error goes to ours as well */
 	/* the answer */
 	int rc;		/* exit code (128 + signal), or a negative error */
 	struct err err; /* also when rc > 0: the last line of its standard error */

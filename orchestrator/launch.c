@@ -46,14 +46,13 @@ const char *launch_program(struct arena *a, const char *name)
 
 /* ---- quern-launch around a program */
 
-#define FIXED_ARGS 10 /* quern-launch, its options as below, --, the program and the last NULL */
+#define FIXED_ARGS 8 /* quern-launch, its options as below, --, the program and the last NULL */
 
 /* NULL: quern-launch is missing. */
-static const char **launch_argv(struct arena *a, const char *dir, const char *read_path,
-				const char *program, const char *const *args, size_t n_args,
-				struct err *e)
+static const char **launch_argv(struct arena *a, const struct launch_place *p, const char *program,
+				const char *const *args, size_t n_args, struct err *e)
 {
-	const char **v = arena_array(a, FIXED_ARGS + n_args, sizeof(*v));
+	const char **v = arena_array(a, FIXED_ARGS + 2 * p->n_read + n_args, sizeof(*v));
 	size_t n = 0;
 
 	v[n++] = launch_program(a, "quern-launch");
@@ -64,12 +63,12 @@ static const char **launch_argv(struct arena *a, const char *dir, const char *re
 		return NULL;
 	}
 	v[n++] = "--job";
-	v[n++] = dir;
+	v[n++] = p->dir;
 	v[n++] = "--lock-fd";
 	v[n++] = arena_printf(a, "%d", SPAWN_LOCK_FD);
-	if (read_path) {
+	for (size_t i = 0; i < p->n_read; i++) {
 		v[n++] = "--read";
-		v[n++] = read_path;
+		v[n++] = p->read[i];
 	}
 	v[n++] = "--";
 	v[n++] = program;
@@ -81,10 +80,12 @@ static const char **launch_argv(struct arena *a, const char *dir, const char *re
 
 /* ---- run to the end */
 
-static int run_captured(const char *program, const char **argv, int lock_fd, struct buf *out,
-			struct err *e)
+static int run_captured(const char *program, const char **argv, int lock_fd, bool echo,
+			struct buf *out, struct err *e)
 {
-	struct capture c = { .argv = argv, .name = program, .lock_fd = lock_fd, .out = out };
+	struct capture c = {
+		.argv = argv, .name = program, .lock_fd = lock_fd, .out = out, .echo = echo
+	};
 
 	capture_run(&c, 1, 1);
 	if (c.rc != 0 && e)
@@ -92,30 +93,48 @@ static int run_captured(const char *program, const char **argv, int lock_fd, str
 	return c.rc;
 }
 
+int launch_worker(const struct launch_place *p, const char *program, const char *const *args,
+		  size_t n_args, struct buf *out, struct err *e)
+{
+	struct arena *a = arena_new();
+	int lock_fd = lock_take(arena_printf(a, "%s/lock", p->dir), e), rc;
+	const char **argv = lock_fd < 0 ? NULL : launch_argv(a, p, program, args, n_args, e);
+
+	rc = argv ? run_captured(program, argv, lock_fd, p->echo, out, e) : e->code;
+	if (lock_fd >= 0)
+		close(lock_fd);
+	arena_free(a);
+	return rc;
+}
+
+char *launch_folder(struct err *e)
+{
+	const char *base = getenv("TMPDIR");
+	char *dir = mem_printf("%s/quern-XXXXXX", base && base[0] == '/' ? base : "/tmp");
+
+	if (mkdtemp(dir))
+		return dir;
+	(void)err_errno(e, "%s", dir);
+	free(dir);
+	return NULL;
+}
+
 int launch_capture(const char *program, const char *const *args, size_t n_args,
 		   const char *read_path, struct buf *out, struct err *e)
 {
-	const char *base = getenv("TMPDIR");
 	struct err ignored = ERR_INIT;
-	struct arena *a = arena_new();
-	const char **argv;
-	int lock_fd, rc;
-	char *dir;
+	char *dir = launch_folder(e);
+	const struct launch_place p = { .dir = dir,
+					.read = &read_path,
+					.n_read = read_path != NULL };
+	int rc;
 
-	dir = arena_printf(a, "%s/quern-XXXXXX", base && base[0] == '/' ? base : "/tmp");
-	if (!mkdtemp(dir)) {
-		rc = err_errno(e, "%s", dir);
-		arena_free(a);
-		return rc;
-	}
-	lock_fd = lock_take(arena_printf(a, "%s/lock", dir), e);
-	argv = lock_fd < 0 ? NULL : launch_argv(a, dir, read_path, program, args, n_args, e);
-	rc = argv ? run_captured(program, argv, lock_fd, out, e) : e->code;
-	if (lock_fd >= 0)
-		close(lock_fd);
+	if (!dir)
+		return e->code;
+	rc = launch_worker(&p, program, args, n_args, out, e);
 	(void)path_remove_tree(
 		dir, &ignored); /* a throw-away folder in the system's own place for such */
-	arena_free(a);
+	free(dir);
 	return rc;
 }
 
@@ -127,7 +146,7 @@ int launch_output(const char *program, const char *const *args, size_t n_args, s
 
 	argv[0] = program;
 	memcpy(argv + 1, args, n_args * sizeof(*args));
-	rc = run_captured(program, argv, -1, out, e);
+	rc = run_captured(program, argv, -1, false, out, e);
 	free(argv);
 	return rc;
 }

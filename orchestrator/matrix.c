@@ -90,7 +90,9 @@ static const char *with_of(struct arena *a, const struct engine *en, const struc
 		struct json *value;
 
 		jw_key(&w, v[i]->name);
-		if (json_parse(a, v[i]->value, strlen(v[i]->value), &value, &ignored) == 0)
+		if (v[i]->path)
+			jw_str(&w, for_key ? v[i]->hash : v[i]->path);
+		else if (json_parse(a, v[i]->value, strlen(v[i]->value), &value, &ignored) == 0)
 			jw_value(&w, value);
 		else
 			jw_null(&w);

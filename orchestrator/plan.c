@@ -6,9 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/json.h"
 #include "core/mem.h"
 #include "core/path.h"
 #include "core/units.h"
+#include "orchestrator/engine_private.h"
+#include "orchestrator/preflight.h"
 #include "orchestrator/workdir.h"
 #include "upload/hub.h"
 
@@ -184,12 +187,34 @@ static int illegal(struct plan_point *p, const char *why)
 	return 1;
 }
 
+/* The rules of the engine; and the version of the toolkit that will do it enters the key. */
+static int judge_preflight(struct walk *w, const struct matrix_point *m, struct plan_point *p)
+{
+	const struct preflight in = { .cfg = w->s->cfg,
+				      .engine = p->engine,
+				      .target = m->target,
+				      .spec = &p->spec,
+				      .with = p->with,
+				      .source = p->source };
+	struct preflight_result r;
+
+	preflight(w->scratch, &in, &r);
+	p->environment = r.environment;
+	p->passed_over = r.passed_over;
+	p->warning = r.warning;
+	if (r.environment && r.environment->version) {
+		p->spec.toolkit = r.environment->version;
+		p->spec.engine_version =
+			arena_printf(w->scratch, "%s+%s", p->engine->version, p->spec.toolkit);
+	}
+	return r.refusal ? illegal(p, r.refusal) : 0;
+}
+
 /* 1 when the point cannot be done, with why. */
 static int judge_legal(struct walk *w, const struct matrix_point *m, struct plan_point *p)
 {
 	const struct config *c = w->s->cfg;
-	struct err why = ERR_INIT;
-	char need[24], have[24];
+	char need[24], have[24], note[RULE_NOTE_MAX];
 
 	if (m->illegal)
 		return illegal(p, m->illegal);
@@ -207,8 +232,8 @@ static int judge_legal(struct walk *w, const struct matrix_point *m, struct plan
 					p->spec.lora, p->engine->name));
 	if (p->spec.lora && p->source->lora_fault)
 		return illegal(p, p->source->lora_fault);
-	if (engine_check_model(p->engine, &p->source->facts, &why) < 0)
-		return illegal(p, arena_strdup(w->scratch, why.msg));
+	if (judge_preflight(w, m, p))
+		return 1;
 	if (p->need.memory_bytes > c->resources.memory_bytes) {
 		units_format_size(p->need.memory_bytes, need, sizeof(need));
 		units_format_size(c->resources.memory_bytes, have, sizeof(have));
@@ -216,8 +241,8 @@ static int judge_legal(struct walk *w, const struct matrix_point *m, struct plan
 			p,
 			arena_printf(w->scratch,
 				     "needs %s of memory, resources.memory is %s; raise it if the "
-				     "machine has more",
-				     need, have));
+				     "machine has more%s",
+				     need, have, engine_rule_note(p->engine, "room", NULL, note)));
 	}
 	return 0;
 }
@@ -235,6 +260,7 @@ static int repo_is_refused(struct walk *w, struct plan_point *p)
 static int claims_taken_name(struct walk *w, struct plan_point *p)
 {
 	const char *name;
+	char note[RULE_NOTE_MAX];
 	uint8_t sha[SHA256_LEN];
 	uint64_t h;
 
@@ -250,15 +276,42 @@ static int claims_taken_name(struct walk *w, struct plan_point *p)
 		arena_printf(
 			w->scratch,
 			"its file %s%s is already the name of another point; let upload.file tell "
-			"them apart, for instance with {opt}, {hybrid} or {platform}",
-			p->file, p->engine->extension));
+			"them apart, for instance with {opt}, {hybrid} or {platform}%s",
+			p->file, p->engine->extension,
+			engine_rule_note(p->engine, "path", NULL, note)));
+}
+
+static void fill_names(struct walk *w, struct plan_point *p)
+{
+	const struct config *c = w->s->cfg;
+	const char *file = matrix_file_template(c, p->engine);
+	const char *repo = matrix_repo_template(c, p->engine);
+
+	p->file = template_fill(w->scratch, file, &p->spec);
+	p->file_params = template_params(file, &p->spec);
+	p->repo = "";
+	if (c->upload.kind == HUB_NONE)
+		return;
+	p->repo_params = template_params(repo, &p->spec);
+	p->repo = arena_printf(w->scratch, "%s/%s", c->upload.namespace_,
+			       template_fill(w->scratch, repo, &p->spec));
+}
+
+static const struct json *parse_with(struct walk *w, const struct job_spec *s)
+{
+	struct err ignored = ERR_INIT; /* we wrote it */
+	struct json *v = NULL;
+
+	if (strcmp(s->with, "{}") != 0)
+		(void)json_parse(w->scratch, s->with, strlen(s->with), &v, &ignored);
+	return v;
 }
 
 static int fill_point(struct walk *w, const struct matrix_point *m, struct plan_point *p,
 		      struct err *e)
 {
 	const struct config *c = w->s->cfg;
-	int keys = w->run_id || w->s->store;
+	int keys = w->run_id || w->s->store, legal;
 
 	memset(p, 0, sizeof(*p));
 	p->why = "";
@@ -272,23 +325,21 @@ static int fill_point(struct walk *w, const struct matrix_point *m, struct plan_
 	p->spec.source_kind = p->source->kind;
 	p->spec.source = p->source->origin;
 	p->spec.source_version = p->source->version;
+	/* A folder's version is that of the file already. */
+	p->spec.source_file = p->source->hub ? p->source->facts.file : NULL;
 	job_label(&p->spec, p->label, sizeof(p->label));
-	p->file = template_fill(w->scratch, c->upload.file, &p->spec);
-	p->file_params = template_params(c->upload.file, &p->spec);
-	p->repo = "";
-	if (c->upload.kind != HUB_NONE) {
-		p->repo_params = template_params(c->upload.repo, &p->spec);
-		p->repo = arena_printf(w->scratch, "%s/%s", c->upload.namespace_,
-				       template_fill(w->scratch, c->upload.repo, &p->spec));
-	}
 	if (m->duplicate) {
+		fill_names(w, p);
 		p->status = PLAN_DUPLICATE;
 		return 0;
 	}
+	p->with = parse_with(w, &p->spec);
 	if (!p->source->fault && p->engine)
-		engine_estimate(p->engine, &p->spec, &p->source->facts, c->resources.threads,
-				&p->need);
-	if (judge_legal(w, m, p) || repo_is_refused(w, p) || claims_taken_name(w, p))
+		engine_estimate(p->engine, &p->spec, p->with, &p->source->facts,
+				c->resources.threads, &p->need);
+	legal = !judge_legal(w, m, p);
+	fill_names(w, p); /* the toolkit may stand in them */
+	if (!legal || repo_is_refused(w, p) || claims_taken_name(w, p))
 		return 0;
 	if (!keys)
 		return 0;

@@ -27,6 +27,9 @@ enum plan_status {
 
 const char *plan_status_name(enum plan_status s);
 
+struct environment;
+struct json;
+
 struct plan_point {
 	enum plan_status status;
 	const char *why;	 /* "" when there is nothing to say */
@@ -38,8 +41,11 @@ struct plan_point {
 	struct estimate need;
 	const struct engine *engine;
 	const struct resolved *source;
-	int64_t job_id;	      /* 0: not in the store */
-	enum job_state state; /* when job_id is set */
+	const struct json *with;	       /* spec.with, parsed; NULL: no parameters */
+	const struct environment *environment; /* that does it; NULL: the engine needs none */
+	const char *passed_over, *warning;     /* of struct preflight_result */
+	int64_t job_id;			       /* 0: not in the store */
+	enum job_state state;		       /* when job_id is set */
 };
 
 struct plan_totals {

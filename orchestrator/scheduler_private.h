@@ -44,6 +44,7 @@ struct task {
 	struct arena *a;
 	struct job_row job;
 	const struct engine *engine;
+	const struct environment *environment; /* NULL: the engine needs none */
 	const struct resolved *source;
 	const char *dir, *artifact, *key_hex;
 	int64_t attempt_id;
@@ -62,7 +63,7 @@ struct task {
 	int64_t done, total;
 	bool progress_dirty; /* not in the store yet */
 	bool pid_recorded;
-	uint64_t peak_rss_bytes;
+	struct child_usage used; /* by all processes of this attempt so far */
 	int lines_logged;
 	const char *file_facts; /* JSON object that validation read from the files; NULL: none */
 

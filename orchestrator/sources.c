@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/hash.h"
@@ -60,9 +61,9 @@ static int hash_file(struct sources *s, const struct source_file *f, uint8_t sha
 }
 
 /* The version of a folder: SHA-256 over "NAME\0SIZE\0SHA256\n" of each file that counts, by name.
- */
-static int hash_folder(struct sources *s, const struct source_files *files, const char **version,
-		       struct err *e)
+ * file: the GGUF file that is the model, or NULL. */
+static int hash_folder(struct sources *s, const struct source_files *files, const char *file,
+		       const char **version, struct err *e)
 {
 	char hex[SHA256_HEX], size[24];
 	uint8_t sha[SHA256_LEN];
@@ -71,6 +72,8 @@ static int hash_folder(struct sources *s, const struct source_files *files, cons
 
 	buf_init(&all, 16u << 20);
 	for (size_t i = 0; rc == 0 && i < files->n; i++) {
+		if (!source_belongs(files->v[i].name, file))
+			continue;
 		rc = hash_file(s, &files->v[i], sha, e);
 		hex_encode(sha, SHA256_LEN, hex);
 		snprintf(size, sizeof(size), "%llu", (unsigned long long)files->v[i].size_bytes);
@@ -113,28 +116,57 @@ const char *sources_card(const struct resolved *r, struct arena *a)
 	return card_json(a, r, &card);
 }
 
+/* `path` may be a GGUF file itself. */
+static int split_path(struct sources *s, struct resolved *r, const char **file, struct err *e)
+{
+	struct stat st;
+	char *dir;
+
+	r->dir = r->model->path;
+	*file = r->model->file;
+	if (stat(r->model->path, &st) != 0 || !S_ISREG(st.st_mode))
+		return 0;
+	if (*file)
+		return err_set(e, ERR_INVALID,
+			       "%s is a file; remove `file`, or let `path` be its "
+			       "folder",
+			       r->model->path);
+	*file = path_basename(r->model->path);
+	if (strlen(*file) <= 5 || strcmp(*file + strlen(*file) - 5, ".gguf") != 0)
+		return err_set(e, ERR_INVALID,
+			       "%s is neither a folder nor a GGUF file; correct `path`",
+			       r->model->path);
+	dir = path_dirname(r->model->path);
+	r->dir = arena_strdup(s->a, dir);
+	free(dir);
+	return 0;
+}
+
 static int resolve_path(struct sources *s, struct resolved *r, bool need_version, struct err *e)
 {
 	struct source_files files;
 	struct source_card card;
+	const char *file;
 	int rc;
 
 	r->kind = "path";
-	r->origin = r->dir = r->model->path;
+	r->origin = r->model->path;
 	r->version = "";
+	if (split_path(s, r, &file, e) < 0)
+		return e->code;
 	if (access(r->dir, R_OK | X_OK) != 0)
 		return err_set(e, ERR_NOTFOUND,
 			       "%s: there is no such folder, or it may not be read; correct `path`",
 			       r->dir);
 	rc = source_list(s->a, r->dir, &files, e);
 	if (rc == 0)
-		rc = source_read_facts(s->a, r->dir, &r->facts, e);
+		rc = source_read_file_facts(s->a, r->dir, file, &r->facts, e);
 	if (rc == 0)
 		rc = source_read_card(s->a, r->dir, &card, e);
 	if (rc == 0)
 		r->card_facts = card_json(s->a, r, &card);
 	if (rc == 0 && need_version)
-		rc = hash_folder(s, &files, &r->version, e);
+		rc = hash_folder(s, &files, r->facts.file, &r->version, e);
 	return rc;
 }
 
@@ -179,6 +211,7 @@ static struct hub_question question_of(const struct model *m, bool adapter)
 {
 	return (struct hub_question){ .repo = adapter ? m->lora : m->id,
 				      .revision = adapter ? m->lora_revision : m->revision,
+				      .file = adapter ? NULL : m->file,
 				      .adapter = adapter };
 }
 
@@ -190,6 +223,7 @@ static void take_model(struct sources *s, struct resolved *r, const struct hub_q
 	r->version = "";
 	if (q->rc < 0) {
 		r->fault = arena_strdup(s->a, q->err.msg);
+		r->fault_code = q->rc;
 		return;
 	}
 	r->hub = q->answer;
@@ -266,6 +300,7 @@ static void resolve(struct sources *s, struct resolved *r, bool need_version)
 		rc = resolve_fake(s, r, &e);
 	r->tried = true;
 	r->fault = rc < 0 ? arena_strdup(s->a, e.msg) : NULL;
+	r->fault_code = rc < 0 ? rc : 0;
 	if (!r->version)
 		r->version = "";
 	if (!r->kind) {

@@ -95,7 +95,7 @@ struct hub_ops {
 		    const char **data, size_t *len, struct err *e);
 	/* Read up to len bytes of a listed file's content, from offset; *got is less only at its
 	 * end. They are what the hub has: nothing is compared with f->sha256. ERR_NOTFOUND: the
-	 * content is not there. NULL: this hub cannot, its repositories have to be cloned. */
+	 * content is not there; ERR_CORRUPT: it has another size than the hub lists. */
 	int (*read_at)(struct hub *h, const char *repo, const struct hub_file *f, uint64_t offset,
 		       void *data, size_t len, size_t *got, struct err *e);
 	/* One commit. ERR_CONFLICT if the branch moved, or perhaps did: list again. The caller

@@ -15,6 +15,7 @@
 #include "upload/hub_git.h"
 #include "upload/hub_http.h"
 #include "upload/lfs.h"
+#include "upload/lfs_read.h"
 #include "upload/lfs_send.h"
 
 #define PUSH_TRIES 5
@@ -29,6 +30,7 @@ struct hub_git {
 	/* of the repository that was listed last */
 	char *repo;
 	char branch[GITREPO_BRANCH_MAX];
+	struct lfs_reader reader;
 };
 
 static struct hub_git *git_of(struct hub *h)
@@ -276,6 +278,43 @@ static int git_read(struct hub *base, const char *repo, const char *path, size_t
 	return rc;
 }
 
+/* A blob is read from the copy, in which the listing has found it. */
+static int blob_read_at(struct hub_git *h, const char *repo, const struct hub_file *f,
+			uint64_t offset, void *data, size_t len, size_t *got, struct err *e)
+{
+	struct arena *a = arena_new();
+	const char *blob = NULL;
+	size_t size = 0;
+	int rc = git_read(&h->base, repo, f->path, (size_t)f->size_bytes, a, &blob, &size, e);
+
+	if (rc >= 0) {
+		*got = offset >= size		     ? 0
+		       : len < size - (size_t)offset ? len
+						     : size - (size_t)offset;
+		if (*got)
+			memcpy(data, blob + offset, *got);
+	}
+	arena_free(a);
+	return rc;
+}
+
+static int git_read_at(struct hub *base, const char *repo, const struct hub_file *f,
+		       uint64_t offset, void *data, size_t len, size_t *got, struct err *e)
+{
+	struct hub_git *h = git_of(base);
+	struct lfs_remote r;
+	int rc = hub_repo_check(repo, e);
+
+	if (rc < 0)
+		return rc;
+	if (!f->lfs)
+		return blob_read_at(h, repo, f, offset, data, len, got, e);
+	r = lfs_of(h, repo);
+	rc = lfs_read_at(&h->reader, &r, f, offset, data, len, got, e);
+	free((char *)r.path);
+	return rc;
+}
+
 /* git itself cannot make a repository on a server. Some make one at the first push, but not before
  * the first LFS object. */
 static int git_create(struct hub *base, const char *repo, int is_private, struct err *e)
@@ -412,6 +451,7 @@ static void git_close(struct hub *base)
 
 	http_close(h->http);
 	http_budget_free(h->budget);
+	lfs_reader_release(&h->reader);
 	free(h->cache);
 	free(h->work);
 	free(h->repo);
@@ -425,6 +465,7 @@ static const struct hub_ops git_ops = {
 	.have = git_have,
 	.put = git_put,
 	.read = git_read,
+	.read_at = git_read_at,
 	.commit = git_commit,
 	.url = git_url,
 	.close = git_close,
@@ -450,6 +491,7 @@ int hub_git_open(const char *url, const char *user, const char *token, const str
 
 	h->base.ops = &git_ops;
 	h->work = mem_strdup(o->work);
+	lfs_reader_init(&h->reader, h->work);
 	h->cache = cache_folder(o->work, url);
 	h->jobs = o->jobs > 0 ? o->jobs : HUB_JOBS_DEFAULT;
 	h->budget = http_budget_new(wait_file);

@@ -1,12 +1,9 @@
 /* upload/hub_http.c -- the Hub's own API: huggingface.co and what is compatible
  * with it. Plain files go inside the commit, large ones as LFS objects before. */
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "core/mem.h"
 #include "core/path.h"
@@ -20,7 +17,6 @@
 #define COMMIT_FILES 1000
 #define COMMIT_INLINE_BYTES ((uint64_t)72 << 20)
 #define CREATE_TRIES 5
-#define PAGE_MAX ((size_t)16 << 20)
 
 struct hub_http *hub_http_of(struct hub *h)
 {
@@ -39,9 +35,8 @@ void hub_http_note(struct hub_http *h, const struct http_response *rs)
 	h->base.slow_down = rs->fault.class == HTTP_FAULT_SLOW_DOWN;
 }
 
-/* A GET or POST of JSON. rs is to be released. */
-static int call(struct hub_http *h, struct http_request *rq, struct http_response *rs,
-		struct err *e)
+int hub_http_call(struct hub_http *h, struct http_request *rq, struct http_response *rs,
+		  struct err *e)
 {
 	int rc = http_call(h->http, rq, rs, e);
 
@@ -50,8 +45,8 @@ static int call(struct hub_http *h, struct http_request *rq, struct http_respons
 	return rc;
 }
 
-static int post(struct hub_http *h, const char *path, const struct buf *body, const char *repo,
-		struct http_response *rs, struct err *e)
+int hub_http_post(struct hub_http *h, const char *path, const struct buf *body, const char *repo,
+		  struct http_response *rs, struct err *e)
 {
 	static const struct http_header json = { "Content-Type", "application/json" };
 	struct http_request rq = { .method = HTTP_POST,
@@ -63,11 +58,10 @@ static int post(struct hub_http *h, const char *path, const struct buf *body, co
 				   .about = about(repo),
 				   .want_json = true };
 
-	return call(h, &rq, rs, e);
+	return hub_http_call(h, &rq, rs, e);
 }
 
-/* "/api/models/REPO/WHAT/REV", heap; repositories are checked names, branches are quoted. */
-static char *api_path(const char *repo, const char *what, const char *rev)
+char *hub_http_path(const char *repo, const char *what, const char *rev)
 {
 	struct buf b;
 
@@ -77,14 +71,14 @@ static char *api_path(const char *repo, const char *what, const char *rev)
 	return buf_detach(&b);
 }
 
-static const char *branch_of(const struct hub_http *h, const char *repo)
+const char *hub_http_branch(const struct hub_http *h, const char *repo)
 {
 	return h->repo && strcmp(h->repo, repo) == 0 && h->branch ? h->branch : "main";
 }
 
 char *hub_http_branch_path(const struct hub_http *h, const char *repo, const char *what)
 {
-	return api_path(repo, what, branch_of(h, repo));
+	return hub_http_path(repo, what, hub_http_branch(h, repo));
 }
 
 void hub_http_turn_to(struct hub_http *h, const char *repo)
@@ -107,7 +101,7 @@ int hub_http_head(struct hub_http *h, const char *repo, char head[HUB_BLOB_ID], 
 	char *path = hub_http_branch_path(h, repo, "revision");
 	struct http_request rq = { .url = path, .about = about(repo), .want_json = true };
 	struct http_response rs;
-	int rc = call(h, &rq, &rs, e);
+	int rc = hub_http_call(h, &rq, &rs, e);
 
 	head[0] = '\0';
 	*is_private = false;
@@ -144,7 +138,7 @@ static int post_create(struct hub_http *h, const char *repo, bool is_private, st
 	for (int i = 0; rc == ERR_CONFLICT && i < CREATE_TRIES; i++) {
 		if (i > 0)
 			wait_ms(1000);
-		rc = post(h, "/api/repos/create", &body, repo, &rs, e);
+		rc = hub_http_post(h, "/api/repos/create", &body, repo, &rs, e);
 		if (rc < 0 && is_there_already(&rs))
 			rc = 0;
 		http_response_release(&rs);
@@ -205,200 +199,6 @@ static int http_create(struct hub *base, const char *repo, int is_private, struc
 	return is_private ? check_private(h, repo, e) : 0;
 }
 
-/* ---- listing */
-
-static int by_path(const void *x, const void *y)
-{
-	const struct hub_file *a = x, *b = y;
-
-	return strcmp(a->path, b->path);
-}
-
-/* All pages from url on, which is freed. */
-static int get_pages(struct hub_http *h, const char *repo, char *url, struct arena *a,
-		     struct hub_api_files *files, struct err *e)
-{
-	int rc = 0;
-
-	while (rc >= 0 && url) {
-		struct http_request rq = {
-			.url = url, .about = about(repo), .want_json = true, .body_max = PAGE_MAX
-		};
-		struct http_response rs;
-		char *next = NULL;
-		size_t before = files->n;
-
-		rc = call(h, &rq, &rs, e);
-		if (rc >= 0)
-			rc = hub_api_tree(a, buf_str(&rs.body), rs.body.len, files, e);
-		if (rc >= 0)
-			next = http_next_page(h->http, &rs);
-		if (next && (files->n == before || strcmp(next, url) == 0))
-			rc = err_set(e, ERR_IO, "%s: the hub's listing does not end", repo);
-		http_response_release(&rs);
-		free(url);
-		url = next;
-	}
-	free(url);
-	return rc;
-}
-
-static int get_tree(struct hub_http *h, const char *repo, const char *head, struct arena *a,
-		    struct hub_file **out, size_t *n, struct err *e)
-{
-	struct hub_api_files files = { 0 };
-	char *path = api_path(repo, "tree", head);
-	int rc = get_pages(h, repo, mem_printf("%s?recursive=true&expand=false", path), a, &files,
-			   e);
-
-	free(path);
-	if (rc >= 0) {
-		if (files.n)
-			qsort(files.v, files.n, sizeof(*files.v), by_path);
-		*out = arena_array(a, files.n, sizeof(**out));
-		if (files.n)
-			memcpy(*out, files.v, files.n * sizeof(**out));
-		*n = files.n;
-	}
-	free(files.v);
-	return rc;
-}
-
-static int http_list(struct hub *base, const char *repo, struct arena *a, struct hub_file **files,
-		     size_t *n, const char **head, struct err *e)
-{
-	struct hub_http *h = hub_http_of(base);
-	char id[HUB_BLOB_ID];
-	bool is_private;
-	int rc = hub_repo_check(repo, e);
-
-	if (rc < 0)
-		return rc;
-	hub_http_turn_to(h, repo);
-	rc = hub_http_head(h, repo, id, &is_private, e);
-	if (rc < 0)
-		return rc;
-	if (*id) {
-		rc = get_tree(h, repo, id, a, files, n, e);
-	} else {
-		*files = NULL;
-		*n = 0;
-	}
-	if (rc < 0)
-		return rc;
-	free(h->head);
-	h->head = mem_strdup(id);
-	*head = arena_strdup(a, id);
-	return 0;
-}
-
-struct reading {
-	struct buf b;
-	size_t max;
-	const char *path;
-};
-
-static int on_data(void *ctx, uint64_t offset, const void *p, size_t n, struct err *e)
-{
-	struct reading *r = ctx;
-
-	if (offset == 0)
-		buf_clear(&r->b);
-	if (offset > r->b.len || n > r->max - r->b.len)
-		return err_set(e, ERR_NOSPACE, "%s has more than the %zu bytes that are read here",
-			       r->path, r->max);
-	return buf_add(&r->b, p, n);
-}
-
-/* Fill rq with a download of path at the head that was listed; url holds its URL. */
-static void ask_for_file(struct hub_http *h, const char *repo, const char *path, struct buf *url,
-			 struct http_request *rq)
-{
-	hub_http_turn_to(h, repo);
-	buf_addf(url, "/%s/resolve/", repo);
-	http_quote(url, h->head && *h->head ? h->head : branch_of(h, repo), false);
-	buf_addc(url, '/');
-	http_quote(url, path, true);
-	*rq = (struct http_request){ .url = buf_str(url),
-				     .redirects = HTTP_REDIRECT_ANY,
-				     .about = { .repo = repo, .file = path } };
-}
-
-static int http_read(struct hub *base, const char *repo, const char *path, size_t max,
-		     struct arena *a, const char **data, size_t *len, struct err *e)
-{
-	struct reading r = { .max = max, .path = path };
-	struct http_request rq;
-	struct http_response rs;
-	struct buf url;
-	int rc = hub_repo_check(repo, e);
-
-	if (rc < 0)
-		return rc;
-	buf_init(&url, (size_t)64 << 10);
-	buf_init(&r.b, max);
-	ask_for_file(hub_http_of(base), repo, path, &url, &rq);
-	rq.on_data = on_data;
-	rq.ctx = &r;
-	rc = call(hub_http_of(base), &rq, &rs, e);
-	if (rc >= 0) {
-		*data = arena_strndup(a, buf_str(&r.b), r.b.len);
-		*len = r.b.len;
-	}
-	http_response_release(&rs);
-	buf_release(&r.b);
-	buf_release(&url);
-	return rc;
-}
-
-struct range {
-	unsigned char *data;
-	uint64_t offset;
-	size_t len;
-};
-
-static int on_range(void *ctx, uint64_t offset, const void *p, size_t n, struct err *e)
-{
-	struct range *r = ctx;
-	uint64_t at = offset - r->offset;
-
-	if (offset < r->offset || at > r->len || n > r->len - at)
-		return err_set(e, ERR_IO, "the hub sends more than it was asked for");
-	memcpy(r->data + at, p, n);
-	return 0;
-}
-
-static int http_read_at(struct hub *base, const char *repo, const struct hub_file *f,
-			uint64_t offset, void *data, size_t len, size_t *got, struct err *e)
-{
-	struct range r = { data, offset, len };
-	struct http_request rq;
-	struct http_response rs;
-	struct buf url;
-	int rc = hub_repo_check(repo, e);
-
-	if (rc < 0)
-		return rc;
-	if (offset >= f->size_bytes || len == 0) {
-		*got = 0;
-		return 0;
-	}
-	if (r.len > f->size_bytes - offset)
-		r.len = (size_t)(f->size_bytes - offset);
-	buf_init(&url, (size_t)64 << 10);
-	ask_for_file(hub_http_of(base), repo, f->path, &url, &rq);
-	rq.range_first = offset;
-	rq.range_bytes = r.len;
-	rq.on_data = on_range;
-	rq.ctx = &r;
-	rc = call(hub_http_of(base), &rq, &rs, e);
-	if (rc >= 0)
-		*got = r.len;
-	http_response_release(&rs);
-	buf_release(&url);
-	return rc < 0 ? rc : 0;
-}
-
 /* ---- objects */
 
 static int with_remote(struct hub_http *h, const char *repo, struct lfs_remote *r, struct err *e)
@@ -446,108 +246,6 @@ static int http_put(struct hub *base, const char *repo, const struct hub_file *f
 	return rc;
 }
 
-/* ---- before anything is sent */
-
-static int read_sample(const struct hub_file *f, struct hub_api_sample *out, struct err *e)
-{
-	ssize_t n;
-	int fd;
-
-	if (!f->local) {
-		out->n =
-			f->size_bytes < HUB_SAMPLE_BYTES ? (size_t)f->size_bytes : HUB_SAMPLE_BYTES;
-		memcpy(out->bytes, f->data, out->n);
-		return 0;
-	}
-	fd = open(f->local, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (fd < 0)
-		return errno == ENOENT ? 0 : err_errno(e, "%s", f->local); /* the hub has it */
-	n = pread(fd, out->bytes, HUB_SAMPLE_BYTES, 0);
-	(void)close(fd);
-	if (n < 0)
-		return err_errno(e, "%s", f->local);
-	out->n = (size_t)n;
-	return 0;
-}
-
-static int preupload(struct hub_http *h, const char *repo, struct hub_file *files, size_t n,
-		     bool *ignored, struct err *e)
-{
-	struct hub_api_sample *samples = mem_array(n, sizeof(*samples));
-	char *path = hub_http_branch_path(h, repo, "preupload");
-	struct arena *a = arena_new();
-	struct http_response rs = { 0 };
-	struct buf body;
-	int rc = 0;
-
-	buf_init(&body, (size_t)16 << 20);
-	for (size_t i = 0; rc >= 0 && i < n; i++)
-		rc = read_sample(&files[i], &samples[i], e);
-	if (rc >= 0) {
-		hub_api_preupload_write(&body, files, samples, n);
-		rc = post(h, path, &body, repo, &rs, e);
-	}
-	if (rc >= 0)
-		rc = hub_api_preupload(a, buf_str(&rs.body), rs.body.len, files, n, ignored, e);
-	http_response_release(&rs);
-	buf_release(&body);
-	arena_free(a);
-	free(path);
-	free(samples);
-	return rc;
-}
-
-static int http_prepare(struct hub *base, const char *repo, struct hub_file *files, size_t n,
-			struct arena *a, const char **refused, struct err *e)
-{
-	bool ignored[HUB_PREUPLOAD_MAX];
-	int rc = hub_repo_check(repo, e);
-
-	for (size_t at = 0; rc >= 0 && at < n; at += HUB_PREUPLOAD_MAX) {
-		size_t count = n - at < HUB_PREUPLOAD_MAX ? n - at : HUB_PREUPLOAD_MAX;
-
-		rc = preupload(hub_http_of(base), repo, files + at, count, ignored, e);
-		for (size_t i = 0; rc >= 0 && i < count; i++)
-			if (ignored[i])
-				refused[at + i] = arena_printf(
-					a,
-					"the .gitignore of %s keeps %s out; change it there, or "
-					"leave the file out here with upload.exclude",
-					repo, files[at + i].path);
-	}
-	return rc;
-}
-
-/* What an answer to the card says. A 400 carries the same body as a 200. */
-static int judge_card(const struct http_response *rs, int rc, struct err *e)
-{
-	struct err said = ERR_INIT;
-
-	if (rs->status == 404 || rs->status == 413)
-		return 0; /* a hub that cannot say it in advance says it at the commit */
-	if (rc < 0 && rs->status != 400)
-		return rc;
-	if (hub_api_card(buf_str(&rs->body), rs->body.len, &said) != ERR_INVALID)
-		return rc;
-	*e = said;
-	return ERR_INVALID;
-}
-
-static int http_check_card(struct hub *base, const char *text, size_t len, struct err *e)
-{
-	struct http_response rs;
-	struct buf body;
-	int rc;
-
-	buf_init(&body, (size_t)32 << 20);
-	hub_api_card_write(&body, text, len);
-	rc = post(hub_http_of(base), "/api/validate-yaml", &body, NULL, &rs, e);
-	rc = judge_card(&rs, rc, e);
-	http_response_release(&rs);
-	buf_release(&body);
-	return rc;
-}
-
 /* ---- the hub */
 
 static const char *http_url(struct hub *base, const char *repo, struct arena *a)
@@ -565,6 +263,7 @@ static void http_hub_close(struct hub *base)
 
 	http_close(h->http);
 	http_budget_free(h->budget);
+	hub_range_release(&h->range);
 	free(h->work);
 	free(h->repo);
 	free(h->head);
@@ -578,13 +277,13 @@ static const struct hub_ops http_ops = {
 	.commit_files = COMMIT_FILES,
 	.commit_inline_bytes = COMMIT_INLINE_BYTES,
 	.create = http_create,
-	.list = http_list,
+	.list = hub_http_list,
 	.have = http_have,
-	.prepare = http_prepare,
-	.check_card = http_check_card,
+	.prepare = hub_http_prepare,
+	.check_card = hub_http_check_card,
 	.put = http_put,
-	.read = http_read,
-	.read_at = http_read_at,
+	.read = hub_http_read,
+	.read_at = hub_http_read_at,
 	.commit = hub_http_commit,
 	.url = http_url,
 	.close = http_hub_close,
@@ -600,6 +299,7 @@ int hub_http_open(const char *endpoint, const char *token, bool offline,
 
 	h->base.ops = &http_ops;
 	h->work = mem_strdup(o->work);
+	hub_range_init(&h->range, h->work);
 	h->jobs = o->jobs > 0 ? o->jobs : HUB_JOBS_DEFAULT;
 	h->pull_request = o->pull_request;
 	h->budget = http_budget_new(wait_file);

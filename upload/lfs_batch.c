@@ -246,7 +246,7 @@ static int read_object(struct arena *a, enum lfs_operation op, const struct json
 	if (op == LFS_UPLOAD)
 		return read_upload(a, json_get(o, "actions"), f, out, e);
 	out->way = LFS_STORED;
-	return 0;
+	return read_action(a, json_get(json_get(o, "actions"), "download"), &out->download, e);
 }
 
 /* ---- which file an object of the answer is */

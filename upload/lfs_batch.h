@@ -40,8 +40,9 @@ struct lfs_answer {
 	enum lfs_way way;
 	struct lfs_action upload; /* of LFS_MULTIPART: where to complete it; no headers */
 	struct lfs_action verify;
-	uint64_t chunk_bytes; /* of LFS_MULTIPART: of each part but the last */
-	const char **parts;   /* URLs, the first part's first */
+	struct lfs_action download; /* where it can be read */
+	uint64_t chunk_bytes;	    /* of LFS_MULTIPART: of each part but the last */
+	const char **parts;	    /* URLs, the first part's first */
 	size_t n_parts;
 	int error_code;
 	const char *error;

@@ -48,8 +48,8 @@ static void note_slow_down(const struct lfs_remote *r, const struct http_fault *
 		*r->slow_down = f->class == HTTP_FAULT_SLOW_DOWN;
 }
 
-static int ask_batch(const struct lfs_remote *r, struct arena *a, enum lfs_operation op,
-		     const struct hub_file *files, size_t n, struct lfs_answer *out, struct err *e)
+int lfs_ask_batch(const struct lfs_remote *r, struct arena *a, enum lfs_operation op,
+		  const struct hub_file *files, size_t n, struct lfs_answer *out, struct err *e)
 {
 	char *path = mem_printf("%s/objects/batch", r->path);
 	struct http_header headers[2];
@@ -117,7 +117,7 @@ static size_t next_batch(const struct hub_file *files, const size_t *order, size
 	return count;
 }
 
-static int refusal(const struct hub_file *f, const struct lfs_answer *answer, struct err *e)
+int lfs_refusal(const struct hub_file *f, const struct lfs_answer *answer, struct err *e)
 {
 	int code = answer->error_code;
 	int rc = code == 408 || code == 429 || code >= 500 ? ERR_BUSY
@@ -140,7 +140,7 @@ int lfs_ask(const struct lfs_remote *r, enum lfs_operation op, const struct hub_
 		size_t count = next_batch(files, order, n, &at, batch, starts);
 		struct lfs_answer *answers = arena_array(a, count, sizeof(*answers));
 
-		rc = ask_batch(r, a, op, batch, count, answers, e);
+		rc = lfs_ask_batch(r, a, op, batch, count, answers, e);
 		for (size_t i = 0; rc >= 0 && i < count; i++)
 			for (size_t k = starts[i]; k < starts[i + 1]; k++)
 				have[order[k]] = answers[i].way == LFS_STORED;
@@ -297,7 +297,7 @@ static int send_batch(struct lfs_sender *s, const struct hub_file *batch, const 
 {
 	struct lfs_answer *answers = arena_array(a, n, sizeof(*answers));
 	struct err refused = ERR_INIT;
-	int rc = ask_batch(s->r, a, LFS_UPLOAD, batch, n, answers, e);
+	int rc = lfs_ask_batch(s->r, a, LFS_UPLOAD, batch, n, answers, e);
 
 	s->objects = arena_array(a, n, sizeof(*s->objects));
 	s->n_objects = s->next = s->n_hashed = 0;
@@ -307,7 +307,7 @@ static int send_batch(struct lfs_sender *s, const struct hub_file *batch, const 
 		else if (answers[i].way != LFS_REFUSED)
 			add_object(s, &batch[i], &answers[i], starts[i], starts[i + 1] - starts[i]);
 		else if (refused.code == 0)
-			(void)refusal(&batch[i], &answers[i], &refused);
+			(void)lfs_refusal(&batch[i], &answers[i], &refused);
 	}
 	if (rc >= 0 && s->n_objects)
 		rc = run_objects(s, e);

@@ -54,6 +54,9 @@ static int batch(struct arena *a, const char *text, size_t n, struct err *e)
 	rc = lfs_batch_parse(a, LFS_UPLOAD, text, n, files, 2, out, e);
 	for (int i = 0; rc >= 0 && i < 2; i++)
 		check_answer(&out[i], &files[i]);
+	if (lfs_batch_parse(a, LFS_DOWNLOAD, text, n, files, 2, out, e) >= 0)
+		for (int i = 0; i < 2; i++)
+			check_action(&out[i].download);
 	return rc;
 }
 

@@ -23,7 +23,7 @@ def put_lfs(hub, repo, data):
     return {"algo": "sha256", "oid": oid, "size": len(data)}
 
 
-def publish(hub, repo, files):
+def publish(hub, repo, files, gone=()):
     """One commit with these files ({path: bytes}); *.safetensors are LFS. Returns the commit."""
     lines = [{"key": "header", "value": {"summary": "files", "description": ""}}]
     for path, data in files.items():
@@ -32,6 +32,7 @@ def publish(hub, repo, files):
         else:
             lines.append({"key": "file", "value": {"path": path, "content": base64.b64encode(data).decode(),
                                                    "encoding": "base64"}})
+    lines += [{"key": "deletedFile", "value": {"path": path}} for path in gone]
     body = "\n".join(map(json.dumps, lines)).encode()
     return json.loads(call("POST", f"{hub.endpoint}/api/models/{repo}/commit/main", body, hub.token,
                            "application/x-ndjson"))["commitOid"]

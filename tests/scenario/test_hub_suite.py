@@ -11,7 +11,7 @@ from matrix import environment, run_all  # noqa: E402
 from testhub import TestHub  # noqa: E402
 
 SUITE = Path(os.environ["QUERN_BUILD"]) / "test-tools" / "hub-suite"
-REPOS = ("list", "have", "many", "same", "race", "gone", "dangling", "wrong", "names")
+REPOS = ("list", "have", "many", "same", "race", "gone", "dangling", "wrong", "names", "range")
 
 
 def run_suite(prefix, token, make):

@@ -248,8 +248,6 @@ static void a_range_of_a_file_is_read(void **state)
 	char data[100];
 	size_t got;
 
-	if (!f->h->ops->read_at)
-		return; /* it cannot, and says so */
 	parent = begin(f, "suite/range");
 	put_all(f, "suite/range", sent, 1);
 	assert_int_equal(commit(f, "suite/range", parent, sent, 2, &id), 0);

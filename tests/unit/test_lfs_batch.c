@@ -125,6 +125,8 @@ static void a_download_tells_what_is_there(void **state)
 	assert_int_equal(parse(a, LFS_DOWNLOAD, text, out, &e), 0);
 	assert_int_equal(out[0].way, LFS_REFUSED);
 	assert_int_equal(out[1].way, LFS_STORED);
+	assert_string_equal(out[1].download.href, "/x");
+	assert_null(out[0].download.href);
 	arena_free(a);
 }
 

@@ -386,7 +386,10 @@ static int one_tensor(struct state *s, struct patterns *p, struct out_tensor *t,
 	enum gguf_type id;
 
 	if (m->leave_output && strcmp(t->name, "output.weight") == 0) {
-		set_type(t, source_type(t));
+		if (t->stored)
+			t->type = t->stored;
+		else
+			set_type(t, source_type(t));
 		return 0;
 	}
 	/* Counters go on whatever the user wants. */

@@ -5,7 +5,7 @@ match anything; times null is for ever. Actions, before the request is done unle
 
   {"do": "reset"}                        the connection is reset ("after": true: when it is done)
   {"do": "read", "bytes": n}             n bytes of the body are read, then the connection is reset
-  {"do": "stall", "seconds": s}          nothing happens for so long, then the connection is closed
+  {"do": "stall", "seconds": s}          nothing happens for so long, then the connection is closed ("after" as above)
   {"do": "status", "status": 503, "headers": {}, "body": ""}    instead; "after": true: when it is done
   {"do": "html", "status": 200}          a gateway's page instead of the answer
   {"do": "redirect", "to": url}          to elsewhere; "self" is a loop

@@ -52,7 +52,10 @@ def cdn_object(hub, request, oid):
     path = hub.state.lfs.path(oid)
     if not path.exists():
         raise Refused(404, "NoSuchKey")
-    status, first, size, headers = ranged(request, path.stat().st_size, {"Accept-Ranges": "bytes", "ETag": f'"{oid[:32]}"'})
+    whole, headers = path.stat().st_size, {"ETag": f'"{oid[:32]}"'}
+    if not hub.ranges:
+        return Response(200, headers, file=path, size=whole)
+    status, first, size, headers = ranged(request, whole, {**headers, "Accept-Ranges": "bytes"})
     return Response(status, headers, file=path, first=first, size=size)
 
 

@@ -157,6 +157,11 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *args):
         pass
 
+    def handle_expect_100(self):
+        going_on = super().handle_expect_100()
+        self.wfile.flush()  # who asks waits for it a second before the body
+        return going_on
+
     def do(self):
         origin = self.server.origin
         request = Request(self)
@@ -169,7 +174,7 @@ class Handler(BaseHTTPRequestHandler):
             response = self.answer(request, action or {})
             self.drain(request)
             entry["status"] = response.status
-            entry["sent"] = self.send(request, response, action or {})
+            self.send(request, response, action or {}, entry)
         except (Dropped, ConnectionError, TimeoutError):
             self.close_connection = True
         finally:
@@ -199,6 +204,8 @@ class Handler(BaseHTTPRequestHandler):
             self.drain(request)
             if action["do"] == "reset":
                 self.drop()
+            if action["do"] == "stall":
+                self.stall(action)
             return Response(action["status"], action.get("headers"), action.get("body", "").encode())
         return response
 
@@ -215,9 +222,8 @@ class Handler(BaseHTTPRequestHandler):
                 piece = request.read(min(left, 1 << 16))
                 left = left - len(piece) if piece else 0
             self.drop()
-        if kind == "stall":
-            self.server.origin.hub.stopping.wait(action["seconds"])
-            raise Dropped
+        if kind == "stall" and not action.get("after"):
+            self.stall(action)
         if kind == "status" and not action.get("after"):
             return Response(action["status"], action.get("headers"), action.get("body", "").encode())
         if kind == "html":
@@ -225,6 +231,10 @@ class Handler(BaseHTTPRequestHandler):
         if kind == "redirect":
             return Response(302, {"Location": self.path if action["to"] == "self" else action["to"]})
         return None
+
+    def stall(self, action):
+        self.server.origin.hub.stopping.wait(action["seconds"])
+        raise Dropped
 
     def drop(self):
         try:
@@ -241,7 +251,7 @@ class Handler(BaseHTTPRequestHandler):
 
     # ---- sending
 
-    def send(self, request, response, action):
+    def send(self, request, response, action, entry):
         response = self.changed(response, action)
         length = response.length + action.get("add", 0) if action.get("do") == "length" else response.length
         self.send_response(response.status)
@@ -252,13 +262,12 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         if request.method == "HEAD" or response.status in (204, 304):
-            return 0
+            return
         stop = action["bytes"] if action.get("do") == "truncate" else response.length
-        sent = self.send_body(response, min(stop, response.length), action)
+        self.send_body(response, min(stop, response.length), action, entry)
         if action.get("do") in ("truncate", "length"):
             self.wfile.flush()
             self.close_connection = True
-        return sent
 
     def changed(self, response, action):
         kind = action.get("do")
@@ -279,12 +288,14 @@ class Handler(BaseHTTPRequestHandler):
             f.seek(response.first)
             return f.read(response.size)
 
-    def send_body(self, response, size, action):
+    def send_body(self, response, size, action, entry):
+        """entry["sent"] counts, also when the client goes away."""
         if action.get("do") == "trickle":
-            return self.trickle(self.bytes_of(response)[:size], action["bytes"])
+            return self.trickle(self.bytes_of(response)[:size], action["bytes"], entry)
         if not response.file:
             self.wfile.write(response.body[:size])
-            return size
+            entry["sent"] = size
+            return
         self.wfile.flush()
         with open(response.file, "rb") as f:
             sent = 0
@@ -293,14 +304,14 @@ class Handler(BaseHTTPRequestHandler):
                 if n == 0:
                     raise ConnectionError("the file became shorter")
                 sent += n
-        return sent
+                entry["sent"] = sent
 
-    def trickle(self, data, rate):
+    def trickle(self, data, rate, entry):
         for at in range(0, len(data), max(1, rate // 20)):
             self.wfile.write(data[at:at + max(1, rate // 20)])
             self.wfile.flush()
+            entry["sent"] = min(len(data), at + max(1, rate // 20))
             time.sleep(0.05)
-        return len(data)
 
 
 class Origin(ThreadingHTTPServer):

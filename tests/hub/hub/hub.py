@@ -21,7 +21,7 @@ class Hub:
         self.uploads, self.secret = lfs.Uploads(), secrets.token_bytes(16)
         self.url_seconds, self.part_seconds = 3600, 3600
         self.multipart_above, self.chunk_size = 16 << 20, 8 << 20
-        self.page, self.lie_size = None, None
+        self.page, self.lie_size, self.ranges = None, None, True
         self.requests, self.bodies, self.leaks, self.bugs = [], [], [], []
         self.lock, self.stopping = threading.Lock(), threading.Event()
         main = Routes()
@@ -70,11 +70,11 @@ def set_repo(hub, request):
 
 @admin.add("POST", r"/_admin/set")
 def set_values(hub, request):
-    """url_seconds, part_seconds, multipart_above, chunk_size, page, lie_size, limits, faults."""
+    """url_seconds, part_seconds, multipart_above, chunk_size, page, lie_size, ranges, limits, faults."""
     for name, value in request.json().items():
         if name in ("faults", "limits"):
             getattr(hub, name).set(value)
-        elif name in ("url_seconds", "part_seconds", "multipart_above", "chunk_size", "page", "lie_size"):
+        elif name in ("url_seconds", "part_seconds", "multipart_above", "chunk_size", "page", "lie_size", "ranges"):
             setattr(hub, name, value)
         else:
             raise Refused(400, f"nothing is called {name}")

@@ -25,7 +25,7 @@ def upload_actions(hub, obj, request, repo_url, transfers):
         header = {"chunk_size": str(hub.chunk_size)}
         for n in range(1, count + 1):
             header[f"{n:05d}"] = signed(hub, f"/part/{upload}/{n}", hub.part_seconds)
-        return "multipart", {"upload": {"href": signed(hub, f"/complete/{upload}"), "header": header, "expires_in": hub.part_seconds},
+        return "multipart", {"upload": {"href": signed(hub, f"/complete/{upload}") + f"&uploadId={upload}", "header": header, "expires_in": hub.part_seconds},
                              "verify": verify}
     return "basic", {"upload": {"href": signed(hub, f"/put/{oid}/{size}", hub.part_seconds), "expires_in": hub.part_seconds},
                      "verify": verify}
