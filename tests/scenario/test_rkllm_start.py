@@ -102,6 +102,14 @@ def test_a_script_and_its_files():
         expect(m.quern("plan"), 0, "1 converted", "1 new")
 
 
+def test_the_matrix_of_quickstart():
+    jobs = TESTS / "standin/jobs.yaml"
+    with Matrix() as m:
+        os.symlink(ENV, m.root / "rkllm-1.2.3")
+        expect(m.quern("run", "-f", jobs, QUERN_STANDIN=m.root, timeout=300), 0, "10 converted", "STAND-IN")
+        expect(m.quern("run", "-f", jobs, QUERN_STANDIN=m.root), 0, "nothing to do")
+
+
 if __name__ == "__main__":
     make(ENV)
     run_all({k: v for k, v in globals().items() if k.startswith("test_")})
