@@ -141,7 +141,9 @@ static int with_env(const struct request *q, const struct hub_env *env, struct e
 				   .repo = q->repo,
 				   .revision = q->revision,
 				   .adapter = q->adapter,
+				   .known = !q->metadata, /* the plan has looked */
 				   .file = q->file,
+				   .stall_s = env->stall_s,
 				   .progress = q->metadata ? NULL : on_progress };
 	char *wait = q->memory ? mem_printf("%s/.slow-down", q->memory) : NULL;
 	struct http_budget *budget = http_budget_new(wait);

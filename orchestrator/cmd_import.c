@@ -1,4 +1,5 @@
-/* orchestrator/cmd_import.c -- quern import: a batch script becomes a jobs.yaml. */
+/* orchestrator/cmd_import.c -- quern import: a batch script becomes a jobs.yaml, and converted
+ * files become artifacts of the jobs in one. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,13 +11,14 @@
 #include "orchestrator/commands.h"
 #include "orchestrator/engines_view.h"
 #include "orchestrator/import.h"
+#include "orchestrator/import_files.h"
 #include "orchestrator/session.h"
 
 #define TEXT_MAX (4u << 20)
 
 struct import_options {
-	const char *file, *engine, *hub, *namespace_;
-	bool force;
+	const char *file, *engine, *hub, *namespace_, *only;
+	bool force, move;
 };
 
 static void say_notes(const struct buf *notes)
@@ -96,30 +98,69 @@ static int import_lists(struct arena *a, const struct engines *es, const char *s
 	return rc < 0 ? rc : 0;
 }
 
-static int import(char **names, int n, const struct import_options *o, struct err *e)
+static int import_script_file(const char *script, const struct import_options *o, struct err *e)
 {
 	struct arena *a = arena_new();
 	struct engines es;
 	int rc = engines_or_say(a, &es);
 
-	if (rc == 0 && n != 1)
-		rc = err_set(e, ERR_INVALID, "one script at a time");
 	if (rc == 0)
-		rc = import_lists(a, &es, names[0], o, e);
+		rc = import_lists(a, &es, script, o, e);
 	arena_free(a);
 	return rc;
+}
+
+static int import_converted(char **names, int n, const struct import_options *o, struct err *e)
+{
+	struct import_result r;
+	struct session s;
+	int rc = session_open(&s, SESSION_RUN, o->file, NULL, "import", e);
+
+	if (rc < 0)
+		return rc;
+	rc = import_files(&s, names, (size_t)n, o->only, o->move, &r, e);
+	session_close(&s);
+	if (rc < 0)
+		return rc;
+	printf("%zu imported, %zu there already, %zu not imported\n", r.imported, r.there,
+	       r.refused);
+	return r.refused ? EXIT_JOBS_FAILED : EXIT_GOOD;
+}
+
+static bool is_script(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n > 3 && strcmp(name + n - 3, ".py") == 0;
+}
+
+static int import(char **names, int n, const struct import_options *o, struct err *e)
+{
+	for (int i = 0; i < n; i++) {
+		if (is_script(names[i]) && n > 1)
+			return err_set(e, ERR_INVALID,
+				       "%s: one script at a time, and files in a call of their own",
+				       names[i]);
+	}
+	return is_script(names[0]) ? import_script_file(names[0], o, e)
+				   : import_converted(names, n, o, e);
 }
 
 int cmd_import(int argc, char **argv)
 {
 	struct import_options o = { .file = "jobs.yaml", .engine = "rkllm" };
 	const struct option_def opts[] = {
-		{ "file", 'f', OPT_STRING, "FILE", "the jobs file (default jobs.yaml)", &o.file },
-		{ "engine", 'e', OPT_STRING, "ENGINE", "what the script drives (default rkllm)",
+		{ "file", 'f', OPT_STRING, "FILE",
+		  "the jobs file (default jobs.yaml): written from a script, read for files",
+		  &o.file },
+		{ "engine", 'e', OPT_STRING, "ENGINE", "script: what it drives (default rkllm)",
 		  &o.engine },
-		{ "hub", 0, OPT_STRING, "HUB", "publish: local, or an address", &o.hub },
+		{ "hub", 0, OPT_STRING, "HUB", "script: publish to local or an address", &o.hub },
 		{ "namespace", 0, OPT_STRING, "NAME", "account or organisation there",
 		  &o.namespace_ },
+		{ "only", 0, OPT_STRING, "GLOB", "files: points whose label matches", &o.only },
+		{ "move", 0, OPT_FLAG, NULL, "files: remove the originals when all is recorded",
+		  &o.move },
 		{ "force", 0, OPT_FLAG, NULL, "write over a file that is there", &o.force },
 	};
 	struct err e = ERR_INIT;
@@ -129,7 +170,8 @@ int cmd_import(int argc, char **argv)
 	if (help)
 		return EXIT_GOOD;
 	if (at >= 0 && at == argc)
-		at = err_set(&e, ERR_INVALID, "import needs a script: quern import SCRIPT.py");
+		at = err_set(&e, ERR_INVALID,
+			     "import needs a script, converted files, or folders of them");
 	if (at < 0)
 		return cli_fail(&e);
 	rc = import(argv + at, argc - at, &o, &e);

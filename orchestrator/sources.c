@@ -223,6 +223,7 @@ static void take_model(struct sources *s, struct resolved *r, const struct hub_q
 	r->version = "";
 	if (q->rc < 0) {
 		r->fault = arena_strdup(s->a, q->err.msg);
+		r->fault_code = q->rc;
 		return;
 	}
 	r->hub = q->answer;

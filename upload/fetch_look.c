@@ -253,11 +253,12 @@ int fetch_look(const struct fetch_options *o, struct arena *a, struct fetch_mode
 	}
 	if (rc >= 0)
 		rc = list_files(o, a, &m, e);
-	if (rc >= 0 && !o->adapter)
+	if (rc >= 0 && !o->adapter && !o->known)
 		rc = fetch_facts(o, a, &m, e);
 	if (rc < 0)
 		return rc;
-	fetch_remember(o, &m);
+	if (!o->known)
+		fetch_remember(o, &m);
 	*out = m;
 	return 0;
 }
