@@ -15,6 +15,7 @@
 #include "core/source.h"
 #include "workers/common/fileio.h"
 #include "workers/common/protocol.h"
+#include "workers/gguf/dora.h"
 #include "workers/gguf/gguf_input.h"
 #include "workers/gguf/imatrix.h"
 #include "workers/gguf/layout.h"
@@ -293,7 +294,8 @@ static int read_checkpoint(struct conversion *c, struct err *e)
 	if (dir && lora_open(c->a, dir, &c->model, c->h.tied, &c->lora, e) < 0)
 		return e->code;
 	from = (struct checkpoint){ &c->model, &c->quant, &c->packed, dir ? &c->lora : NULL };
-	if (layout_make(c->a, c->arch, &c->h, &from, &c->layout, e) < 0)
+	if (layout_make(c->a, c->arch, &c->h, &from, &c->layout, e) < 0 ||
+	    dora_prepare(c->a, &from, &c->lora, c->job.threads, e) < 0)
 		return e->code;
 	c->mix.arch = c->arch->name;
 	c->mix.layers = (uint32_t)c->h.layers;
