@@ -3,6 +3,8 @@
 #ifndef QUERN_ORCHESTRATOR_COMMANDS_H
 #define QUERN_ORCHESTRATOR_COMMANDS_H
 
+int cmd_init(int argc, char **argv);
+int cmd_import(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_plan(int argc, char **argv);
 int cmd_status(int argc, char **argv);

@@ -59,6 +59,17 @@ static int hand_over(struct session *s, const struct job_row *job, const char *o
 	return rc;
 }
 
+/* Why was said. That a hub does not answer, or wants a token, is the machine's fault. */
+static int refused(const struct session *s)
+{
+	const struct resolved *r = sources_seen(s->sources, 0);
+	int code = r && r->fault ? r->fault_code : ERR_INVALID;
+
+	return code == ERR_INVALID || code == ERR_NOTFOUND || code == ERR_CORRUPT
+		       ? EXIT_USAGE
+		       : EXIT_ENVIRONMENT;
+}
+
 static int run_one(struct session *s, const char *out, struct err *e)
 {
 	struct scheduler_options so = { 0 };
@@ -72,7 +83,7 @@ static int run_one(struct session *s, const char *out, struct err *e)
 	if (rc < 0)
 		return rc;
 	if (run.totals.count[PLAN_ILLEGAL])
-		return EXIT_USAGE; /* why was said */
+		return refused(s);
 	so.run_id = run.run_id;
 	so.to_do = 1;
 	rc = scheduler_run(s, &so, &r, e);

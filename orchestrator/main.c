@@ -10,6 +10,8 @@
 
 /* clang-format off */
 const struct command commands[] = {
+	{ "init",    "",             "ask a few questions and write a jobs.yaml", cmd_init, false },
+	{ "import",  "WHAT...",      "take over a batch script's lists, or files that are converted already", cmd_import, false },
 	{ "run",     "",             "do everything that is not done yet: convert, check, publish", cmd_run, false },
 	{ "plan",    "",             "show the expanded matrix: new, done, changed, or not legal and why", cmd_plan, false },
 	{ "status",  "",             "show the last run at a glance", cmd_status, false },

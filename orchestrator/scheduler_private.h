@@ -63,7 +63,7 @@ struct task {
 	int64_t done, total;
 	bool progress_dirty; /* not in the store yet */
 	bool pid_recorded;
-	uint64_t peak_rss_bytes;
+	struct child_usage used; /* by all processes of this attempt so far */
 	int lines_logged;
 	const char *file_facts; /* JSON object that validation read from the files; NULL: none */
 

@@ -211,6 +211,7 @@ static struct hub_question question_of(const struct model *m, bool adapter)
 {
 	return (struct hub_question){ .repo = adapter ? m->lora : m->id,
 				      .revision = adapter ? m->lora_revision : m->revision,
+				      .file = adapter ? NULL : m->file,
 				      .adapter = adapter };
 }
 
@@ -222,6 +223,7 @@ static void take_model(struct sources *s, struct resolved *r, const struct hub_q
 	r->version = "";
 	if (q->rc < 0) {
 		r->fault = arena_strdup(s->a, q->err.msg);
+		r->fault_code = q->rc;
 		return;
 	}
 	r->hub = q->answer;
@@ -298,6 +300,7 @@ static void resolve(struct sources *s, struct resolved *r, bool need_version)
 		rc = resolve_fake(s, r, &e);
 	r->tried = true;
 	r->fault = rc < 0 ? arena_strdup(s->a, e.msg) : NULL;
+	r->fault_code = rc < 0 ? rc : 0;
 	if (!r->version)
 		r->version = "";
 	if (!r->kind) {

@@ -16,6 +16,7 @@ struct resolved {
 	const struct model *model;
 	bool tried;
 	const char *fault;  /* NULL, or why no point of this model can be done */
+	int fault_code;	    /* its err_code */
 	const char *kind;   /* "path", "fake" or "hub": job_spec.source_kind */
 	const char *origin; /* job_spec.source */
 	const char

@@ -18,7 +18,7 @@ static const char *plural(uint64_t n)
 	return n == 1 ? "" : "s";
 }
 
-static void show_hub_source(FILE *f, const char *name, const struct hub_source *h)
+void summary_hub_source(FILE *f, const char *name, const struct hub_source *h)
 {
 	uint64_t missing = hub_source_missing_bytes(h);
 	char size[24];
@@ -47,9 +47,9 @@ void summary_models(FILE *f, const struct session *s)
 		const struct resolved *r = sources_seen(s->sources, i);
 
 		if (r && r->hub)
-			show_hub_source(f, r->model->name, r->hub);
+			summary_hub_source(f, r->model->name, r->hub);
 		if (r && r->lora)
-			show_hub_source(f, "  its adapter", r->lora);
+			summary_hub_source(f, "  its adapter", r->lora);
 	}
 	summary_renamed(f, s);
 }

@@ -118,7 +118,9 @@ static void fill_attempt(const struct task *t, const struct verdict *v, struct a
 	r->signal = t->x.signal;
 	r->cause = v->cause;
 	r->message = v->message;
-	r->peak_rss_bytes = (int64_t)t->peak_rss_bytes;
+	r->peak_rss_bytes = (int64_t)t->used.peak_rss_bytes;
+	r->user_ms = t->used.user_ms;
+	r->system_ms = t->used.system_ms;
 	r->done = t->done;
 	r->total = t->total;
 	r->stage = t->stage;

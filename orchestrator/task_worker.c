@@ -115,11 +115,20 @@ static void on_converted(struct task *t)
 		task_fail(t, &v);
 }
 
+static void note_peak(struct task *t, uint64_t bytes)
+{
+	if (bytes > t->used.peak_rss_bytes)
+		t->used.peak_rss_bytes = bytes;
+}
+
 static void on_done(struct execution *x)
 {
 	struct task *t = x->data;
 	struct verdict v;
 
+	t->used.user_ms += x->used.user_ms;
+	t->used.system_ms += x->used.system_ms;
+	note_peak(t, x->used.peak_rss_bytes);
 	if (t->phase == TASK_CONVERT) {
 		on_converted(t);
 		return;
@@ -345,12 +354,8 @@ void task_tick(struct task *t, int64_t mono_ms)
 
 	if (t->phase != TASK_CONVERT && t->phase != TASK_VALIDATE)
 		return;
-	if (t->x.pid > 0) {
-		uint64_t rss = proc_peak_rss((pid_t)t->x.pid);
-
-		if (rss > t->peak_rss_bytes)
-			t->peak_rss_bytes = rss;
-	}
+	if (t->adopted && t->x.pid > 0)
+		note_peak(t, proc_peak_rss((pid_t)t->x.pid)); /* nobody will tell us later */
 	record_pid(t);
 	look_at_limits(t, mono_ms);
 	if (t->end_reason == END_BY_ITSELF)

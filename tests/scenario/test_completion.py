@@ -24,7 +24,7 @@ esac"""
 def offered(shell, line, word, folder):
     flags = {"bash": ["--norc", "-c", BASH, "sh"], "fish": ["--no-config", "-c", FISH], "zsh": ["-fc", ZSH, "sh"]}[shell]
     assert shutil.which(shell), f"{shell} is not installed"
-    env = environment(PATH=f"{Path(QUERN).parent}:{os.environ['PATH']}")
+    env = environment(PATH=f"{Path(QUERN).parent}:{os.environ['PATH']}", HOME=folder)
     done = subprocess.run([shell, *flags, DOCS / f"quern.{shell}", line, word], cwd=folder, env=env,
                           stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0 and not done.stderr, done

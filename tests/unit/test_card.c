@@ -914,11 +914,30 @@ static void a_hostile_manifest_is_refused(void **state)
 	buf_release(&b);
 }
 
+/* Only where a worker has measured it; of others the cell is empty. */
+static void a_card_says_the_error(void **state)
+{
+	struct fixture f;
+	char *text;
+
+	(void)state;
+	fixture_init(&f);
+	f.files[1].facts = "{\"worker\":{\"quant\":\"Q4_0\",\"hybrid\":0,\"opt\":0,\"quality\":{"
+			   "\"columns\":[\"relative\"],\"tensors\":{},\"all\":[0.08123]}}}";
+	text = card(&f, 2, NULL);
+	assert_non_null(strstr(text, "| file | quant | error | size | SHA-256 |\n"));
+	assert_non_null(strstr(text, "| `m-Q4_0.gguf` | `Q4_0` | 0.0812 | 1000 B | "));
+	assert_non_null(strstr(text, "| `m-Q8_0.gguf` | `Q8_0` |  | 2.0 KiB | "));
+	assert_non_null(strstr(text, "\nThe error is what conversion changed"));
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_card_says_what_the_rows_say),
 		cmocka_unit_test(what_is_beside_a_model_is_one_sentence),
+		cmocka_unit_test(a_card_says_the_error),
 		cmocka_unit_test(order_of_rows_does_not_matter),
 		cmocka_unit_test(columns_come_when_needed),
 		cmocka_unit_test(a_persons_text_survives),

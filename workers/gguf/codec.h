@@ -52,6 +52,8 @@ DECLARE_ISA(portable)
 #if defined(__x86_64__)
 DECLARE_ISA(avx2)
 DECLARE_ISA(avx512)
+#elif defined(__aarch64__)
+DECLARE_ISA(neon)
 #endif
 
 /* decode_small.c */

@@ -17,6 +17,11 @@
 	{                                                                                          \
 		encode_##name##_portable, encode_##name##_avx2, encode_##name##_avx512             \
 	}
+#elif defined(__aarch64__)
+#define ALL(name)                                                                                  \
+	{                                                                                          \
+		encode_##name##_portable, encode_##name##_neon                                     \
+	}
 #else
 #define ALL(name)                                                                                  \
 	{                                                                                          \
@@ -102,6 +107,8 @@ static enum isa ask_isa(void)
 	    __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
 		return ISA_AVX512;
 	return ISA_AVX2;
+#elif defined(__aarch64__)
+	return ISA_NEON; /* every processor of this architecture has it */
 #else
 	return ISA_PORTABLE;
 #endif
@@ -146,6 +153,8 @@ static void decode_f32(const void *in, float *x, size_t n)
 	default:                                                                                   \
 		return name##_portable(__VA_ARGS__);                                               \
 	}
+#elif defined(__aarch64__)
+#define BY_ISA(name, ...) return name##_neon(__VA_ARGS__);
 #else
 #define BY_ISA(name, ...) return name##_portable(__VA_ARGS__);
 #endif
@@ -204,6 +213,8 @@ decode_fn *load_of(enum st_dtype dtype)
 		return decode_f16;
 	case ST_BF16:
 		return decode_bf16;
+	case ST_I8:
+		return load_i8;
 	case ST_F8_E4M3:
 		return load_f8_e4m3;
 	case ST_F8_E5M2:
@@ -215,5 +226,14 @@ decode_fn *load_of(enum st_dtype dtype)
 
 size_t dtype_bytes(enum st_dtype dtype)
 {
-	return dtype == ST_F32 ? 4 : dtype == ST_F8_E4M3 || dtype == ST_F8_E5M2 ? 1 : 2;
+	switch (dtype) {
+	case ST_F32:
+		return 4;
+	case ST_I8:
+	case ST_F8_E4M3:
+	case ST_F8_E5M2:
+		return 1;
+	default:
+		return 2;
+	}
 }
