@@ -221,6 +221,18 @@ def test_code_of_the_checkpoint_needs_consent():
         expect(p.quern("run"), 0, "1 converted")
 
 
+def test_algorithms_that_need_a_gpu():
+    """`gpu: true` lets them through, and the worker to the devices if there are any."""
+    target = "{engine: rkllm, platform: rk3576, quant: w4a16, with: {quantized_algorithm: grq}}"
+    with Place() as p:
+        rk.make_model(p.root / "m")
+        make_env.make(p.root / "env", "1.2.3")
+        p.write(target, "[{path: env, gpu: false}]")
+        assert p.points()["m/rkllm/rk3576/w4a16"]["why"].startswith("grq and gdq need a GPU")
+        p.write(target, "[{path: env, gpu: true}]")
+        expect(p.quern("run"), 0, "1 converted")
+
+
 def test_memory_that_is_not_free():
     """A point that needs more than is free now is warned about; one that needs more than it may have is refused."""
     with Place() as p:
