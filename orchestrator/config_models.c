@@ -147,9 +147,9 @@ static void check_model(struct reader *r, struct model *m, const struct ynode *v
 		faults_add(r->f, stray->at,
 			   "revision without `id`; only Hub repositories have one");
 	stray = ynode_entry(v, "file");
-	if (stray && !ynode_get(v, "path"))
+	if (stray && ynode_get(v, "fake"))
 		faults_add(r->f, stray->at,
-			   "file without `path`; GGUF files are read from local folders");
+			   "file beside `fake`; only models of `id` and `path` have one");
 	stray = ynode_entry(v, "lora_revision");
 	if (stray && !ynode_get(v, "lora"))
 		faults_add(r->f, stray->at, "lora_revision without `lora`; remove it");

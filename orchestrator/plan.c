@@ -360,6 +360,8 @@ static int fill_point(struct walk *w, const struct matrix_point *m, struct plan_
 	p->spec.source_kind = p->source->kind;
 	p->spec.source = p->source->origin;
 	p->spec.source_version = p->source->version;
+	/* A folder's version is that of the file already. */
+	p->spec.source_file = p->source->hub ? p->source->facts.file : NULL;
 	job_label(&p->spec, p->label, sizeof(p->label));
 	if (m->duplicate) {
 		fill_names(w, p);

@@ -211,6 +211,7 @@ static struct hub_question question_of(const struct model *m, bool adapter)
 {
 	return (struct hub_question){ .repo = adapter ? m->lora : m->id,
 				      .revision = adapter ? m->lora_revision : m->revision,
+				      .file = adapter ? NULL : m->file,
 				      .adapter = adapter };
 }
 

@@ -112,13 +112,13 @@ class Bench:
         (folder / "job.json").write_text(json.dumps(job))
         return folder
 
-    def run(self, folder, verb="convert", file="job.json", env=None):
-        """As quern runs it, without the sandbox."""
+    def run(self, folder, verb="convert", file="job.json", env=None, **more):
+        """As quern runs it, without the sandbox; more: of its environment."""
         done = subprocess.run(
             [str((env or self.env()) / "bin/python"), "-E", "-s", "-B", str(WORKER), verb, file], cwd=folder, text=True,
             stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE_S, errors="replace",
             env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(folder), "TMPDIR": str(folder),
-                 "LANG": "C.UTF-8", "TZ": "UTC"})
+                 "LANG": "C.UTF-8", "TZ": "UTC", **more})
         return Run(folder, done)
 
     def convert(self, rules=None, env=None, version="1.2.3", model=None, **members):

@@ -213,6 +213,8 @@ decode_fn *load_of(enum st_dtype dtype)
 		return decode_f16;
 	case ST_BF16:
 		return decode_bf16;
+	case ST_I8:
+		return load_i8;
 	case ST_F8_E4M3:
 		return load_f8_e4m3;
 	case ST_F8_E5M2:
@@ -224,5 +226,14 @@ decode_fn *load_of(enum st_dtype dtype)
 
 size_t dtype_bytes(enum st_dtype dtype)
 {
-	return dtype == ST_F32 ? 4 : dtype == ST_F8_E4M3 || dtype == ST_F8_E5M2 ? 1 : 2;
+	switch (dtype) {
+	case ST_F32:
+		return 4;
+	case ST_I8:
+	case ST_F8_E4M3:
+	case ST_F8_E5M2:
+		return 1;
+	default:
+		return 2;
+	}
 }

@@ -72,7 +72,7 @@ uint64_t type_bytes(const struct type *t, uint64_t n);
 /* Index of the first of n/block blocks with a scale (or number) that is not finite, or -1. */
 int64_t type_check(const struct type *t, const void *in, size_t n);
 
-/* From safetensors to float: ST_F32, ST_F16, ST_BF16 and the F8 types; NULL otherwise. */
+/* From safetensors to float: ST_F32, ST_F16, ST_BF16, ST_I8 and the F8 types; NULL otherwise. */
 decode_fn *load_of(enum st_dtype dtype);
 size_t dtype_bytes(enum st_dtype dtype);
 
@@ -80,6 +80,7 @@ size_t dtype_bytes(enum st_dtype dtype);
 int64_t find_nonfinite(const float *x, size_t n);
 
 /* codec_f8.c: of checkpoints only */
+void load_i8(const void *in, float *x, size_t n);
 void load_f8_e4m3(const void *in, float *x, size_t n);
 void load_f8_e5m2(const void *in, float *x, size_t n);
 
