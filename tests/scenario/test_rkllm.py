@@ -249,6 +249,22 @@ def test_memory_that_is_not_free():
         assert point["legal"] and ("(rule 16)" in point["warning"]) == (need > free), (point, free)
 
 
+def test_points_that_meet():
+    """hybrid 0 is no hybrid; and two points may not have one file."""
+    with Place() as p:
+        rk.make_model(p.root / "m")
+        make_env.make(p.root / "env", "1.2.3")
+        p.write(POINT + ", {engine: rkllm, platform: rk3588, quant: w8a8, hybrid: 0.0}")
+        plan = json.loads(p.quern("plan", "--json").stdout)
+        assert [q["status"] for q in plan["points"]] == ["new", "duplicate"]
+        p.write("{engine: rkllm, platform: rk3588, quant: w8a8, opt: [0, 1]}",
+                more="upload: {hub: local, file: \"{model}-{quant}\"}")
+        points = p.points()
+        assert points["m/rkllm/rk3588/w8a8"]["repo"] == "local/m-rk3588-1.2.3"
+        why = points["m/rkllm/rk3588/w8a8/opt-1"]["why"]
+        assert "m-w8a8.rkllm is already the name of another point" in why and why.endswith("(rule 18)"), why
+
+
 def test_what_a_platform_can_do():
     with Place() as p:
         expect(p.quern("plan", "--legal", "rk3562"), 0, "rkllm 0.1.0 on rk3562, from toolkit 1.2.0", "w4a8_g32",
