@@ -155,7 +155,9 @@ def test_the_token_follows_to_no_other_host():
         with Place(mib=17) as p:
             p.hub.faults({"origin": origin, "method": method, "path": path, "times": None,
                           "action": {"do": "redirect", "to": f"http://localhost:{server.server_port}/else/where?X-Signature=1"}})
-            code, last = p.fetch(HF_TOKEN=p.hub.token)
+            code, last = p.fetch("--metadata", HF_TOKEN=p.hub.token)
+            if code == 0:
+                code, last = p.fetch(HF_TOKEN=p.hub.token)
             assert code == 1, (path, last)
             assert "X-Signature" not in last["message"], last
     assert heard  # files may lie elsewhere, answers of the hub may not
