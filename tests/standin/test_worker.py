@@ -120,6 +120,9 @@ class Inputs(Case):
                  "illegal parameters")
         self.bad(self.bench.convert(source=self.gguf("a.gguf", b"version https://git-lfs.github.com")), "LFS pointer")
         self.bad(self.bench.convert(source=self.gguf("a.gguf", b"\0" * 30)), "not a GGUF")
+        self.bad(self.bench.convert(source=self.gguf("a-00001-of-00003.gguf")), "one part of several")
+        self.good(self.bench.convert(source=self.gguf("a-F16-00001-of-00001.gguf"),
+                                     **{"with": {"do_quantization": False}}))
 
     def test_gptq(self):
         def run(quant="w4a16_g128", platform="rk3576", given=None, **q):
