@@ -154,8 +154,8 @@ def look(job):
         path = os.path.join(folder, _one_file(job, "." + kind))
         if kind == "gguf":
             if _PART.search(path):
-                raise refuse("{} is one part of several, and the toolkit takes one file; llama-gguf-split --merge makes "
-                             "it".format(os.path.basename(path)))
+                raise refuse("{} is one part of several, and the toolkit takes one file; llama-gguf-split --merge "
+                             "makes it".format(os.path.basename(path)))
             weights.check_gguf(path)
         return Model(kind, folder, path, {}, "", 0, os.path.getsize(path), 0)
     config = read_json(os.path.join(folder, "config.json"))
