@@ -355,8 +355,8 @@ static int fill_point(struct walk *w, const struct matrix_point *m, struct plan_
 	p->source = p->spec.lora && p->engine && p->engine->lora
 			    ? sources_lora(w->s->sources, m->model_index, keys)
 			    : sources_get(w->s->sources, m->model_index, keys);
-	if (p->source->lora)
-		p->spec.lora_version = p->source->lora->commit;
+	if (p->source->lora_version)
+		p->spec.lora_version = p->source->lora_version;
 	p->spec.source_kind = p->source->kind;
 	p->spec.source = p->source->origin;
 	p->spec.source_version = p->source->version;

@@ -205,6 +205,8 @@ static void allow_reading(struct task *t, const char *read[READ_MAX])
 	if (lora) {
 		read[n++] = lora->dir;
 		read[n++] = lora->blobs;
+	} else if (t->job.spec.lora && t->source && t->source->lora_dir) {
+		read[n++] = t->source->lora_dir;
 	}
 	if (t->environment)
 		n += environment_reads(t->a, t->environment, t->engine->program, read + n);
