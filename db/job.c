@@ -176,7 +176,7 @@ int job_canonical(const struct job_spec *s, struct buf *b)
 	put_number(b, s->hybrid);
 	if (s->lora) {
 		LITERAL(b, ",\"lora\":{\"repo\":");
-		put_string(b, s->lora);
+		put_string(b, s->lora[0] == '/' ? NULL : s->lora); /* a folder, as of a source */
 		LITERAL(b, ",\"version\":");
 		put_string(b, s->lora_version);
 		LITERAL(b, "},\"model\":");
