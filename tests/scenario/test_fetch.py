@@ -425,7 +425,6 @@ def test_proxies():
             assert all(line.split()[1].startswith("http://hub.invalid/") for line, _ in server.heard)
             assert server.heard[0][1]["Proxy-Authorization"].startswith("Basic "), server.heard[0]
             shutil.rmtree(p.root / "hf")
-            shutil.rmtree(p.root / "memory")
         # a tunnel gets no token of ours, and a refusal of it is said without the proxy's password
         server.heard.clear()
         secure = {**far, "HF_ENDPOINT": "https://hub.invalid"}

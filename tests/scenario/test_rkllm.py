@@ -213,8 +213,56 @@ def test_code_of_the_checkpoint_needs_consent():
         p.write(POINT)
         why = p.points()["m/rkllm/rk3588/w8a8"]["why"]
         assert "write `trust_remote_code: true` beside the model" in why and why.endswith("(rule 13)"), why
+        (p.root / "m/config.json").write_text('{"architectures": ["LlamaForCausalLM"]}')
+        assert p.points()["m/rkllm/rk3588/w8a8"]["legal"]
+        (p.root / "m/tokenizer_config.json").write_text('{"auto_map": {"AutoTokenizer": "x.Y"}}')
+        assert not p.points()["m/rkllm/rk3588/w8a8"]["legal"]
         p.write(POINT, models="{path: m, name: m, trust_remote_code: true}")
         expect(p.quern("run"), 0, "1 converted")
+
+
+def test_algorithms_that_need_a_gpu():
+    """`gpu: true` lets them through, and the worker to the devices if there are any."""
+    target = "{engine: rkllm, platform: rk3576, quant: w4a16, with: {quantized_algorithm: grq}}"
+    with Place() as p:
+        rk.make_model(p.root / "m")
+        make_env.make(p.root / "env", "1.2.3")
+        p.write(target, "[{path: env, gpu: false}]")
+        assert p.points()["m/rkllm/rk3576/w4a16"]["why"].startswith("grq and gdq need a GPU")
+        p.write(target, "[{path: env, gpu: true}]")
+        expect(p.quern("run"), 0, "1 converted")
+
+
+def test_memory_that_is_not_free():
+    """A point that needs more than is free now is warned about; one that needs more than it may have is refused."""
+    with Place() as p:
+        make_env.make(p.root / "env", "1.2.3")
+        p.write(POINT, models="{fake: llama-8b, name: m}", more="")
+        text = (p.root / "jobs.yaml").read_text()
+        point = p.points()["m/rkllm/rk3588/w8a8"]
+        need = point["memory_bytes"]
+        assert need > 35e9 and "needs 34.9 GiB of memory" in point["why"] and point["why"].endswith("(rule 16)"), point
+        (p.root / "jobs.yaml").write_text(text.replace("memory: 16GiB", "memory: 900GiB"))
+        free = sum(int(line.split()[1]) << 10 for line in Path("/proc/meminfo").read_text().splitlines()
+                   if line.startswith(("MemAvailable:", "SwapFree:")))
+        point = p.points()["m/rkllm/rk3588/w8a8"]
+        assert point["legal"] and ("(rule 16)" in point["warning"]) == (need > free), (point, free)
+
+
+def test_points_that_meet():
+    """hybrid 0 is no hybrid; and two points may not have one file."""
+    with Place() as p:
+        rk.make_model(p.root / "m")
+        make_env.make(p.root / "env", "1.2.3")
+        p.write(POINT + ", {engine: rkllm, platform: rk3588, quant: w8a8, hybrid: 0.0}")
+        plan = json.loads(p.quern("plan", "--json").stdout)
+        assert [q["status"] for q in plan["points"]] == ["new", "duplicate"]
+        p.write("{engine: rkllm, platform: rk3588, quant: w8a8, opt: [0, 1]}",
+                more="upload: {hub: local, file: \"{model}-{quant}\"}")
+        points = p.points()
+        assert points["m/rkllm/rk3588/w8a8"]["repo"] == "local/m-rk3588-1.2.3"
+        why = points["m/rkllm/rk3588/w8a8/opt-1"]["why"]
+        assert "m-w8a8.rkllm is already the name of another point" in why and why.endswith("(rule 18)"), why
 
 
 def test_what_a_platform_can_do():

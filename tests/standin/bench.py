@@ -15,6 +15,7 @@ SOURCE = Path(os.environ["QUERN_SOURCE"])
 BUILD = Path(os.environ["QUERN_BUILD"])
 WORKER = BUILD / "bin/quern-rkllm"
 PATIENCE_S = 60
+PYTHON = os.environ.get("QUERN_STANDIN_PYTHON", sys.executable)  # another one to try the worker with
 
 sys.path[:0] = [str(SOURCE / "workers/python"), str(SOURCE / "workers/python/rkllm")]
 
@@ -86,7 +87,7 @@ class Bench:
         key = (version, *sorted(how.items()))
         if key not in self.envs:
             folder = self.root / f"env-{len(self.envs)}"
-            make_env.make(folder, version, **how)
+            make_env.make(folder, version, python=PYTHON, **how)
             self.envs[key] = folder
         return self.envs[key]
 

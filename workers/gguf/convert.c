@@ -102,15 +102,17 @@ static int check_job(struct conversion *c, struct err *e)
 		return err_set(e, ERR_INVALID, "quant %s is not written by this version", j->quant);
 	c->imatrix_path = json_str(j->with, "imatrix", NULL);
 	c->mix.has_imatrix = c->imatrix_path != NULL;
-	if (file_type_needs_imatrix(c->mix.quant) && !c->mix.has_imatrix)
-		return err_set(e, ERR_INVALID,
-			       "quant %s needs importances: `with: {imatrix: FILE}`", j->quant);
 	if (j->opt < 0 || j->opt > 1 || j->hybrid < 0 || j->hybrid > 1)
 		return err_set(e, ERR_INVALID,
 			       "opt %d, hybrid %g: opt is 0 or 1, hybrid from 0 to 1", j->opt,
 			       j->hybrid);
 	if (mix_read(j->with, &c->mix, e) < 0)
 		return e->code;
+	if (file_type_needs_imatrix(c->mix.quant) && !c->mix.has_imatrix && !c->mix.without_imatrix)
+		return err_set(e, ERR_INVALID,
+			       "quant %s needs importances: `with: {imatrix: FILE}`; `with: "
+			       "{without_imatrix: true}` makes it without, for what it is worth",
+			       j->quant);
 	if (strcmp(nonfinite, "error") != 0 && strcmp(nonfinite, "zero") != 0)
 		return err_set(e, ERR_INVALID, "nonfinite is \"%.60s\"; it may be error or zero",
 			       nonfinite);

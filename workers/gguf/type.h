@@ -23,12 +23,22 @@ enum gguf_type {
 	TYPE_Q4_K = 12,
 	TYPE_Q5_K = 13,
 	TYPE_Q6_K = 14,
+	TYPE_IQ2_XXS = 16,
+	TYPE_IQ2_XS = 17,
+	TYPE_IQ3_XXS = 18,
+	TYPE_IQ1_S = 19,
 	TYPE_IQ4_NL = 20,
+	TYPE_IQ3_S = 21,
+	TYPE_IQ2_S = 22,
 	TYPE_IQ4_XS = 23,
+	TYPE_IQ1_M = 29,
 	TYPE_BF16 = 30,
 	TYPE_TQ1_0 = 34,
 	TYPE_TQ2_0 = 35,
 	TYPE_MXFP4 = 39,
+	TYPE_NVFP4 = 40,
+	TYPE_Q1_0 = 41,
+	TYPE_Q2_0 = 42,
 	TYPE_ID_MAX = 42, /* highest number in use */
 };
 
@@ -85,6 +95,7 @@ void load_f8_e4m3(const void *in, float *x, size_t n);
 void load_f8_e5m2(const void *in, float *x, size_t n);
 
 /* check.c: scales that are not simply one or two binary16 */
-check_fn check_f32, check_f16, check_bf16, check_f64, check_q8_k, check_iq1_m, check_mxfp4;
+check_fn check_f32, check_f16, check_bf16, check_f64, check_q8_k, check_iq1_m, check_mxfp4,
+	check_nvfp4;
 
 #endif

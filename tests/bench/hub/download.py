@@ -126,7 +126,7 @@ def run(make, hub, base, files, again):
 
 
 def median(sides):
-    return Side(*(statistics.median(getattr(s, k) for s in sides) for k in ("seconds", "processor", "mib")))
+    return Side(*(statistics.median(getattr(s, k) for s in sides) for k in ("seconds", "processor", "mib", "private")))
 
 
 def main():

@@ -1,7 +1,7 @@
 """What both benchmarks of the hub share: a process that is measured, and the table of the sides.
 
-Memory is the peak of what the process and its children held, by VmHWM of /proc: what wait4() tells would begin with the
-size of this program.
+Memory is the peak of what the process and its children held, by /proc: what wait4() tells would begin with the size of this
+program. Private is the part of it that is no file, so without the code of programs and libraries.
 """
 import os
 import tempfile
@@ -13,8 +13,8 @@ from pathlib import Path
 class Side:
     """One run of one side."""
 
-    def __init__(self, seconds, processor, mib):
-        self.seconds, self.processor, self.mib = seconds, processor, mib
+    def __init__(self, seconds, processor, mib, private):
+        self.seconds, self.processor, self.mib, self.private = seconds, processor, mib, private
 
 
 def children(pid):
@@ -26,11 +26,13 @@ def children(pid):
 
 
 def peaks(pid, seen):
-    """{pid: KiB} of the tree, into seen: a peak only grows, and outlives its process here."""
+    """{pid: {name: KiB}} of the tree, into seen: the peaks outlive their processes here."""
     try:
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-            if line.startswith("VmHWM"):
-                seen[pid] = int(line.split()[1])
+            if line.startswith(("VmHWM", "RssAnon")):
+                most = seen.setdefault(pid, {})
+                name, value = line.split()[:2]
+                most[name] = max(most.get(name, 0), int(value))
     except OSError:
         return
     for child in children(pid):
@@ -58,7 +60,7 @@ def measured(command, env):
     said.seek(0)
     assert status == 0, f"{command[0]}: {status}\n{said.read().decode()}"
     said.close()
-    return Side(seconds, usage.ru_utime + usage.ru_stime, sum(seen.values()) / 1024)
+    return Side(seconds, usage.ru_utime + usage.ru_stime, *(sum(s.get(name, 0) for s in seen.values()) / 1024 for name in ("VmHWM:", "RssAnon:")))
 
 
 def times(a, b):
@@ -67,11 +69,11 @@ def times(a, b):
 
 def table(rows, official, limit, limit_name):
     """rows {name: (first, again or None)}; limit: seconds of the yardstick."""
-    print(f"{'':16} {'first':>9} {'processor':>10} {'memory':>9} {'again':>9} {'to client':>10} {'memory':>7} {'to ' + limit_name:>15}")
+    print(f"{'':16} {'first':>9} {'processor':>10} {'memory':>9} {'private':>9} {'again':>9} {'to client':>10} {'memory':>7} {'to ' + limit_name:>15}")
     base = rows[official][0]
     for name, (first, again) in rows.items():
         later = f"{again.seconds:7.2f} s" if again else "-"
-        print(f"{name:16} {first.seconds:7.2f} s {first.processor:8.2f} s {first.mib:5.0f} MiB {later:>9} "
+        print(f"{name:16} {first.seconds:7.2f} s {first.processor:8.2f} s {first.mib:5.0f} MiB {first.private:5.0f} MiB {later:>9} "
               f"{times(base.seconds, first.seconds):>10} {times(first.mib, base.mib):>7} {times(limit, first.seconds):>15}")
     print(f"to client: how many times as fast; memory: share of the client's; to {limit_name}: 1 is as fast as {limit_name}",
           flush=True)
