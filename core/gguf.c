@@ -283,7 +283,6 @@ static int place_tensors(struct cursor *c, struct gguf_file *f)
 {
 	uint64_t expect = 0, room;
 
-	f->data_offset = align_up(c->at, f->alignment);
 	if (f->n_tensors && f->data_offset > f->file_bytes)
 		return err_set(c->e, ERR_INVALID, "the file ends before its weights");
 	room = f->data_offset < f->file_bytes ? f->file_bytes - f->data_offset : 0;
@@ -386,10 +385,9 @@ static int take_alignment(struct cursor *c, struct gguf_file *f)
 	return 0;
 }
 
-int gguf_read(struct arena *a, const struct gguf_source *src, struct gguf_file *f, struct err *e)
+static int read_head(struct cursor *c, struct arena *a, const struct gguf_source *src,
+		     struct gguf_file *f, struct err *e)
 {
-	struct cursor *c = arena_alloc(a, sizeof(*c));
-
 	memset(f, 0, sizeof(*f));
 	c->src = src;
 	c->a = a;
@@ -407,7 +405,21 @@ int gguf_read(struct arena *a, const struct gguf_source *src, struct gguf_file *
 	}
 	if (check_names(c, f) < 0 || take_alignment(c, f) < 0)
 		return e->code;
-	return place_tensors(c, f);
+	f->data_offset = align_up(c->at, f->alignment);
+	return 0;
+}
+
+int gguf_read_head(struct arena *a, const struct gguf_source *src, struct gguf_file *f,
+		   struct err *e)
+{
+	return read_head(arena_alloc(a, sizeof(struct cursor)), a, src, f, e);
+}
+
+int gguf_read(struct arena *a, const struct gguf_source *src, struct gguf_file *f, struct err *e)
+{
+	struct cursor *c = arena_alloc(a, sizeof(*c));
+
+	return read_head(c, a, src, f, e) < 0 ? e->code : place_tensors(c, f);
 }
 
 static int read_fd(void *ctx, void *out, size_t n, uint64_t at, struct err *e)

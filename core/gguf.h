@@ -98,7 +98,10 @@ struct gguf_source {
 
 /* ERR_INVALID with the key or tensor and the rule. Memory in a. */
 int gguf_read(struct arena *a, const struct gguf_source *src, struct gguf_file *f, struct err *e);
-/* The same from a descriptor. */
+/* All but the weights' places, of which nothing has to be there: a file that is still coming. */
+int gguf_read_head(struct arena *a, const struct gguf_source *src, struct gguf_file *f,
+		   struct err *e);
+/* The same as gguf_read() from a descriptor. */
 int gguf_read_fd(struct arena *a, int fd, struct gguf_file *f, struct err *e);
 const struct gguf_kv *gguf_find(const struct gguf_file *f, const char *key);
 /* A text without NUL that is kept whole, or NULL. */

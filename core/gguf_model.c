@@ -161,10 +161,12 @@ int gguf_open_model(struct arena *a, const char *dir, const char *file, struct g
 	struct gguf_tensor_info *all = NULL;
 	struct gguf_model m = { 0 };
 	size_t cap = 0;
-	int rc = name_parts(a, dir, file, &m, e);
+	int rc = 0;
 
+	if (name_parts(a, dir, file, &m, e) < 0 || !m.files)
+		return e ? e->code : ERR_INVALID;
 	for (size_t i = 0; rc == 0 && i < m.n_files; i++) {
-		struct gguf_file f;
+		struct gguf_file f = { 0 };
 
 		rc = read_part(a, &m.files[i], &f, e);
 		if (rc == ERR_NOTFOUND && i)

@@ -35,7 +35,6 @@ int source_wanted(const char *name)
 		"imatrix.dat",
 		"model.safetensors.index.json",
 		"preprocessor_config.json",
-		"quantize_config.json",
 		"special_tokens_map.json",
 		"spiece.model",
 		"tokenizer.json",

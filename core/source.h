@@ -61,7 +61,8 @@ struct source_facts {
 	int64_t quant_group;
 	int quant_symmetric, quant_desc_act;
 	const char *tensor_types; /* GGUF: all of them, "F16 F32 Q4_0"; NULL: safetensors */
-	int remote_code; /* config.json has auto_map: Python of the checkpoint is to be run */
+	int remote_code; /* config.json or tokenizer_config.json has auto_map: Python of the
+			    checkpoint is to be run */
 	const struct source_matrix *matrices; /* by out, then in */
 	size_t n_matrices;
 	const char *license;	/* README.md front matter; NULL if none */

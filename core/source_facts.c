@@ -261,6 +261,25 @@ static int read_tensors(struct arena *a, const char *dir, const struct source_qu
 	return 0;
 }
 
+/* A tokenizer may bring code as well. One that cannot be read tells nothing: what is made with it
+ * will. */
+static int has_auto_map(struct arena *a, const struct source_file *f)
+{
+	struct err ignored = ERR_INIT;
+	struct json *root = NULL;
+	struct buf text;
+	int found = 0;
+
+	if (!f)
+		return 0;
+	buf_init(&text, CONFIG_MAX);
+	if (path_read(f->path, CONFIG_MAX, &text, &ignored) == 0 &&
+	    json_parse(a, buf_str(&text), text.len, &root, &ignored) == 0)
+		found = json_get(root, "auto_map") != NULL;
+	buf_release(&text);
+	return found;
+}
+
 static int read_safetensors(struct arena *a, const struct source_files *files, const char *dir,
 			    struct source_facts *f, struct err *e)
 {
@@ -272,6 +291,7 @@ static int read_safetensors(struct arena *a, const struct source_files *files, c
 			       dir);
 	if (read_config(a, config->path, f, &q, e) < 0 || read_tensors(a, dir, &q, f, e) < 0)
 		return e->code;
+	f->remote_code |= has_auto_map(a, find_file(files, "tokenizer_config.json"));
 	tokenizer = find_file(files, "tokenizer.json");
 	if (!tokenizer)
 		tokenizer = find_file(files, "tokenizer.model");

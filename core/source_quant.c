@@ -165,9 +165,28 @@ static int read_awq(struct reading *r)
 	return 0;
 }
 
+static int blocks(struct reading *r, const struct json *of, const char *name)
+{
+	const struct json *size = json_get(of, name);
+	struct source_quant *o = r->out;
+
+	if (!size || size->type == JSON_NULL)
+		return 0;
+	if (size->type != JSON_ARRAY || size->count != 2)
+		return bad(r, name, "not two numbers");
+	for (size_t i = 0; i < 2; i++) {
+		const struct json *v = size->members[i].value;
+
+		if (v->type != JSON_NUMBER || !v->is_integer || v->integer < 1 ||
+		    v->integer > BLOCK_MAX)
+			return bad(r, name, "not two numbers above 0");
+		*(i ? &o->block_cols : &o->block_rows) = (uint64_t)v->integer;
+	}
+	return 0;
+}
+
 static int read_fp8(struct reading *r)
 {
-	const struct json *size = json_get(r->q, "weight_block_size");
 	struct source_quant *o = r->out;
 
 	o->bits = 8;
@@ -175,19 +194,7 @@ static int read_fp8(struct reading *r)
 	if (names(r, "modules_to_not_convert") < 0 ||
 	    (!o->n_ignore && names(r, "ignored_layers") < 0))
 		return r->e->code;
-	if (!size || size->type == JSON_NULL)
-		return 0;
-	if (size->type != JSON_ARRAY || size->count != 2)
-		return bad(r, "weight_block_size", "not two numbers");
-	for (size_t i = 0; i < 2; i++) {
-		const struct json *v = size->members[i].value;
-
-		if (v->type != JSON_NUMBER || !v->is_integer || v->integer < 1 ||
-		    v->integer > BLOCK_MAX)
-			return bad(r, "weight_block_size", "not two numbers above 0");
-		*(i ? &o->block_cols : &o->block_rows) = (uint64_t)v->integer;
-	}
-	return 0;
+	return blocks(r, r->q, "weight_block_size");
 }
 
 static int read_bitsandbytes(struct reading *r)
@@ -218,6 +225,8 @@ static int read_group(struct reading *r, const struct json *group, int first)
 		return r->e->code;
 	if (strcmp(strategy, "channel") == 0)
 		one.group_size = -1;
+	if (strcmp(strategy, "block") == 0 && blocks(r, w, "block_structure") < 0)
+		return r->e->code;
 	all->bits = first || all->bits == one.bits ? one.bits : 0;
 	all->group_size = first || all->group_size == one.group_size ? one.group_size : 0;
 	all->symmetric = first || all->symmetric == one.symmetric ? one.symmetric : -1;
@@ -252,10 +261,12 @@ static int read_compressed(struct reading *r)
 		if (read_group(r, groups->members[i].value, i == 0) < 0)
 			return r->e->code;
 	}
-	/* "initialized" or "calibration": floats with scales beside them, not codes. */
-	if (!variant && strcmp(status, "compressed") != 0 && strcmp(status, "frozen") != 0)
+	/* "initialized", "frozen": floats with scales beside them, not codes. */
+	if (!variant && strcmp(status, "compressed") != 0)
 		variant = status;
 	r->out->form = arena_printf(r->a, "compressed-tensors-%s", variant ? variant : format);
+	if (!variant && strcmp(format, "pack-quantized") == 0)
+		r->out->form = with_bits(r, r->out->form);
 	return 0;
 }
 
@@ -343,8 +354,6 @@ const char *source_quant_text(struct arena *a, const struct source_quant *q)
 		if (q->method == methods[i].method)
 			text = methods[i].shown;
 	}
-	if (q->method == QUANT_COMPRESSED_TENSORS)
-		text = q->form;
 	if (q->bits)
 		text = arena_printf(a, "%s, %d bits", text, q->bits);
 	if (q->group_size > 0)

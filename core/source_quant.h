@@ -31,8 +31,9 @@ struct source_quant {
 	 *   fp8                                          (DeepSeek, Qwen, AutoFP8)
 	 *   gptq-2bit gptq-3bit gptq-4bit gptq-8bit      (checkpoint_format gptq or gptq_v2)
 	 *   awq-4bit                                     (version gemm)
-	 *   compressed-tensors-FORMAT                    (pack-quantized, int-quantized,
-	 *                                                 float-quantized, naive-quantized, ...)
+	 *   compressed-tensors-pack-quantized-4bit       (2 to 8; without bits: several)
+	 *   compressed-tensors-FORMAT                    (int-quantized, float-quantized,
+	 *                                                 naive-quantized, mixed-precision ...)
 	 *   bitsandbytes-4bit bitsandbytes-8bit mlx-4bit mxfp4
 	 *   METHOD, or METHOD-VARIANT                    (all others: gptq-marlin, awq-gemv, ...)
 	 * NULL: QUANT_NONE. */
@@ -44,7 +45,7 @@ struct source_quant {
 	int desc_act;	    /* GPTQ: columns were sorted by activation; g_idx tells their groups */
 	int zero_is_stored; /* GPTQ: checkpoint_format gptq_v2; else zero points are stored less 1
 			     */
-	uint64_t block_rows, block_cols; /* of FP8 with a factor a block; 0: none */
+	uint64_t block_rows, block_cols; /* of 8-bit weights with a factor a block; 0: none */
 	const char **ignore; /* modules left as they were: names, or "re:" and an expression */
 	size_t n_ignore;
 };

@@ -13,29 +13,39 @@
 #include "orchestrator/cli.h"
 #include "orchestrator/commands.h"
 #include "orchestrator/convert.h"
-#include "orchestrator/engine.h"
+#include "orchestrator/engine_private.h"
 #include "orchestrator/jobs_write.h"
 #include "orchestrator/model_word.h"
 
 #define YAML_MAX (1u << 20)
 
 struct convert_options {
-	const char *out, *engine, *quant, *platform, *hybrid, *name, *lora, *revision;
+	const char *out, *engine, *quant, *platform, *hybrid, *name, *lora, *revision, *environment;
 	struct option_list with;
 	int64_t opt, threads;
 	bool json;
 };
 
-static int no_text(void *ctx, const char *name)
+static int is_text(void *ctx, const char *name)
 {
-	(void)ctx;
-	(void)name;
-	return 0;
+	const struct engine_param *p = engine_find_param(ctx, name);
+
+	return p && (strcmp(p->type, "string") == 0 || strcmp(p->type, "file") == 0);
+}
+
+/* A parameter that the engine does not have is a fault of the matrix later on. */
+static int take_with(struct arena *a, const struct engine *en, const char *word, struct param *p,
+		     struct err *e)
+{
+	int rc = with_word(a, word, is_text, (void *)en, p, e);
+	const struct engine_param *known = rc < 0 ? NULL : engine_find_param(en, p->name);
+
+	return known ? with_file(a, known, "", p, e) : rc;
 }
 
 /* The command line as a matrix of one point: the same checks and the same words as jobs.yaml has.
  */
-static int as_yaml(struct arena *a, const char *src, const char *work,
+static int as_yaml(struct arena *a, const struct engine *en, const char *src, const char *work,
 		   const struct convert_options *o, struct buf *b, struct err *e)
 {
 	struct model m = { .name = o->name, .lora = o->lora };
@@ -49,28 +59,33 @@ static int as_yaml(struct arena *a, const char *src, const char *work,
 			    .opt = { .v = &opt, .n = 1 },
 			    .with = arena_array(a, o->with.n + 1, sizeof(*t.with)),
 			    .n_with = o->with.n };
-	const struct jobs_sketch s = {
+	struct jobs_sketch s = {
 		.models = &m, .n_models = 1, .targets = &t, .n_targets = 1, .work = work
 	};
 	int rc = model_word(a, src, "", &m, e);
+	char *env = rc >= 0 && o->environment ? path_real(o->environment, e) : NULL;
 
 	if (rc >= 0 && o->revision && !m.id)
 		rc = err_set(e, ERR_INVALID, "--revision: %s is no repository of the Hub", src);
+	if (rc >= 0 && o->environment && !env)
+		rc = err_wrap(e, "--environment");
+	s.environment = arena_strdup(a, env);
+	s.environment_of = o->engine;
+	free(env);
 	m.revision = o->revision;
 	for (size_t i = 0; rc >= 0 && i < o->with.n; i++)
-		rc = with_word(a, o->with.v[i], no_text, NULL, &t.with[i], e);
+		rc = take_with(a, en, o->with.v[i], &t.with[i], e);
 	if (rc >= 0)
 		jobs_write(b, &s);
 	return rc < 0 ? rc : 0;
 }
 
 /* The engine and its quant in the words of a command line, before a matrix is made of them. */
-static int check_engine(const struct convert_options *o, struct err *e)
+static int find_engine(struct arena *a, const struct convert_options *o, const struct engine **out,
+		       struct err *e)
 {
-	struct arena *a = arena_new();
 	struct faults f = { .a = a, .file = "engines" };
 	struct engines es = { 0 };
-	const struct engine *en;
 	struct job_spec spec = { .model = "",
 				 .engine = o->engine,
 				 .engine_version = "",
@@ -84,16 +99,22 @@ static int check_engine(const struct convert_options *o, struct err *e)
 				 .opt = (int)o->opt };
 	int rc = engines_load(a, &es, &f, e);
 
-	en = rc >= 0 ? engine_find(&es, o->engine) : NULL;
-	if (en && en->missing)
-		rc = err_set(e, ERR_ENV, "engine %s: %s", o->engine, en->missing);
-	else if (en)
-		rc = engine_check(en, &spec, e);
-	else if (rc >= 0)
-		rc = err_set(e, ERR_INVALID,
-			     "there is no engine \"%s\"; 'quern engines' lists them", o->engine);
-	arena_free(a);
-	return rc;
+	if (rc < 0)
+		return rc;
+	*out = engine_find(&es, o->engine);
+	if (!*out)
+		return err_set(e, ERR_INVALID,
+			       "there is no engine \"%s\"; 'quern engines' lists them", o->engine);
+	if ((*out)->missing)
+		return err_set(e, ERR_ENV, "engine %s: %s", o->engine, (*out)->missing);
+	if ((*out)->package && !o->environment)
+		return err_set(e, ERR_ENV,
+			       "engine %s drives a toolkit; name the Python environment that holds "
+			       "%s: --environment DIR",
+			       o->engine, (*out)->package);
+	if (!(*out)->package && o->environment)
+		return err_set(e, ERR_INVALID, "--environment: engine %s needs none", o->engine);
+	return engine_check(*out, &spec, e);
 }
 
 static int check(int argc, int at, const struct convert_options *o, struct err *e)
@@ -113,11 +134,11 @@ static int check(int argc, int at, const struct convert_options *o, struct err *
 	if (errno || end == o->hybrid || *end)
 		return err_set(e, ERR_INVALID, "--hybrid: \"%s\" is not a number from 0 to 1",
 			       o->hybrid);
-	return check_engine(o, e);
+	return 0;
 }
 
 /* In a folder beside OUT: on its disk, so that the result can be renamed. */
-static int convert_in(struct arena *a, const char *dir, const char *src,
+static int convert_in(struct arena *a, const char *dir, const struct engine *en, const char *src,
 		      const struct convert_options *o, struct err *e)
 {
 	const char *work = arena_printf(a, "%s/.tmp-convert-%d", dir, (int)getpid());
@@ -128,7 +149,7 @@ static int convert_in(struct arena *a, const char *dir, const char *src,
 	int rc;
 
 	buf_init(&yaml, YAML_MAX);
-	rc = as_yaml(a, src, work, o, &yaml, e);
+	rc = as_yaml(a, en, src, work, o, &yaml, e);
 	if (rc >= 0)
 		rc = convert_one(buf_str(&yaml), yaml.len, &set, work,
 				 arena_printf(a, "%s/%s", dir, path_basename(o->out)), e);
@@ -140,9 +161,15 @@ static int convert_in(struct arena *a, const char *dir, const char *src,
 static int convert(const char *src, const struct convert_options *o, struct err *e)
 {
 	struct arena *a = arena_new();
-	char *dir = path_dirname(o->out), *real = path_real(dir, e);
-	int rc = real ? convert_in(a, real, src, o, e) : e->code;
+	const struct engine *en;
+	char *dir = path_dirname(o->out), *real;
+	int rc = find_engine(a, o, &en, e);
 
+	real = rc < 0 ? NULL : path_real(dir, e);
+	if (real)
+		rc = convert_in(a, real, en, src, o, e);
+	else
+		rc = e->code;
 	free(dir);
 	free(real);
 	arena_free(a);
@@ -159,6 +186,8 @@ int cmd_convert(int argc, char **argv)
 		{ "quant", 'q', OPT_STRING, "QUANT", "quantization", &o.quant },
 		{ "platform", 0, OPT_STRING, "NAME", "for engines that have platforms",
 		  &o.platform },
+		{ "environment", 0, OPT_STRING, "DIR",
+		  "Python environment with the engine's toolkit", &o.environment },
 		{ "hybrid", 0, OPT_STRING, "R", "share kept at higher precision (default 0)",
 		  &o.hybrid },
 		{ "opt", 0, OPT_INT, "N", "optimization level (default 0)", &o.opt },

@@ -117,7 +117,7 @@ static int fetch(const struct fetch_options *o, const char *commit, bool metadat
 }
 
 struct request {
-	const char *cache, *memory, *repo, *revision, *commit;
+	const char *cache, *memory, *repo, *revision, *commit, *file;
 	bool adapter, metadata;
 };
 
@@ -141,6 +141,9 @@ static int with_env(const struct request *q, const struct hub_env *env, struct e
 				   .repo = q->repo,
 				   .revision = q->revision,
 				   .adapter = q->adapter,
+				   .known = !q->metadata, /* the plan has looked */
+				   .file = q->file,
+				   .stall_s = env->stall_s,
 				   .progress = q->metadata ? NULL : on_progress };
 	char *wait = q->memory ? mem_printf("%s/.slow-down", q->memory) : NULL;
 	struct http_budget *budget = http_budget_new(wait);
@@ -167,6 +170,7 @@ int cmd_fetch_repo(int argc, char **argv)
 		{ "repo", 0, OPT_STRING, "NS/NAME", "the repository", &q.repo },
 		{ "revision", 0, OPT_STRING, "REV", "branch, tag or commit", &q.revision },
 		{ "commit", 0, OPT_STRING, "COMMIT", "what it is, when known", &q.commit },
+		{ "file", 0, OPT_STRING, "NAME", "the GGUF file that is the model", &q.file },
 		{ "parent", 0, OPT_INT, "PID", "the quern that asks", &parent },
 		{ "adapter", 0, OPT_FLAG, NULL, "it is a LoRA adapter", &q.adapter },
 		{ "metadata", 0, OPT_FLAG, NULL, "look only: no weights", &q.metadata },

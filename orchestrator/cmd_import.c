@@ -17,7 +17,7 @@
 #define TEXT_MAX (4u << 20)
 
 struct import_options {
-	const char *file, *engine, *hub, *namespace_, *only;
+	const char *file, *engine, *hub, *namespace_, *only, *environment;
 	bool force, move;
 };
 
@@ -69,10 +69,17 @@ static int write_text(const struct import_options *o, const struct buf *text, st
 static int import_lists(struct arena *a, const struct engines *es, const char *script,
 			const struct import_options *o, struct err *e)
 {
-	struct jobs_sketch s = { .hub = o->hub, .namespace_ = o->namespace_ };
+	struct jobs_sketch s = { .hub = o->hub,
+				 .namespace_ = o->namespace_,
+				 .environment_of = o->engine };
+	char *env = o->environment ? path_real(o->environment, e) : NULL;
 	struct buf notes, text;
 	int rc;
 
+	if (o->environment && !env)
+		return err_wrap(e, "--environment");
+	s.environment = arena_strdup(a, env);
+	free(env);
 	buf_init(&notes, TEXT_MAX);
 	buf_init(&text, TEXT_MAX);
 	rc = import_script(a, es, o->engine, script, &s, &notes, e);
@@ -155,6 +162,8 @@ int cmd_import(int argc, char **argv)
 		  &o.file },
 		{ "engine", 'e', OPT_STRING, "ENGINE", "script: what it drives (default rkllm)",
 		  &o.engine },
+		{ "environment", 0, OPT_STRING, "DIR",
+		  "script: Python environment with the engine's toolkit", &o.environment },
 		{ "hub", 0, OPT_STRING, "HUB", "script: publish to local or an address", &o.hub },
 		{ "namespace", 0, OPT_STRING, "NAME", "account or organisation there",
 		  &o.namespace_ },

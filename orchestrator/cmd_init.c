@@ -56,6 +56,8 @@ static int ask_all(struct init *x, struct err *e)
 	if (rc >= 0)
 		rc = init_engine(x, e);
 	if (rc >= 0)
+		rc = init_environment(x, e);
+	if (rc >= 0)
 		rc = init_settings(x, e);
 	if (rc >= 0)
 		rc = init_hub(x, e);
@@ -239,6 +241,8 @@ int cmd_init(int argc, char **argv)
 		{ "name", 0, OPT_STRING, "NAME", "the model's name (default: from its source)",
 		  &f.name },
 		{ "engine", 'e', OPT_STRING, "ENGINE", "see quern engines", &f.engine },
+		{ "environment", 0, OPT_STRING, "DIR",
+		  "Python environment with the engine's toolkit", &f.environment },
 		{ "platform", 0, OPT_STRING, "NAMES", "platforms, with commas", &f.platform },
 		{ "quant", 'q', OPT_STRING, "QUANTS", "quantizations, with commas", &f.quant },
 		{ "hybrid", 0, OPT_STRING, "R", "shares kept at higher precision, with commas",

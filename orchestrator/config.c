@@ -83,6 +83,8 @@ static void set_paths(struct reader *r, struct config *c)
 	for (size_t i = 0; i < c->n_models; i++) {
 		if (c->models[i].path)
 			c->models[i].path = below(r->a, c->dir, c->models[i].path);
+		if (c->models[i].lora_path)
+			c->models[i].lora_path = below(r->a, c->dir, c->models[i].lora_path);
 	}
 	for (size_t i = 0; i < c->n_engines; i++) {
 		for (size_t k = 0; k < c->engines[i].n_environments; k++) {

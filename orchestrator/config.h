@@ -18,6 +18,7 @@ struct model {
 	const char *fake;	   /* spec for quern-fake; exactly one of id, path, fake is set */
 	const char *lora, *lora_revision;
 	int trust_remote_code; /* code that the checkpoint brings may run */
+	const char *lora_path; /* absolute; a local adapter, in place of lora */
 	const char *file;      /* the GGUF file of id or path that is meant; NULL: the only one */
 	struct mark at;
 };

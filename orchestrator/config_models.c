@@ -147,9 +147,12 @@ static void check_model(struct reader *r, struct model *m, const struct ynode *v
 		faults_add(r->f, stray->at,
 			   "revision without `id`; only Hub repositories have one");
 	stray = ynode_entry(v, "file");
-	if (stray && !ynode_get(v, "path"))
+	if (stray && ynode_get(v, "fake"))
 		faults_add(r->f, stray->at,
-			   "file without `path`; GGUF files are read from local folders");
+			   "file beside `fake`; only models of `id` and `path` have one");
+	stray = ynode_entry(v, "lora_path");
+	if (stray && ynode_get(v, "lora"))
+		faults_add(r->f, stray->at, "lora_path beside `lora`; keep one of them");
 	stray = ynode_entry(v, "lora_revision");
 	if (stray && !ynode_get(v, "lora"))
 		faults_add(r->f, stray->at, "lora_revision without `lora`; remove it");
@@ -206,6 +209,7 @@ static void read_model(struct reader *r, const struct ynode *v, struct model *m)
 		{ "name", read_name, &m->name },
 		{ "file", read_file, &m->file },
 		{ "lora", read_hub_id, &m->lora },
+		{ "lora_path", read_text, &m->lora_path },
 		{ "lora_revision", read_revision, &m->lora_revision },
 		{ "trust_remote_code", read_flag, &m->trust_remote_code },
 	};

@@ -22,6 +22,7 @@ struct dropping {
 	bool running;
 	bool fruitless; /* the last attempt freed nothing, and nothing ended since */
 	uv_work_t work;
+	int64_t begun_at; /* scheduler.room_changes */
 	uint64_t need_bytes, freed_bytes;
 	struct source_row *wanted;
 	size_t n_wanted;
@@ -87,8 +88,9 @@ static void finish(struct dropping *d)
 		s->res->dropped += d->v[i].commit != NULL;
 		s->res->dropped_bytes += d->v[i].bytes;
 	}
-	d->fruitless = d->rc < 0 || d->freed_bytes == 0;
-	s->room_changes += !d->fruitless;
+	/* What ended meanwhile may not have been seen. */
+	d->fruitless = d->rc < 0 || (d->freed_bytes == 0 && d->begun_at == s->room_changes);
+	s->room_changes += d->rc >= 0 && d->freed_bytes;
 	d->running = false;
 	sched_kick(s);
 }
@@ -209,6 +211,7 @@ bool drop_for_room(struct scheduler *s, uint64_t bytes)
 	sched_flush(s); /* the thread asks the store */
 	arena_reset(d->a);
 	d->running = true;
+	d->begun_at = s->room_changes;
 	d->need_bytes = bytes;
 	d->freed_bytes = 0;
 	d->n = 0;

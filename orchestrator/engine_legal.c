@@ -273,11 +273,12 @@ int engine_check_model(const struct engine *en, const struct source_facts *facts
 {
 	const char *architecture = facts->architecture ? facts->architecture : "(none)";
 
-	const int is_gguf = facts->format && strcmp(facts->format, "gguf") == 0;
+	const char *format = facts->format ? facts->format : "(none)";
+	const int is_gguf = strcmp(format, "gguf") == 0;
 
-	if (en->n_inputs && !has(en->inputs, en->n_inputs, facts->format))
-		return refuse_model(en, "source_format", "read", facts->format, en->inputs,
-				    en->n_inputs, e);
+	if (en->n_inputs && !has(en->inputs, en->n_inputs, format))
+		return refuse_model(en, "source_format", "read", format, en->inputs, en->n_inputs,
+				    e);
 	/* A list of transformers' classes says nothing of GGUF, which names architectures in its
 	 * own way; one with both says so by the check. */
 	if (is_gguf && !engine_rule_of(en, "gguf_tensors", NULL))

@@ -219,13 +219,11 @@ const struct environment *environment_of_version(const struct config *c, const c
 
 int environment_machine_gpu(void)
 {
-	static const char *const devices[] = { "/dev/nvidiactl", "/dev/nvidia0" };
+	static int known = -1; /* a plan asks for each point */
 
-	for (size_t i = 0; i < ARRAY_LEN(devices); i++) {
-		if (access(devices[i], F_OK) == 0)
-			return 1;
-	}
-	return 0;
+	if (known < 0)
+		known = access("/dev/nvidiactl", F_OK) == 0 || access("/dev/nvidia0", F_OK) == 0;
+	return known;
 }
 
 int environment_gpu(const struct environment *env)

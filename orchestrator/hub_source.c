@@ -18,10 +18,10 @@
 /* resolved in the child of quern, which is quern */
 #define OURSELVES "/proc/self/exe"
 
-static const char **argv_of(struct arena *a, const char *work, const char *repo,
-			    const char *revision, bool adapter, size_t *n)
+static const char **argv_of(struct arena *a, const char *work, const struct hub_source *s,
+			    size_t *n)
 {
-	const char **argv = arena_array(a, 20, sizeof(*argv));
+	const char **argv = arena_array(a, 24, sizeof(*argv));
 
 	*n = 0;
 	argv[(*n)++] = OURSELVES;
@@ -29,20 +29,24 @@ static const char **argv_of(struct arena *a, const char *work, const char *repo,
 	argv[(*n)++] = "--memory";
 	argv[(*n)++] = workdir_hub_memory(a, work);
 	argv[(*n)++] = "--repo";
-	argv[(*n)++] = repo;
+	argv[(*n)++] = s->repo;
 	argv[(*n)++] = "--revision";
-	argv[(*n)++] = revision;
+	argv[(*n)++] = s->revision;
 	argv[(*n)++] = "--parent";
 	argv[(*n)++] = arena_printf(a, "%ld", (long)getpid());
-	if (adapter)
+	if (s->adapter)
 		argv[(*n)++] = "--adapter";
+	if (s->file) {
+		argv[(*n)++] = "--file";
+		argv[(*n)++] = s->file;
+	}
 	return argv;
 }
 
 const char **hub_source_argv(struct arena *a, const char *work, const struct hub_source *s)
 {
 	size_t n;
-	const char **argv = argv_of(a, work, s->repo, s->revision, s->adapter, &n);
+	const char **argv = argv_of(a, work, s, &n);
 
 	argv[n++] = "--cache";
 	argv[n++] = s->cache;
@@ -144,8 +148,9 @@ void hub_source_look(struct arena *a, const char *work, struct hub_question *v, 
 
 		all[i] = (struct hub_source){ .repo = arena_strdup(a, v[i].repo),
 					      .revision = arena_strdup(a, v[i].revision),
-					      .adapter = v[i].adapter };
-		argv = argv_of(a, work, all[i].repo, all[i].revision, v[i].adapter, &n_args);
+					      .adapter = v[i].adapter,
+					      .file = arena_strdup(a, v[i].file) };
+		argv = argv_of(a, work, &all[i], &n_args);
 		argv[n_args++] = "--metadata";
 		argv[n_args] = NULL;
 		buf_init(&out[i], ANSWER_MAX);

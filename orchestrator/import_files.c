@@ -12,6 +12,7 @@
 #include "core/mem.h"
 #include "core/path.h"
 #include "orchestrator/cli.h"
+#include "orchestrator/engine_private.h"
 #include "orchestrator/import_private.h"
 #include "orchestrator/plan.h"
 
@@ -130,22 +131,18 @@ static bool is_source(struct arena *a, const char *model, const char *source)
 	return same_word(model, text);
 }
 
-/* A parameter of the point, else its default in the manifest, else 0. */
-static int64_t with_number(struct arena *a, const struct plan_point *p, const char *name)
+/* Has the point this value? A parameter that neither it nor the manifest names is the toolkit's to
+ * choose, and contradicts nothing. */
+static bool has_number(struct arena *a, const struct plan_point *p, const char *name, int64_t value)
 {
+	const struct engine_param *known = engine_find_param(p->engine, name);
+	int64_t dflt = known && known->dflt ? strtoll(known->dflt, NULL, 10) : value;
 	struct err ignored = ERR_INIT;
-	int64_t dflt = 0;
 	struct json *v;
 
-	for (size_t i = 0; i < p->engine->n_params; i++) {
-		const struct engine_param *q = &p->engine->params[i];
-
-		if (strcmp(q->name, name) == 0 && q->dflt)
-			dflt = strtoll(q->dflt, NULL, 10);
-	}
 	if (json_parse(a, p->spec.with, strlen(p->spec.with), &v, &ignored) < 0)
-		return dflt;
-	return json_int(v, name, dflt);
+		return false;
+	return json_int(v, name, dflt) == value;
 }
 
 static bool claims_fit(struct arena *a, const struct name_claims *c, const struct plan_point *p)
@@ -159,9 +156,9 @@ static bool claims_fit(struct arena *a, const struct name_claims *c, const struc
 		return false;
 	if ((c->has_hybrid && c->hybrid != s->hybrid) || (c->has_opt && c->opt != s->opt))
 		return false;
-	if (c->max_context && c->max_context != with_number(a, p, "max_context"))
+	if (c->max_context && !has_number(a, p, "max_context", c->max_context))
 		return false;
-	return !c->cores || c->cores == with_number(a, p, "num_npu_core");
+	return !c->cores || has_number(a, p, "num_npu_core", c->cores);
 }
 
 /* The name that quern would give it, or MODEL-QUANT and the like of a plain conversion. */

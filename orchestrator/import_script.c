@@ -409,7 +409,13 @@ int import_script(struct arena *a, const struct engines *es, const char *name, c
 		note(&x,
 		     "engine %s is not installed here: quern plan refuses this file until it is",
 		     name);
-	/* The names that those who used the script know. */
+	if (x.engine && x.engine->package && !out->environment)
+		note(&x, "where the toolkit is, no script says: `engines` of this file, or "
+			 "--environment, "
+			 "names it");
+	/* The names that those who used the script know, where they are not the engine's own. */
+	if (x.engine && x.engine->repo_template && x.engine->file_template)
+		return 0;
 	out->repo = "{model}-{platform}";
 	out->file = "{model}-{platform}-{quant}-opt-{opt}-hybrid-ratio-{hybrid}";
 	if (x.contexts.n > 1 || x.cores.n > 1)

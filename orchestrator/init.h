@@ -1,6 +1,7 @@
 /* orchestrator/init.h -- the steps of quern init, in the order they are asked: model
- * (init_model.c), engine with its settings (init_target.c), hub (init_hub.c); cmd_init.c puts them
- * together. Each step takes its part of the sketch from a flag, a default or a person. */
+ * (init_model.c), engine (init_engine.c) with its settings (init_target.c), hub (init_hub.c);
+ * cmd_init.c puts them together. Each step takes its part of the sketch from a flag, a default or a
+ * person. */
 #ifndef QUERN_ORCHESTRATOR_INIT_H
 #define QUERN_ORCHESTRATOR_INIT_H
 
@@ -28,7 +29,6 @@ struct init {
 	const struct source_facts *facts; /* of it, when known */
 	bool known;
 	const struct engine *engine;
-	const char *environment; /* of engines that have their toolkit in one */
 	struct string_list platforms, quants;
 	struct number_list hybrids;
 	struct int_list opts;
@@ -40,7 +40,8 @@ struct init {
 /* Each returns 0 or a negative error: ERR_CANCELLED, ERR_INVALID (a flag), ERR_ENV. */
 int init_model(struct init *x, struct err *e);
 int init_engine(struct init *x, struct err *e);
-int init_settings(struct init *x, struct err *e); /* platform, quant, hybrid, opt, with */
+int init_environment(struct init *x, struct err *e); /* of engines that have their toolkit in one */
+int init_settings(struct init *x, struct err *e);    /* platform, quant, hybrid, opt, with */
 int init_hub(struct init *x, struct err *e);
 
 /* A part of a file through the checks that the whole has, with any target. cfg lives in x->a.

@@ -38,6 +38,8 @@ static int take_namespace(void *ctx, const char *answer, struct err *e)
 
 static const char *usual_repo(const struct init *x)
 {
+	if (x->engine->repo_template)
+		return NULL; /* the engine's own */
 	if (x->engine->n_platforms)
 		return "{model}-{platform}";
 	return strcmp(x->engine->output, "gguf") == 0 ? "{model}-GGUF" : "{model}-{engine}";

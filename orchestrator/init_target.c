@@ -1,5 +1,5 @@
-/* orchestrator/init_target.c -- quern init: the engine and its settings, as its manifest has
- * them. */
+/* orchestrator/init_target.c -- quern init: the settings of the engine, as its manifest has them.
+ */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -14,79 +14,6 @@
 #include "orchestrator/model_word.h"
 
 #define VALUES_MAX 64 /* numbers in one answer */
-
-/* ---- engine */
-
-static int take_engine(void *ctx, const char *answer, struct err *e)
-{
-	struct init *x = ctx;
-	const struct engine *en;
-	struct choice *c = arena_array(x->a, x->engines.n, sizeof(*c));
-	size_t *at = arena_array(x->a, x->engines.n, sizeof(*at)), n = x->engines.n;
-	int rc;
-
-	for (size_t i = 0; i < n; i++)
-		c[i].name = x->engines.v[i].name;
-	rc = ask_choices(c, n, answer, at, e);
-	if (rc > 1)
-		return err_set(e, ERR_INVALID, "one engine at a time; add others to the file");
-	if (rc < 0)
-		return rc;
-	en = &x->engines.v[at[0]];
-	if (en->missing)
-		return err_set(e, x->flags->engine ? ERR_ENV : ERR_INVALID, "%s: %s", en->name,
-			       en->missing);
-	if (x->known && engine_check_model(en, x->facts, e) < 0)
-		return e->code;
-	x->engine = en;
-	return 0;
-}
-
-static const char *engine_help(struct init *x, const struct engine *en)
-{
-	struct err why = ERR_INIT;
-
-	if (en->missing)
-		return arena_printf(x->a, "not here: %s", en->missing);
-	if (x->known && engine_check_model(en, x->facts, &why) < 0)
-		return arena_printf(x->a, "not for this model: %s", why.msg);
-	return en->summary ? en->summary : "";
-}
-
-/* One that names the architectures it knows before one that takes whatever comes. */
-static bool better(const struct engine *en, const struct engine *than)
-{
-	return !than || (en->n_architectures && !than->n_architectures);
-}
-
-int init_engine(struct init *x, struct err *e)
-{
-	const struct engine *best = NULL;
-	struct choice *c = arena_array(x->a, x->engines.n + 1, sizeof(*c));
-	struct err why = ERR_INIT;
-	struct question q = { .flag = "--engine ENGINE",
-			      .text = "Engine?",
-			      .given = x->flags->engine,
-			      .take = take_engine,
-			      .ctx = x };
-
-	for (size_t i = 0; i < x->engines.n; i++) {
-		const struct engine *en = &x->engines.v[i];
-
-		c[i] = (struct choice){ en->name, engine_help(x, en) };
-		if (!en->missing && (!x->known || engine_check_model(en, x->facts, &why) >= 0) &&
-		    better(en, best))
-			best = en;
-	}
-	q.dflt = best ? best->name : NULL;
-	if (!q.given && !q.dflt)
-		return err_set(e, ERR_ENV,
-			       "no engine here can convert this model%s%s; see quern engines",
-			       why.msg[0] ? ": " : "", why.msg);
-	if (!q.given)
-		ask_show(&x->ask, c, x->engines.n);
-	return ask(&x->ask, &q, e);
-}
 
 /* ---- what is legal */
 
@@ -331,7 +258,7 @@ static int is_text(void *ctx, const char *name)
 	const struct init *x = ctx;
 	const struct engine_param *p = engine_find_param(x->engine, name);
 
-	return p && strcmp(p->type, "string") == 0;
+	return p && (strcmp(p->type, "string") == 0 || strcmp(p->type, "file") == 0);
 }
 
 static int add_with(struct init *x, const char *word, struct err *e)
@@ -349,6 +276,8 @@ static int add_with(struct init *x, const char *word, struct err *e)
 			       "--json' lists them",
 			       x->engine->name, p->name);
 	rc = engine_check_value(x->a, known, p->value, e);
+	if (rc >= 0)
+		rc = with_file(x->a, known, x->dir, p, e);
 	if (rc < 0)
 		return rc;
 	if (x->n_with)
@@ -386,13 +315,19 @@ static int take_param(void *ctx, const char *answer, struct err *e)
 	const struct asked_param *q = ctx;
 
 	/* What is written out with its default value counts as not written. */
-	if (q->p->dflt && strcmp(answer, q->p->dflt) == 0)
+	if (!*answer || (q->p->dflt && strcmp(answer, q->p->dflt) == 0))
 		return 0;
 	return add_with(q->x, arena_printf(q->x->a, "%s=%s", q->p->name, answer), e);
 }
 
-/* Numbers with a default, like the context: what is set for a board. The rest is for who knows what
- * it does: --with, and the file. */
+static const char *param_text(struct arena *a, const struct engine_param *p)
+{
+	return arena_printf(a, "%s%s%s%s%s?", p->name, p->help ? " (" : "", p->help ? p->help : "",
+			    p->help ? ")" : "", p->dflt ? "" : "; Enter leaves it to the engine");
+}
+
+/* Whole numbers, like the context: what is set for a board. The rest is for who knows what it does:
+ * --with, and the file. */
 static int ask_params(struct init *x, struct err *e)
 {
 	int rc = given_with(x, e);
@@ -401,15 +336,12 @@ static int ask_params(struct init *x, struct err *e)
 		const struct engine_param *p = &x->engine->params[i];
 		struct asked_param asked = { x, p };
 		const struct question q = { .flag = arena_printf(x->a, "--with %s=N", p->name),
-					    .text = arena_printf(
-						    x->a, "%s%s%s%s?", p->name, p->help ? " (" : "",
-						    p->help ? p->help : "", p->help ? ")" : ""),
-					    .dflt = p->dflt,
+					    .text = param_text(x->a, p),
+					    .dflt = p->dflt ? p->dflt : "",
 					    .take = take_param,
 					    .ctx = &asked };
 
-		if (strcmp(p->type, "integer") != 0 || !p->dflt || has_with(x, p->name) ||
-		    !x->ask.terminal)
+		if (strcmp(p->type, "integer") != 0 || has_with(x, p->name) || !x->ask.terminal)
 			continue;
 		rc = ask(&x->ask, &q, e);
 	}

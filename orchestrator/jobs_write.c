@@ -68,6 +68,8 @@ static void model(struct buf *b, const struct model *m)
 	member(b, "  - ", key, m->id ? m->id : m->path ? m->path : m->fake);
 	if (m->id)
 		member(b, "    ", "revision", m->revision);
+	member(b, "    ", "file", m->file);
+	member(b, "    ", "lora_path", m->lora_path);
 	member(b, "    ", "lora", m->lora);
 	if (m->lora)
 		member(b, "    ", "lora_revision", m->lora_revision);

@@ -409,7 +409,7 @@ static void fill(const struct matrix *m, const struct entry *en, struct matrix_p
 			.source_kind = "",
 			.source = "",
 			.source_version = "",
-			.lora = model->lora,
+			.lora = model->lora ? model->lora : model->lora_path,
 			.lora_version = model->lora_revision,
 			.platform = en->platform.v[m->platform],
 			.quant = en->quant.v[m->quant],

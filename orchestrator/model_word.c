@@ -78,3 +78,27 @@ int with_word(struct arena *a, const char *word, int (*is_text)(void *ctx, const
 	buf_release(&b);
 	return rc;
 }
+
+int with_file(struct arena *a, const struct engine_param *known, const char *dir, struct param *p,
+	      struct err *e)
+{
+	struct model at = { .path = NULL };
+	struct json_out w;
+	struct json *v;
+	struct buf b;
+
+	if (strcmp(known->type, "file") != 0)
+		return 0;
+	if (json_parse(a, p->value, strlen(p->value), &v, e) < 0 || v->type != JSON_STRING)
+		return err_set(e, ERR_INVALID, "--with: %s is the name of a file", p->name);
+	if (known->in_model && !strchr(v->str, '/'))
+		return 0;
+	if (take_path(a, at_home(a, v->str), dir, &at, e) < 0)
+		return err_wrap(e, "--with: %s", p->name);
+	buf_init(&b, VALUE_MAX);
+	jw_init(&w, &b, 0);
+	jw_str(&w, at.path);
+	p->value = arena_strdup(a, buf_str(&b));
+	buf_release(&b);
+	return 0;
+}

@@ -6,6 +6,7 @@
 #include "core/arena.h"
 #include "core/err.h"
 #include "orchestrator/config.h"
+#include "orchestrator/engine.h"
 
 /* "fake:SPEC"; what is there, or begins with '.', '/' or '~', is a local path (absolute, links
  * resolved, unless the current folder is dir: then as it was written); "org/name" is a repository
@@ -17,5 +18,10 @@ int model_word(struct arena *a, const char *word, const char *dir, struct model 
  * unless is_text(ctx, NAME) says that the parameter is a text. ERR_INVALID without a '='. */
 int with_word(struct arena *a, const char *word, int (*is_text)(void *ctx, const char *name),
 	      void *ctx, struct param *p, struct err *e);
+
+/* The value of a parameter that is a file, as it has to stand in a file in dir: as it was written
+ * when that is the current folder, or when it is a name in the model's folder; else absolute. */
+int with_file(struct arena *a, const struct engine_param *known, const char *dir, struct param *p,
+	      struct err *e);
 
 #endif

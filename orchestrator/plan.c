@@ -53,9 +53,10 @@ struct walk {
 	struct arena *scratch; /* reset for each point */
 	struct buf text;
 	struct name_set names;
-	size_t last_model; /* whose source was counted */
-	int64_t run_id;	   /* 0: only looking */
-	bool had_jobs;	   /* before this walk: an empty store need not be asked about each point */
+	uint64_t free_memory_bytes; /* when the walk began */
+	size_t last_model;	    /* whose source was counted */
+	int64_t run_id;		    /* 0: only looking */
+	bool had_jobs; /* before this walk: an empty store need not be asked about each point */
 };
 
 const char *plan_status_name(enum plan_status s)
@@ -187,6 +188,39 @@ static int illegal(struct plan_point *p, const char *why)
 	return 1;
 }
 
+/* Memory and swap that nobody uses now; 0: not known. */
+static uint64_t free_memory(void)
+{
+	FILE *f = fopen("/proc/meminfo", "re");
+	unsigned long long kib, sum = 0;
+	char line[128];
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "MemAvailable: %llu", &kib) == 1 ||
+		    sscanf(line, "SwapFree: %llu", &kib) == 1)
+			sum += kib;
+	}
+	if (f)
+		fclose(f);
+	return sum * 1024;
+}
+
+/* A toolkit that runs out of memory is killed hours later: said before. */
+static void warn_of_memory(struct walk *w, struct plan_point *p)
+{
+	const struct engine_rule *r = engine_rule_of(p->engine, "room", NULL);
+	char need[24], have[24], note[RULE_NOTE_MAX];
+	const char *text;
+
+	if (!r || !w->free_memory_bytes || p->need.memory_bytes <= w->free_memory_bytes)
+		return;
+	units_format_size(p->need.memory_bytes, need, sizeof(need));
+	units_format_size(w->free_memory_bytes, have, sizeof(have));
+	text = arena_printf(w->scratch, "it needs %s of memory, and %s with swap are free now%s",
+			    need, have, engine_rule_note(p->engine, "room", NULL, note));
+	p->warning = p->warning ? arena_printf(w->scratch, "%s; %s", p->warning, text) : text;
+}
+
 /* The rules of the engine; and the version of the toolkit that will do it enters the key. */
 static int judge_preflight(struct walk *w, const struct matrix_point *m, struct plan_point *p)
 {
@@ -202,6 +236,7 @@ static int judge_preflight(struct walk *w, const struct matrix_point *m, struct 
 	p->environment = r.environment;
 	p->passed_over = r.passed_over;
 	p->warning = r.warning;
+	warn_of_memory(w, p);
 	if (r.environment && r.environment->version) {
 		p->spec.toolkit = r.environment->version;
 		p->spec.engine_version =
@@ -320,11 +355,13 @@ static int fill_point(struct walk *w, const struct matrix_point *m, struct plan_
 	p->source = p->spec.lora && p->engine && p->engine->lora
 			    ? sources_lora(w->s->sources, m->model_index, keys)
 			    : sources_get(w->s->sources, m->model_index, keys);
-	if (p->source->lora)
-		p->spec.lora_version = p->source->lora->commit;
+	if (p->source->lora_version)
+		p->spec.lora_version = p->source->lora_version;
 	p->spec.source_kind = p->source->kind;
 	p->spec.source = p->source->origin;
 	p->spec.source_version = p->source->version;
+	/* A folder's version is that of the file already. */
+	p->spec.source_file = p->source->hub ? p->source->facts.file : NULL;
 	job_label(&p->spec, p->label, sizeof(p->label));
 	if (m->duplicate) {
 		fill_names(w, p);
@@ -415,6 +452,7 @@ int plan_walk(struct session *s, const char *only, int64_t run_id, plan_fn fn, v
 
 	memset(t, 0, sizeof(*t));
 	w.run_id = run_id;
+	w.free_memory_bytes = free_memory();
 	w.had_jobs = store_has_jobs(s->store);
 	buf_init(&w.text, 1u << 20);
 	rc = plan_ask(s, only, e);

@@ -79,11 +79,12 @@ static int check_auto_map(const struct preflight *p, struct err *e)
 	if (!p->source->facts.remote_code || p->source->model->trust_remote_code ||
 	    !engine_rule_of(p->engine, "auto_map", NULL))
 		return 0;
-	return err_set(e, ERR_INVALID,
-		       "the checkpoint brings Python code (auto_map in its config.json), which the "
-		       "toolkit runs unasked; write `trust_remote_code: true` beside the model if "
-		       "you trust it%s",
-		       engine_rule_note(p->engine, "auto_map", NULL, note));
+	return err_set(
+		e, ERR_INVALID,
+		"the checkpoint brings Python code (auto_map in its configuration), which the "
+		"toolkit runs unasked; write `trust_remote_code: true` beside the model if "
+		"you trust it%s",
+		engine_rule_note(p->engine, "auto_map", NULL, note));
 }
 
 /* ---- GGUF */

@@ -332,15 +332,13 @@ void sched_kick(struct scheduler *s)
 static void checkpoint_work(uv_work_t *w)
 {
 	struct scheduler *s = w->data;
-	struct arena *a = arena_new();
 	struct err ignored = ERR_INIT; /* the WAL just grows until the next time */
 	struct store *own;
 
-	if (store_open(workdir_db(a, s->cfg->work), 0, &own, &ignored) >= 0) {
+	if (store_open_again(s->store, &own, &ignored) >= 0) {
 		(void)store_checkpoint(own, &ignored);
 		store_close(own);
 	}
-	arena_free(a);
 }
 
 static void after_checkpoint(uv_work_t *w, int status)

@@ -211,6 +211,7 @@ static struct hub_question question_of(const struct model *m, bool adapter)
 {
 	return (struct hub_question){ .repo = adapter ? m->lora : m->id,
 				      .revision = adapter ? m->lora_revision : m->revision,
+				      .file = adapter ? NULL : m->file,
 				      .adapter = adapter };
 }
 
@@ -237,6 +238,50 @@ static void take_adapter(struct sources *s, struct resolved *r, const struct hub
 	if (q->rc < 0)
 		r->lora_fault = arena_printf(s->a, "lora: %s", q->err.msg);
 	r->lora = q->answer;
+	if (r->lora) {
+		r->lora_dir = r->lora->dir;
+		r->lora_version = r->lora->commit;
+	}
+}
+
+/* ---- local adapters */
+
+static int stat_file(struct sources *s, const char *dir, const char *name, struct source_file *f,
+		     struct err *e)
+{
+	struct stat st;
+
+	f->name = name;
+	f->path = arena_printf(s->a, "%s/%s", dir, name);
+	if (lstat(f->path, &st) != 0)
+		return err_errno(e, "%s", f->path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, ERR_INVALID, "%s: not a regular file; copy it there", f->path);
+	f->size_bytes = (uint64_t)st.st_size;
+	f->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+	f->ctime_ns = (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec;
+	f->inode = st.st_ino;
+	f->device = st.st_dev;
+	return 0;
+}
+
+/* What PEFT writes; the hash is over both, as of a model's folder. */
+static void resolve_adapter(struct sources *s, struct resolved *r, bool need_version)
+{
+	static const char *const names[] = { "adapter_config.json", "adapter_model.safetensors" };
+	struct source_file v[ARRAY_LEN(names)] = { { 0 } };
+	const struct source_files files = { v, ARRAY_LEN(names) };
+	struct err e = ERR_INIT;
+	int rc = 0;
+
+	r->lora_tried = true;
+	r->lora_dir = r->model->lora_path;
+	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(names); i++)
+		rc = stat_file(s, r->lora_dir, names[i], &v[i], &e);
+	if (rc == 0 && need_version)
+		rc = hash_folder(s, &files, NULL, &r->lora_version, &e);
+	if (rc < 0)
+		r->lora_fault = arena_printf(s->a, "lora_path: %s", e.msg);
 }
 
 static void ask_one(struct sources *s, struct resolved *r, bool adapter)
@@ -325,6 +370,9 @@ const struct resolved *sources_lora(struct sources *s, size_t index, bool need_v
 	(void)sources_get(s, index, need_version);
 	if (!r->lora_tried && r->model->lora)
 		ask_one(s, r, true);
+	else if (r->model->lora_path &&
+		 (!r->lora_tried || (need_version && !r->lora_fault && !r->lora_version)))
+		resolve_adapter(s, r, need_version);
 	return r;
 }
 

@@ -30,7 +30,9 @@ struct resolved {
 	/* of the adapter, after sources_lora() */
 	bool lora_tried;
 	const char *lora_fault;
-	const struct hub_source *lora; /* NULL without one */
+	const struct hub_source *lora; /* NULL without one of a hub */
+	const char *lora_dir;	       /* where it is, or will be fetched to */
+	const char *lora_version;      /* its commit, or a hash of its files; NULL: not known */
 };
 
 struct sources;

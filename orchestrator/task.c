@@ -257,9 +257,7 @@ static void setup_work(uv_work_t *w)
 				.source_dir = t->source->dir,
 				.source_format = t->source->facts.format,
 				.source_file = t->source->facts.file,
-				.lora_dir = t->job.spec.lora && t->source->lora
-						    ? t->source->lora->dir
-						    : NULL,
+				.lora_dir = t->job.spec.lora ? t->source->lora_dir : NULL,
 				.with = matrix_with(t->sched->matrix, &t->job.spec),
 				.environment = t->environment ? t->environment->path : NULL,
 				.toolkit = t->environment ? t->environment->version : NULL,

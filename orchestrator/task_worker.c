@@ -205,6 +205,8 @@ static void allow_reading(struct task *t, const char *read[READ_MAX])
 	if (lora) {
 		read[n++] = lora->dir;
 		read[n++] = lora->blobs;
+	} else if (t->job.spec.lora && t->source && t->source->lora_dir) {
+		read[n++] = t->source->lora_dir;
 	}
 	if (t->environment)
 		n += environment_reads(t->a, t->environment, t->engine->program, read + n);
@@ -243,6 +245,10 @@ void task_spawn(struct task *t, const char *verb)
 		return;
 	}
 	place.program = worker_argv(t, verb);
+	if (t->environment && environment_gpu(t->environment)) {
+		place.gpu = 1;
+		place.memory_bytes = 0; /* CUDA reserves addresses for all memory there is */
+	}
 	allow_reading(t, read);
 	t->phase = validate ? TASK_VALIDATE : TASK_CONVERT;
 	t->phase_ms = t->progress_ms = clock_mono_ms();

@@ -1,7 +1,8 @@
-/* upload/fetch.c -- the files of a model, several at once and several ranges of
- * a large one, through one pool of connections. */
+/* upload/fetch.c -- the files of a model, several at once, through one pool of
+ * connections: which is taken up next, and how each ends. */
 #include "upload/fetch.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,97 +10,22 @@
 
 #include "core/mem.h"
 #include "core/path.h"
-#include "upload/fetch_private.h"
+#include "upload/fetch_wanted.h"
 
-#define RELOCATIONS_MAX 5 /* signed addresses asked for, without a range in between */
+#define SETTLING_MAX 64 /* files, of three descriptors each: a process may have 1024 */
 
-enum file_state {
-	FILE_TODO,
-	FILE_LOCKED_AWAY, /* another process fetches it: looked at again at the end */
-	FILE_LOCATING,	  /* its signed address is being asked for */
-	FILE_OPEN,	  /* ranges are asked for */
-	FILE_DONE,
-};
-
-struct wanted {
-	struct fetching *f;
-	const struct fetch_file *file;
-	enum file_state state;
-	struct fetch_part part;
-	char *resolve; /* path below the endpoint */
-	char *url;     /* where its ranges are asked for: signed, or resolve */
-	int in_flight, relocations, bad_hashes;
-	bool whole; /* the server answers no ranges: all in one */
-};
-
-struct piece { /* one request */
-	struct piece *next;
-	struct wanted *w;
-	uint64_t chunk;
-	char *url;
-	struct http_request rq;
-};
-
-struct fetching {
-	const struct fetch_options *o;
-	const struct fetch_model *m;
-	struct fetch_cache cache;
-	struct http_pool *pool;
-	struct wanted *v;
-	struct piece *pieces; /* in flight */
-	int in_flight;
-	uint64_t done_bytes;
-	struct fetch_result *r;
-	struct err err;
-};
-
-static void give_up(struct fetching *f, const struct err *e)
+void fetch_give_up(struct fetching *f, const struct err *e)
 {
 	if (!f->err.code)
 		f->err = *e;
 	http_pool_stop(f->pool);
 }
 
-static void tell(struct fetching *f, uint64_t more_bytes)
+void fetch_tell(struct fetching *f, uint64_t more_bytes)
 {
 	f->done_bytes += more_bytes;
 	if (f->o->progress)
 		f->o->progress(f->o->ctx, f->done_bytes, f->m->size_bytes);
-}
-
-/* ---- pieces */
-
-static struct piece *piece_new(struct wanted *w, const char *url, http_done_fn on_done)
-{
-	struct piece *p = mem_zalloc(sizeof(*p));
-
-	p->w = w;
-	p->url = mem_strdup(url);
-	p->rq.url = p->url;
-	p->rq.about = (struct http_subject){ .repo = w->f->o->repo,
-					     .revision = w->f->o->revision,
-					     .file = w->file->name };
-	p->rq.on_done = on_done;
-	p->rq.ctx = p;
-	p->rq.bulk = true;
-	p->next = w->f->pieces;
-	w->f->pieces = p;
-	w->f->in_flight++;
-	w->in_flight++;
-	return p;
-}
-
-static void piece_free(struct piece *p)
-{
-	struct piece **at = &p->w->f->pieces;
-
-	while (*at != p)
-		at = &(*at)->next;
-	*at = p->next;
-	p->w->f->in_flight--;
-	p->w->in_flight--;
-	free(p->url);
-	free(p);
 }
 
 /* ---- a file's ending */
@@ -110,16 +36,29 @@ static int keep(struct wanted *w, struct err *e)
 
 	w->state = FILE_DONE;
 	w->f->r->files_kept++;
-	tell(w->f, w->file->size_bytes);
+	fetch_tell(w->f, w->file->size_bytes);
 	return rc;
 }
 
-/* All ranges are there. Wrong bytes are thrown away, and asked for once more. */
-static int complete(struct wanted *w, struct err *e)
+void fetch_arrived(struct wanted *w)
 {
-	int rc = fetch_part_finish(&w->part, e);
+	bool all = w->part.n_done == w->part.n_chunks;
 
-	if (rc == 1) {
+	if (all) {
+		w->state = FILE_SETTLING;
+		http_pool_hold(w->f->pool, ++w->f->settling > 0);
+	}
+	fetch_settle(w->f->settler, &w->settling, fetch_part_ready(&w->part), all);
+}
+
+/* Wrong bytes were thrown away, and are asked for once more. */
+static int settled(struct wanted *w, struct err *e)
+{
+	int rc = w->settling.rc;
+
+	if (rc < 0) {
+		*e = w->settling.err;
+	} else if (rc == 1) {
 		w->f->r->files_fetched++;
 		w->state = FILE_DONE;
 		fetch_part_close(&w->part);
@@ -129,186 +68,13 @@ static int complete(struct wanted *w, struct err *e)
 			"%s: %s does not have the hash that the hub names; its bytes were thrown "
 			"away, and a second time they were wrong too",
 			w->f->o->repo, w->file->name);
-	} else if (rc == 0) {
+	} else {
 		w->f->done_bytes -= w->file->size_bytes;
+		w->state = FILE_OPEN;
+		if (w->part.n_chunks == 0) /* there is nothing to ask for */
+			fetch_arrived(w);
 	}
 	return rc < 0 ? rc : 0;
-}
-
-/* ---- ranges */
-
-static void fill(struct fetching *f);
-
-static int on_data(void *ctx, uint64_t offset, const void *data, size_t n, struct err *e)
-{
-	struct piece *p = ctx;
-	int rc = fetch_part_write(&p->w->part, offset, data, n, e);
-
-	if (rc >= 0)
-		p->w->f->r->bytes_fetched += n;
-	return rc;
-}
-
-static int chunk_over(struct piece *p, struct err *e)
-{
-	struct wanted *w = p->w;
-	uint64_t before = fetch_part_done_bytes(&w->part);
-	int rc = 0;
-
-	if (!p->rq.range_bytes) {
-		for (uint64_t i = 0; rc >= 0 && i < w->part.n_chunks; i++) {
-			if (w->part.chunks[i] != CHUNK_DONE)
-				rc = fetch_part_chunk_done(&w->part, i, e);
-		}
-	} else {
-		rc = fetch_part_chunk_done(&w->part, p->chunk, e);
-	}
-	w->relocations = 0;
-	tell(w->f, fetch_part_done_bytes(&w->part) - before);
-	if (rc >= 0 && w->part.n_done == w->part.n_chunks)
-		rc = complete(w, e);
-	return rc;
-}
-
-/* The signed address ran out: another one, a few times. */
-static bool may_relocate(struct wanted *w, const char *url, const struct http_fault *fault)
-{
-	if (fault->class != HTTP_FAULT_EXPIRED || w->relocations >= RELOCATIONS_MAX)
-		return false;
-	if (w->url && strcmp(w->url, url) == 0) { /* nobody asked for a newer one meanwhile */
-		free(w->url);
-		w->url = NULL;
-		w->relocations++;
-	}
-	return true;
-}
-
-static int after_range(struct piece *p, struct http_response *rs, struct err *e)
-{
-	struct wanted *w = p->w;
-	bool ranged = p->rq.range_bytes > 0;
-
-	if (e->code >= 0 && !ranged && rs->got_bytes != w->file->size_bytes)
-		return err_set(e, ERR_IO, "%s: %s has %llu bytes, the hub told %llu", w->f->o->repo,
-			       w->file->name, (unsigned long long)rs->got_bytes,
-			       (unsigned long long)w->file->size_bytes);
-	if (e->code >= 0)
-		return chunk_over(p, e);
-	if (ranged)
-		w->part.chunks[p->chunk] = CHUNK_TODO;
-	if (may_relocate(w, p->url, &rs->fault))
-		return 0;
-	if (rs->fault.class == HTTP_FAULT_RANGE && rs->status == 200 && ranged) {
-		w->whole = true;
-		return 0;
-	}
-	return e->code;
-}
-
-static void range_done(void *ctx, const struct http_request *rq, struct http_response *rs,
-		       const struct err *ending)
-{
-	struct piece *p = ctx;
-	struct fetching *f = p->w->f;
-	struct err e = *ending;
-	int rc = after_range(p, rs, &e);
-
-	(void)rq;
-	piece_free(p);
-	if (rc < 0)
-		give_up(f, &e);
-	else
-		fill(f);
-}
-
-static bool ask_range(struct wanted *w)
-{
-	uint64_t chunk = 0, first = 0, bytes = 0;
-	struct piece *p;
-
-	if (w->whole ? w->in_flight > 0 : fetch_part_next(&w->part, &chunk, &first, &bytes) == 0)
-		return false;
-	p = piece_new(w, w->url, range_done);
-	p->chunk = chunk;
-	p->rq.on_data = on_data;
-	p->rq.redirects = HTTP_REDIRECT_ANY;
-	p->rq.range_first = first;
-	p->rq.range_bytes = bytes;
-	http_pool_add(w->f->pool, &p->rq);
-	return true;
-}
-
-/* ---- where the ranges of a large file are */
-
-/* "\"abc\"", "W/\"abc\"": abc. */
-static bool etag_is(const char *header, const char *etag)
-{
-	size_t n = strlen(etag);
-
-	if (strncmp(header, "W/", 2) == 0)
-		header += 2;
-	if (*header != '"')
-		return strcmp(header, etag) == 0;
-	return strncmp(header + 1, etag, n) == 0 && strcmp(header + 1 + n, "\"") == 0;
-}
-
-static int check_location(struct wanted *w, const struct http_response *rs, struct err *e)
-{
-	const char *etag = http_header(rs, "x-linked-etag");
-	const char *size = http_header(rs, "x-linked-size");
-	const char *commit = http_header(rs, "x-repo-commit");
-
-	if (!etag && rs->status < 300)
-		etag = http_header(rs, "etag");
-	if (etag && !etag_is(etag, w->file->etag))
-		return err_set(e, ERR_IO, "%s: the hub lists %s with another hash than it serves",
-			       w->f->o->repo, w->file->name);
-	if (size && strtoull(size, NULL, 10) != w->file->size_bytes)
-		return err_set(e, ERR_IO, "%s: the hub lists %s with another size than it serves",
-			       w->f->o->repo, w->file->name);
-	if (commit && strcmp(commit, w->f->m->commit) != 0)
-		return err_set(e, ERR_IO, "%s: the hub serves commit %.40s instead of %s",
-			       w->f->o->repo, commit, w->f->m->commit);
-	return 0;
-}
-
-static void located(void *ctx, const struct http_request *rq, struct http_response *rs,
-		    const struct err *ending)
-{
-	struct piece *p = ctx;
-	struct wanted *w = p->w;
-	struct fetching *f = w->f;
-	const char *location = http_header(rs, "location");
-	struct err e = *ending;
-	int rc = e.code;
-
-	(void)rq;
-	if (rc >= 0)
-		rc = check_location(w, rs, &e);
-	if (rc >= 0 && rs->status >= 300 && location)
-		w->url = http_url_join(rs->url, location);
-	else if (rc >= 0)
-		w->url = mem_strdup(w->resolve);
-	if (rc >= 0 && !w->url)
-		rc = err_set(&e, ERR_IO, "%s: the hub names no address for %s", f->o->repo,
-			     w->file->name);
-	w->state = FILE_OPEN;
-	piece_free(p);
-	if (rc < 0)
-		give_up(f, &e);
-	else
-		fill(f);
-}
-
-static void locate(struct wanted *w)
-{
-	struct piece *p = piece_new(w, w->resolve, located);
-
-	w->state = FILE_LOCATING;
-	p->rq.method = HTTP_HEAD;
-	p->rq.redirects = HTTP_REDIRECT_SAME;
-	p->rq.bulk = false;
-	http_pool_add(w->f->pool, &p->rq);
 }
 
 /* ---- files */
@@ -322,7 +88,7 @@ static int begin(struct wanted *w, bool wait, struct err *e)
 	if (!w->file->etag[0] || fetch_cache_has(&f->cache, w->file)) {
 		w->state = FILE_DONE;
 		f->r->files_kept++;
-		tell(f, w->file->size_bytes);
+		fetch_tell(f, w->file->size_bytes);
 		return 0;
 	}
 	rc = fetch_cache_lock(&f->cache, w->file->etag, wait, &lock_fd, e);
@@ -333,6 +99,7 @@ static int begin(struct wanted *w, bool wait, struct err *e)
 	if (rc < 0)
 		return rc;
 	if (fetch_cache_has_blob(&f->cache, w->file)) {
+		fetch_part_forget(&f->cache, w->file->etag);
 		fetch_part_close(
 			&(struct fetch_part){ .fd = -1, .journal_fd = -1, .lock_fd = lock_fd });
 		return keep(w, e);
@@ -340,41 +107,61 @@ static int begin(struct wanted *w, bool wait, struct err *e)
 	rc = fetch_part_open(&w->part, &f->cache, w->file, lock_fd, e);
 	if (rc < 0)
 		return rc;
-	tell(f, fetch_part_done_bytes(&w->part));
+	fetch_tell(f, fetch_part_done_bytes(&w->part));
 	w->state = FILE_OPEN;
+	w->settling.part = &w->part;
 	w->resolve = fetch_resolve_path(f->o->repo, f->m->commit, w->file->name);
-	if (w->part.n_done == w->part.n_chunks) /* empty, or only its ending was missing */
-		return complete(w, e);
 	if (w->part.n_chunks == 1)
 		w->url = mem_strdup(w->resolve); /* one request finds and brings it */
+	if (fetch_part_ready(&w->part) || w->part.n_chunks == 0)
+		fetch_arrived(w); /* what an earlier try left; or it is empty */
 	return 0;
 }
 
-/* One more request for this file. */
-static bool go_on(struct wanted *w)
-{
-	if (w->state != FILE_OPEN)
-		return false;
-	if (w->url)
-		return ask_range(w);
-	locate(w);
-	return true;
-}
-
-static void fill(struct fetching *f)
+void fetch_fill(struct fetching *f)
 {
 	struct err e = ERR_INIT;
 
-	for (size_t i = 0; i < f->m->n_files && f->in_flight < FETCH_CONNECTIONS; i++) {
+	while (f->first < f->m->n_files && f->v[f->first].state == FILE_DONE)
+		f->first++;
+	for (size_t i = f->first; i < f->m->n_files && f->in_flight < FETCH_CONNECTIONS; i++) {
 		struct wanted *w = &f->v[i];
 
+		if (w->state == FILE_TODO && f->settling >= SETTLING_MAX)
+			return;
 		if (w->state == FILE_TODO && begin(w, false, &e) < 0) {
-			give_up(f, &e);
+			fetch_give_up(f, &e);
 			return;
 		}
-		while (f->in_flight < FETCH_CONNECTIONS && go_on(w))
+		while (f->in_flight < FETCH_CONNECTIONS && fetch_go_on(w))
 			;
 	}
+}
+
+static void wake(void *ctx)
+{
+	struct fetching *f = ctx;
+
+	http_pool_wake(f->pool);
+}
+
+static void on_wake(void *ctx)
+{
+	struct fetching *f = ctx;
+	struct fetch_settling *t;
+	struct err e = ERR_INIT;
+
+	while ((t = fetch_settled(f->settler))) {
+		struct wanted *w = (struct wanted *)((char *)t - offsetof(struct wanted, settling));
+
+		if (w->state == FILE_SETTLING)
+			http_pool_hold(f->pool, --f->settling > 0);
+		if (settled(w, &e) < 0) {
+			fetch_give_up(f, &e);
+			return;
+		}
+	}
+	fetch_fill(f);
 }
 
 /* Files that another process had: wait for one, holding nothing ourselves. */
@@ -396,7 +183,7 @@ static int run(struct fetching *f, struct err *e)
 	int rc = 0;
 
 	while (rc >= 0 && again) {
-		fill(f);
+		fetch_fill(f);
 		rc = f->err.code;
 		if (rc >= 0)
 			rc = http_pool_run(f->pool, e);
@@ -412,17 +199,17 @@ static int run(struct fetching *f, struct err *e)
 
 static void close_all(struct fetching *f)
 {
+	fetch_settler_free(f->settler);
 	http_pool_free(f->pool);
-	while (f->pieces) {
-		struct piece *p = f->pieces;
-
-		f->pieces = p->next;
-		free(p->url);
-		free(p);
-	}
+	fetch_pieces_free(f);
 	for (size_t i = 0; i < f->m->n_files; i++) {
-		if (f->v[i].part.path)
-			fetch_part_close(&f->v[i].part);
+		struct fetch_part *p = &f->v[i].part;
+
+		/* On a full disk, room without a whole range in it is better given back. */
+		if (p->path && f->err.code == ERR_NOSPACE && p->n_done == 0)
+			fetch_part_forget(&f->cache, p->file->etag);
+		if (p->path)
+			fetch_part_close(p);
 		free(f->v[i].resolve);
 		free(f->v[i].url);
 	}
@@ -444,7 +231,10 @@ int fetch_files(const struct fetch_options *o, const struct fetch_model *m, stru
 		f.v[i].part.fd = f.v[i].part.journal_fd = f.v[i].part.lock_fd = -1;
 	}
 	f.pool = http_pool_new(o->http, FETCH_CONNECTIONS);
+	http_pool_on_wake(f.pool, on_wake, &f);
 	rc = fetch_cache_open(&f.cache, o, m->commit, e);
+	if (rc >= 0)
+		rc = fetch_settler_new(wake, &f, &f.settler, e);
 	if (rc >= 0)
 		rc = run(&f, e);
 	if (rc >= 0)

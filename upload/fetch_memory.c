@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/hash.h"
 #include "core/mem.h"
 #include "core/path.h"
 #include "upload/fetch_private.h"
@@ -10,15 +11,22 @@
 #define FORMAT 3 /* of the files; others are made again */
 #define MEMORY_MAX ((size_t)64 << 20)
 
-/* MEMORY/org--name/COMMIT.json, adapters apart; heap. */
+/* MEMORY/org--name/COMMIT.json, adapters and single files apart; heap. A file's name may be as long
+ * as a name can be: its hash stands for it. */
 static char *memory_path(const struct fetch_options *o, const char *commit)
 {
 	const char *slash = strchr(o->repo, '/');
+	char hex[SHA256_HEX] = "";
+	uint8_t sha[SHA256_LEN];
 
-	return mem_printf("%s/%.*s%s%s/%s%s.json", o->memory,
+	if (o->file) {
+		sha256_bytes(o->file, strlen(o->file), sha);
+		hex_encode(sha, SHA256_LEN, hex);
+	}
+	return mem_printf("%s/%.*s%s%s/%s%s%s%s.json", o->memory,
 			  slash ? (int)(slash - o->repo) : (int)strlen(o->repo), o->repo,
 			  slash ? "--" : "", slash ? slash + 1 : "", commit,
-			  o->adapter ? "-adapter" : "");
+			  o->adapter ? "-adapter" : "", hex[0] ? "-file-" : "", hex);
 }
 
 /* ---- facts */

@@ -1,6 +1,7 @@
 /* upload/fetch_part.c -- one blob on its way: a file of its final size under a
  * name of our own in blobs/, and beside it a journal with one letter for each
- * range that has arrived. It is hashed in order while the rest is on its way. */
+ * range that has arrived. It is hashed in order while the rest is on its way,
+ * by another thread: fetch_settle.c. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,7 +16,7 @@
 #include "core/units.h"
 #include "upload/fetch_private.h"
 
-#define HASH_BUFFER ((size_t)1 << 20)
+#define HASH_BUFFER ((size_t)256 << 10) /* a part of the cache of a core */
 
 /* ---- hashing */
 
@@ -72,14 +73,15 @@ static int hash_chunk(struct fetch_part *p, uint64_t chunk, struct err *e)
 	return rc;
 }
 
-static int hash_on(struct fetch_part *p, struct err *e)
+int fetch_part_hash(struct fetch_part *p, struct err *e)
 {
-	int rc = 0;
+	uint64_t chunk = p->hashed_chunks++;
 
-	while (rc >= 0 && p->hashed_chunks < p->n_chunks &&
-	       p->chunks[p->hashed_chunks] == CHUNK_DONE)
-		rc = hash_chunk(p, p->hashed_chunks++, e);
-	return rc;
+	/* On its way to the disk while the rest comes, so that the sync of the whole has little
+	 * left to wait for. A hint: file systems that cannot say so, and the sync tells. */
+	(void)sync_file_range(p->fd, (off_t)(chunk * FETCH_CHUNK), (off_t)chunk_bytes(p, chunk),
+			      SYNC_FILE_RANGE_WRITE);
+	return hash_chunk(p, chunk, e);
 }
 
 static bool hash_is_right(struct fetch_part *p)
@@ -126,17 +128,25 @@ static bool journal_read(struct fetch_part *p)
 	return good;
 }
 
+/* Written in place: half a journal is none, and nothing else stays behind. */
 static int journal_begin(struct fetch_part *p, struct err *e)
 {
+	int fd = open(p->journal, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666), rc = 0;
 	char head[80];
 	struct buf b;
-	int rc;
+
+	if (fd < 0)
+		return err_errno(e, "%s", p->journal);
 
 	buf_init(&b, sizeof(head) + p->n_chunks);
 	buf_add(&b, head, journal_head(p, head));
 	for (uint64_t i = 0; i < p->n_chunks; i++)
 		buf_addc(&b, '.');
-	rc = path_write(p->journal, b.data, b.len, 0666, e);
+	errno = ENOSPC; /* what a short write means */
+	if (write(fd, b.data, b.len) != (ssize_t)b.len)
+		rc = err_errno(e, "%s", p->journal);
+	CRASH_POINT("fetch:journal");
+	close(fd);
 	buf_release(&b);
 	return rc;
 }
@@ -210,9 +220,10 @@ static int begin_anew(struct fetch_part *p, struct err *e)
 	if (p->journal_fd >= 0)
 		close(p->journal_fd);
 	p->journal_fd = -1;
-	p->n_done = 0;
+	p->n_done = p->n_ready = 0;
 	memset(p->chunks, CHUNK_TODO, p->n_chunks + 1);
 	hash_begin(p);
+	(void)unlink(p->journal); /* before what it speaks of */
 	if (ftruncate(p->fd, 0) != 0)
 		return err_errno(e, "%s", p->path);
 	rc = take_room(p, e);
@@ -244,10 +255,8 @@ int fetch_part_open(struct fetch_part *p, const struct fetch_cache *c, const str
 		rc = begin_anew(p, e);
 	if (rc >= 0)
 		rc = journal_open(p, e);
-	if (rc >= 0)
-		rc = hash_on(p, e);
 	if (rc == ERR_NOSPACE && p->n_done == 0)
-		(void)unlink(p->path);
+		fetch_part_forget(c, f->etag);
 	if (rc < 0)
 		fetch_part_close(p);
 	return rc;
@@ -268,6 +277,17 @@ void fetch_part_close(struct fetch_part *p)
 	free(p->journal);
 	memset(p, 0, sizeof(*p));
 	p->fd = p->journal_fd = p->lock_fd = -1;
+}
+
+void fetch_part_forget(const struct fetch_cache *c, const char *etag)
+{
+	char *path = mem_printf("%s/%s.quern-part", c->blobs, etag);
+	char *journal = mem_printf("%s.done", path);
+
+	(void)unlink(journal);
+	(void)unlink(path);
+	free(journal);
+	free(path);
 }
 
 uint64_t fetch_part_done_bytes(const struct fetch_part *p)
@@ -326,7 +346,14 @@ int fetch_part_chunk_done(struct fetch_part *p, uint64_t chunk, struct err *e)
 		return rc;
 	p->chunks[chunk] = CHUNK_DONE;
 	p->n_done++;
-	return hash_on(p, e);
+	return 0;
+}
+
+uint64_t fetch_part_ready(struct fetch_part *p)
+{
+	while (p->n_ready < p->n_chunks && p->chunks[p->n_ready] == CHUNK_DONE)
+		p->n_ready++;
+	return p->n_ready;
 }
 
 int fetch_part_finish(struct fetch_part *p, struct err *e)
@@ -335,6 +362,10 @@ int fetch_part_finish(struct fetch_part *p, struct err *e)
 	char *blob;
 	int rc = 0;
 
+	while (rc >= 0 && p->hashed_chunks < p->n_chunks)
+		rc = fetch_part_hash(p, e);
+	if (rc < 0)
+		return rc;
 	if (!hash_is_right(p)) {
 		rc = begin_anew(p, e);
 		if (rc >= 0)

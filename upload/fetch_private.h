@@ -101,7 +101,10 @@ struct fetch_part {
 	char *path, *journal; /* blobs/ETAG.quern-part, ....quern-part.done */
 	int fd, journal_fd, lock_fd;
 	unsigned char *chunks; /* chunk_state of each */
-	uint64_t n_chunks, n_done, hashed_chunks;
+	uint64_t n_chunks, n_done;
+	uint64_t n_ready; /* the first that are done */
+	/* of the thread that hashes */
+	uint64_t hashed_chunks;
 	struct sha256 *sha256;
 	struct sha1 *sha1;
 };
@@ -111,12 +114,18 @@ struct fetch_part {
 int fetch_part_open(struct fetch_part *p, const struct fetch_cache *c, const struct fetch_file *f,
 		    int lock_fd, struct err *e);
 void fetch_part_close(struct fetch_part *p); /* what came stays */
+/* The blob is there: nobody will go on with what an earlier try left. Under the blob's lock. */
+void fetch_part_forget(const struct fetch_cache *c, const char *etag);
 uint64_t fetch_part_done_bytes(const struct fetch_part *p);
 /* The next chunk nobody asked for: 1 with its place, 0 none. */
 int fetch_part_next(struct fetch_part *p, uint64_t *chunk, uint64_t *first, uint64_t *bytes);
 int fetch_part_write(struct fetch_part *p, uint64_t offset, const void *data, size_t n,
 		     struct err *e);
 int fetch_part_chunk_done(struct fetch_part *p, uint64_t chunk, struct err *e);
+/* How many chunks are done from the first one on. */
+uint64_t fetch_part_ready(struct fetch_part *p);
+/* Hash the next one, which is done. May run beside all of the above. */
+int fetch_part_hash(struct fetch_part *p, struct err *e);
 /* All chunks are done: 1 it has the right hash and is a blob now; 0 it has not, and is begun anew.
  */
 int fetch_part_finish(struct fetch_part *p, struct err *e);

@@ -321,12 +321,12 @@ class Suite:
         need(code == 0, f"a good result: validate ended with {code}: {self.log(folder)[-300:]}")
         need(self.check_result(folder) == good, "validate changed the result")
         self.compare_facts(folder, out)
+        file = self.largest(folder)  # the same one all along: an empty file is the largest no more
         for what, bad in self.damages(folder):
-            self.largest(folder).write_bytes(bad)
+            file.write_bytes(bad)
             code, _ = self.run(folder, "validate", "job.json")
             need(code == 3, f"{what}: validate ended with {code}, expected 3")
             need(self.log(folder), f"{what}: no line on standard error")
-        file = self.largest(folder)
         file.unlink()
         code, _ = self.run(folder, "validate", "job.json")
         need(code == 3, f"a missing file: validate ended with {code}, expected 3")

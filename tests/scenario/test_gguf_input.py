@@ -7,6 +7,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
 from matrix import Matrix, expect, run_all  # noqa: E402
+from model_hub import TOKEN, Hub, Repo  # noqa: E402
 
 JOBS = """\
 version: 1
@@ -74,8 +75,7 @@ def test_faults_of_the_grammar():
     with matrix() as m:
         for model, words in (("path: given, file: ../m.gguf", "the name of a GGUF file"),
                              ("path: given, file: m.bin", "the name of a GGUF file"),
-                             ("fake: llama-tiny, file: m.gguf", "file without `path`"),
-                             ("id: org/name, file: m.gguf", "file without `path`")):
+                             ("fake: llama-tiny, file: m.gguf", "file beside `fake`")):
             m.write((JOBS % ("x", "")).replace("path: x", model))
             expect(m.quern("plan"), 2, "jobs.yaml:4:", words)
         m.write(JOBS % ("given/m-F32.gguf, file: m-F32.gguf", ""))
@@ -115,6 +115,59 @@ def test_damaged_ones():
             file.write_bytes(data)
             point = plan(m)
             assert point["status"] == "not legal" and words in point["why"], (name, point)
+
+
+# ---- of a hub
+
+def from_hub(m, hub, file=""):
+    m.write((JOBS % ("x", "")).replace("path: x", "id: org/m" + file))
+    return {"HF_ENDPOINT": hub.url, "HF_HUB_CACHE": m.root / "cache", "HF_TOKEN": TOKEN}
+
+
+def test_one_of_a_hub():
+    with matrix() as m, Hub() as hub:
+        given = m.root / "given"
+        hub.repos["org/m"] = Repo({"README.md": b"---\nlicense: mit\n---\n",
+                                   **{f.name: f.read_bytes() for f in given.iterdir()}})
+        env = from_hub(m, hub)
+        point = json.loads(m.quern("plan", "--json", **env).stdout)["points"][0]
+        assert point["status"] == "not legal" and "`file:` (m-F32.gguf, m-Q8_0.gguf)" in point["why"], point
+        env = from_hub(m, hub, ", file: none.gguf")
+        expect(m.quern("plan", **env), 0, "no file none.gguf")
+        env = from_hub(m, hub, ", file: m-F32.gguf")
+        hub.forget()
+        expect(m.quern("plan", **env), 0, "1 new", "mit")
+        whole = (given / "m-F32.gguf").stat().st_size
+        assert whole > 1 << 20 and hub.ranges("m-F32.gguf") == [f"bytes=0-{(1 << 20) - 1}"], hub.ranges("m-F32.gguf")
+        expect(m.quern("run", **env), 0, "1 converted")
+        assert not hub.lines("m-Q8_0.gguf"), "only what is meant is fetched"
+        expect(m.quern("convert", "given/m-F32.gguf", "-o", "direct.gguf", "--engine", "gguf", "--quant", "Q4_0"), 0)
+        assert made(m).read_bytes() == (m.root / "direct.gguf").read_bytes()
+        expect(m.quern("run", **env), 0, "nothing to do")
+        # Another file of the same commit is another source, whatever else is the same.
+        allowed = (m.root / "jobs.yaml").read_text().replace("quant: Q4_0", "quant: Q4_0, with: {allow_requantize: true}")
+        for file in ("m-F32.gguf", "m-Q8_0.gguf"):
+            m.write(allowed.replace("m-F32.gguf", file))
+            expect(m.quern("run", **env), 0, "1 converted")
+        assert m.sql("SELECT count(*) FROM job")[0][0] == 3
+
+
+def test_a_long_head_of_a_hub():
+    """The head is asked for until it is whole, and no further."""
+    with matrix() as m, Hub() as hub:
+        data = (m.root / "given" / "m-F32.gguf").read_bytes()
+        key = b"odd.key"
+        words = struct.pack("<Q", 300000) + (struct.pack("<Q", 2) + b"ab") * 300000
+        pair = struct.pack("<Q", len(key)) + key + struct.pack("<II", 9, 8) + words
+        tensors, pairs = struct.unpack_from("<QQ", data, 8)
+        weights = bytes(32) + data[-1000:]  # there is no need to know where the old head ended
+        hub.repos["org/m"] = Repo({"m.gguf": data[:8] + struct.pack("<QQ", tensors, pairs + 1) + pair + data[24:] + weights})
+        env = from_hub(m, hub)
+        done = m.quern("plan", **env)
+        assert done.returncode == 0, done.stdout
+        asked = hub.ranges("m.gguf")
+        assert asked == ["bytes=0-1048575", "bytes=1048576-2097151", "bytes=2097152-4194303"], asked
+        expect(done, 0, "1 new")
 
 
 run_all(globals())

@@ -163,11 +163,12 @@ def test_a_model_that_never_fits_waits_and_the_others_are_done():
 def test_a_disk_that_fills_in_the_middle():
     """Nothing has a final name, others are converted, no attempt is lost, and the next run does it."""
     with Place(2, disk_mib=40 * SIZE) as p:
-        p.hub.repos["org/m0"] = Repo(tiny(5 * SIZE, seed=9))
+        p.hub.repos["org/m0"] = Repo(tiny(47, seed=9))  # ranges of 16, 16 and 15 MiB
         full = preload("full_disk", FULL_DISK_AFTER=9 * MIB)  # of each process
-        done = expect(p.quern("run", **full), 4, "2 converted", "m0: not fetched: model.safetensors needs 40", "2 not done yet")
+        done = expect(p.quern("run", **full), 4, "2 converted", "m0: not fetched: model.safetensors needs 47", "2 not done yet")
         assert "tried again" not in done.stdout, done.stdout
-        assert p.here() == ["m1"]
+        assert "org/m1 at" in done.stdout and not p.here()  # the last that could be done for m0
+        assert not list(p.repo("m0").glob("blobs/*.quern-part*"))  # no whole range: no use
         assert set(p.sql("SELECT state, attempts FROM job WHERE model = 'm0'")) == {(0, 0)}
         expect(p.quern("run"), 0, "2 converted")
 
@@ -194,8 +195,14 @@ def test_what_came_before_the_disk_was_full_stays():
 def test_sources_are_fetched_ahead_of_the_jobs():
     """While the slots work on m0, m1 and m2 are fetched; m3 is not: no job of m1 was started yet."""
     with Place(4, disk_mib=40 * SIZE, sleep=100000) as p:
-        run = p.start("run")
         end = time.monotonic() + 60
+
+        def after_m0(handler):
+            while not p.running() and time.monotonic() < end:
+                time.sleep(0.02)
+        p.hub.rule(r"GET /org/m1/\w{64}", lambda handler: None)  # the head, for the plan
+        p.hub.rule(r"GET /org/m1/\w{64}", after_m0)
+        run = p.start("run")
         while p.here() != ["m0", "m1", "m2"] and time.monotonic() < end:
             time.sleep(0.02)
         states = p.states()

@@ -15,6 +15,7 @@ SOURCE = Path(os.environ["QUERN_SOURCE"])
 BUILD = Path(os.environ["QUERN_BUILD"])
 WORKER = BUILD / "bin/quern-rkllm"
 PATIENCE_S = 60
+PYTHON = os.environ.get("QUERN_STANDIN_PYTHON", sys.executable)  # another one to try the worker with
 
 sys.path[:0] = [str(SOURCE / "workers/python"), str(SOURCE / "workers/python/rkllm")]
 
@@ -86,7 +87,7 @@ class Bench:
         key = (version, *sorted(how.items()))
         if key not in self.envs:
             folder = self.root / f"env-{len(self.envs)}"
-            make_env.make(folder, version, **how)
+            make_env.make(folder, version, python=PYTHON, **how)
             self.envs[key] = folder
         return self.envs[key]
 
@@ -112,13 +113,13 @@ class Bench:
         (folder / "job.json").write_text(json.dumps(job))
         return folder
 
-    def run(self, folder, verb="convert", file="job.json", env=None):
-        """As quern runs it, without the sandbox."""
+    def run(self, folder, verb="convert", file="job.json", env=None, **more):
+        """As quern runs it, without the sandbox; more: of its environment."""
         done = subprocess.run(
             [str((env or self.env()) / "bin/python"), "-E", "-s", "-B", str(WORKER), verb, file], cwd=folder, text=True,
             stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE_S, errors="replace",
             env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(folder), "TMPDIR": str(folder),
-                 "LANG": "C.UTF-8", "TZ": "UTC"})
+                 "LANG": "C.UTF-8", "TZ": "UTC", **more})
         return Run(folder, done)
 
     def convert(self, rules=None, env=None, version="1.2.3", model=None, **members):

@@ -90,6 +90,12 @@ class Failures(unittest.TestCase):
                 self.assertEqual(run.log.strip().splitlines()[-1], run.result["message"])
                 self.assertEqual(run.files, [], "something was left in out/")
 
+    def test_a_question_is_told(self):
+        for name, words in (("ask", "Do you wish to run the custom code?"), ("ask_token", "Token:")):
+            message = self.runs[name].result["message"]
+            self.assertIn("asked a question, and nobody answers in a batch: ", message)
+            self.assertIn(words, message)
+
     def test_once_is_once(self):
         for name, (_, _, retry, _) in EXPECTED.items():
             if retry is ONCE:

@@ -40,23 +40,27 @@ class Versions(unittest.TestCase):
                 for name, value in (("platform", "rk3588"), ("quant", "w8a8"), ("hybrid", 0.5), ("opt", 1)):
                     self.assertEqual(run.facts[name], value)
 
+    LATER = {"max_context": ("1.2.0", 8192, "build"), "dtype": ("1.2.0", "float16", "load_huggingface"),
+             "load_weight": ("1.2.0", True, "load_huggingface"),
+             "export_tokenizer": ("1.3.0", True, "export_rkllm"),
+             "export_embedding": ("1.3.0", True, "export_rkllm")}
+
     def test_keywords_that_came_later(self):
-        given = {"max_context": ("1.2.0", 8192, "build"), "dtype": ("1.2.0", "float16", "load_huggingface"),
-                 "load_weight": ("1.2.0", True, "load_huggingface"),
-                 "export_tokenizer": ("1.3.0", True, "export_rkllm"),
-                 "export_embedding": ("1.3.0", True, "export_rkllm")}
-        for version in ("1.1.4", "1.2.3", "1.3.0"):
-            for name, (first, value, call) in given.items():
-                with self.subTest(f"{name} on {version}"):
-                    run = self.convert(version, **{"with": {name: value}})
-                    if versions.at_least(version, first):
-                        self.assertEqual(run.code, 0, run.about())
-                        self.assertEqual(run.calls()[call][name], value)
-                    else:
-                        self.assertEqual(run.code, 3, run.about())
-                        self.assertEqual(run.result["cause"], "illegal parameters")
-                        self.assertIn(f"has no {name}; it came with {first}", run.result["message"])
-                        self.assertNotIn(call, run.calls(), "the call was made all the same")
+        for version in ("1.2.0", "1.3.0"):
+            given = {k: v for k, (first, v, _) in self.LATER.items() if versions.at_least(version, first)}
+            run = self.convert(version, **{"with": given})
+            self.assertEqual(run.code, 0, run.about())
+            for name, value in given.items():
+                self.assertEqual(run.calls()[self.LATER[name][2]][name], value)
+
+    def test_keywords_that_are_not_there_yet(self):
+        for version, name in (("1.1.4", "max_context"), ("1.1.4", "dtype"), ("1.2.3", "export_tokenizer")):
+            first, value, call = self.LATER[name]
+            run = self.convert(version, **{"with": {name: value}})
+            self.assertEqual(run.code, 3, run.about())
+            self.assertEqual(run.result["cause"], "illegal parameters")
+            self.assertIn(f"has no {name}; it came with {first}", run.result["message"])
+            self.assertNotIn(call, run.calls(), "the call was made all the same")
 
     def test_signatures_that_cannot_be_read(self):
         """The table decides; what no signature declares is not confirmed by the call, only by the file."""
@@ -81,16 +85,17 @@ class Versions(unittest.TestCase):
         self.assertEqual(run.code, 3, run.about())
 
     def test_platforms(self):
+        """Each with the first version that has it, and with the one before."""
+        before = {"1.2.0": "1.1.4", "1.2.1": "1.2.0"}
         for platform, (quant, first) in versions.PLATFORMS.items():
-            for version in ("1.1.0", "1.2.0", "1.2.3"):
-                with self.subTest(f"{platform} on {version}"):
-                    run = self.convert(version, platform=platform, quant=quant, hybrid=0)
-                    if versions.at_least(version, first):
-                        self.assertEqual(run.code, 0, run.about())
-                        self.assertEqual(run.calls()["build"]["num_npu_core"], versions.CORES[platform])
-                    else:
-                        self.assertEqual(run.code, 3, run.about())
-                        self.assertEqual(run.result["cause"], "illegal parameters")
+            with self.subTest(platform):
+                run = self.convert(first, platform=platform, quant=quant, hybrid=0)
+                self.assertEqual(run.code, 0, run.about())
+                self.assertEqual(run.calls()["build"]["num_npu_core"], versions.CORES[platform])
+                if first in before:
+                    run = self.convert(before[first], platform=platform, quant=quant, hybrid=0)
+                    self.assertEqual(run.code, 3, run.about())
+                    self.assertEqual(run.result["cause"], "illegal parameters")
 
     def test_the_planned_version_is_the_installed_one(self):
         run = self.bench.convert(version="1.2.1")

@@ -64,6 +64,7 @@ class Inputs(Case):
         self.assertEqual({k: v for c in calls.values() for k, v in c.items() if k in given}, given)
         self.assertEqual(run.facts["max_context"], 4096)
         self.assertEqual(run.facts["num_npu_core"], 2)
+        self.assertEqual(run.facts["architecture"], "llama")
         self.assertEqual(run.facts["load_dtype"], "float16")
         self.assertEqual(run.facts["calibration"]["samples"], 1)
         self.assertEqual(run.warnings, [])
@@ -90,6 +91,11 @@ class Inputs(Case):
         source = self.gguf("a-F16.gguf")
         run = self.good(self.bench.convert(source=source, **{"with": {"do_quantization": False}}))
         self.assertNotIn("quantized_dtype", run.calls()["build"])
+        self.assertNotIn("quant", run.facts)
+        checked = self.bench.run(run.folder, "validate")
+        self.assertEqual(checked.code, 0, checked.log)
+        self.assertIn({"platform": "rk3588", "max_context": 4096, "num_npu_core": 3},
+                      [e.get("facts") for e in checked.events])
         self.assertIs(run.facts["do_quantization"], False)
         del source["file"]  # the only one there
         self.good(self.bench.convert(source=source, **{"with": {"do_quantization": False}}))
@@ -193,6 +199,17 @@ class Outputs(Case):
         (run.folder / "result.json").write_text(json.dumps(result))
         self.assertEqual(self.bench.run(run.folder, "validate").code, 3)
 
+    def test_how_much_is_known_of_a_file(self):
+        run = self.good(self.bench.convert())
+        other = self.bench.folder("other.rkllm")
+        other.write_bytes(os.urandom(9000))
+        for path, words in ((run.folder / "out/m-x.rkllm", "it is no model"), (other, "only size and hollowness are checked")):
+            for verb in ("inspect", "verify"):
+                told = self.bench.run(run.folder, verb, str(path))
+                self.assertEqual(told.code, 0, told.log)
+                self.assertIn(words, told.events[0]["note"])
+        self.assertEqual(self.bench.run(run.folder, "verify", "/nowhere").code, 3)
+
     def test_validate_tells_what_the_file_says(self):
         run = self.good(self.bench.convert(quant="w8a8_g128", **{"with": {"max_context": 2048}}))
         checked = self.bench.run(run.folder, "validate")
@@ -281,6 +298,23 @@ class Place(Case):
         self.assertEqual(done.returncode, 1, done.stderr)
         self.assertIn("PermissionError", done.stderr)
         self.assertFalse((model / "written-by-the-toolkit").exists())
+
+    def test_a_full_disk(self):
+        """Wherever the room ends: the cause is named, another try is promised, and no result looks whole."""
+        library = str(BUILD / "test-tools/full_disk.so")
+        model = self.bench.model()
+        codes = []
+        for after in (0, 300, 1500, 3000, 8000, 30000, 60000, 100000, 10000000):
+            run = self.bench.run(self.bench.job(model), LD_PRELOAD=library, FULL_DISK_AFTER=str(after))
+            codes.append(run.code)
+            if run.code == 0:
+                continue
+            self.assertEqual(run.code, 1, run.about())
+            self.assertIn("No space left", run.log.strip().splitlines()[-1])
+            if run.result:
+                self.assertEqual((run.result["cause"], run.result["retry"]), ("disk full", True), run.about())
+        self.assertEqual(codes[-1], 0)
+        self.assertGreater(codes.count(1), 5)
 
     def test_much_text(self):
         run = self.good(self.bench.convert([{"do": "much_text"}]))

@@ -1,6 +1,7 @@
 /* Which files are taken, the journal of a file on its way, and the layout of the cache. */
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -12,7 +13,7 @@
 
 #include "core/mem.h"
 #include "core/path.h"
-#include "upload/fetch_private.h"
+#include "upload/fetch_settle.h"
 
 #define SHA1_OF_HELLO "ce013625030ba8dba906f756967f9e9ca394464a" /* git hash-object: "hello\n" */
 #define ETAG SHA1_OF_HELLO
@@ -61,7 +62,9 @@ static void what_is_no_model_is_said(void **state)
 		const char *says;
 	} cases[] = {
 		{ { "config.json", "pytorch_model.bin" }, false, "pickles only" },
-		{ { "config.json", "m.gguf" }, false, "GGUF files only" },
+		{ { "a.gguf", "b.gguf" },
+		  false,
+		  "choose one of its 2 with `file:` (a.gguf, b.gguf)" },
 		{ { "config.json", "data.csv" }, false, "no weights" },
 		{ { "adapter_config.json", "adapter_model.bin" }, true, "no adapter" },
 		{ { "adapter_model.safetensors" }, true, "adapter_config.json" },
@@ -204,6 +207,56 @@ static void wrong_bytes_are_thrown_away(void **state)
 	fetch_part_close(&part);
 }
 
+static void count_up(void *ctx)
+{
+	atomic_fetch_add((atomic_int *)ctx, 1);
+}
+
+static void part_with(struct fetch_part *part, struct place *p, const struct fetch_file *f,
+		      const char *text)
+{
+	uint64_t chunk, first, bytes;
+	struct err e = ERR_INIT;
+
+	assert_int_equal(fetch_part_open(part, &p->c, f, -1, &e), 0);
+	assert_int_equal(fetch_part_next(part, &chunk, &first, &bytes), 1);
+	assert_int_equal(fetch_part_write(part, 0, text, strlen(text), &e), 0);
+	assert_int_equal(fetch_part_chunk_done(part, chunk, &e), 0);
+	assert_int_equal(fetch_part_ready(part), 1);
+}
+
+static void threads_give_files_their_names(void **state)
+{
+	struct place *p = *state;
+	const struct fetch_file good = { "good.txt", SHA1_OF_HELLO, 6 };
+	const struct fetch_file bad = { "bad.txt", "ffffffffffffffffffffffffffffffffffffffff", 6 };
+	struct fetch_part parts[2];
+	struct fetch_settling todo[2] = { { .part = &parts[0] }, { .part = &parts[1] } };
+	struct fetch_settler *s;
+	struct err e = ERR_INIT;
+	atomic_int ended = 0;
+
+	part_with(&parts[0], p, &good, "hello\n");
+	part_with(&parts[1], p, &bad, "hello\n");
+	assert_int_equal(fetch_settler_new(count_up, &ended, &s, &e), 0);
+	fetch_settle(s, &todo[0], 1, false); /* hashed, and nothing ends by that */
+	for (size_t i = 0; i < 2; i++)
+		fetch_settle(s, &todo[i], 1, true);
+	while (atomic_load(&ended) < 2)
+		usleep(1000);
+	for (size_t i = 0; i < 2; i++)
+		assert_non_null(fetch_settled(s));
+	assert_null(fetch_settled(s));
+	assert_int_equal(todo[0].rc, 1);
+	assert_int_equal(todo[1].rc, 0);
+	fetch_settler_free(s);
+	assert_true(fetch_cache_has(&p->c, &good));
+	assert_false(fetch_cache_has(&p->c, &bad));
+	assert_int_equal(parts[1].n_done, 0); /* begun anew */
+	for (size_t i = 0; i < 2; i++)
+		fetch_part_close(&parts[i]);
+}
+
 static void finished_ranges_are_remembered(void **state)
 {
 	struct place *p = *state;
@@ -295,6 +348,7 @@ int main(void)
 		cmocka_unit_test(impossible_sizes_and_hashes_are_refused),
 		WITH_PLACE(a_file_with_the_right_hash_becomes_a_blob_and_a_link),
 		WITH_PLACE(wrong_bytes_are_thrown_away),
+		WITH_PLACE(threads_give_files_their_names),
 		WITH_PLACE(finished_ranges_are_remembered),
 		WITH_PLACE(a_full_disk_is_one_clear_error),
 		WITH_PLACE(a_lock_is_one_holders),

@@ -278,7 +278,7 @@ static const struct {
 	{ 0, { "1.2.3", "rk3576", "w4a16_g128", 0, 0, CAL, GPTQ_128, 0, 0, 0 }, "1.2.3" },
 	/* 13: code of the checkpoint */
 	{ 13, { "1.2.3", "rk3588", "w8a8", 0, 0, CAL, REMOTE, 0, 0, 0 },
-	  "the checkpoint brings Python code (auto_map in its config.json)" },
+	  "the checkpoint brings Python code (auto_map in its configuration)" },
 	{ 0, { "1.2.3", "rk3588", "w8a8", 0, 0, CAL, TRUSTED, 0, 0, 0 }, "1.2.3" },
 	/* 14: architectures by version */
 	{ 14, { "1.3.0", "rk3588", "w8a8", 0, 0, CAL, MAMBA, 0, 0, 0 },

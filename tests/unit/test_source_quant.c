@@ -70,19 +70,18 @@ static void test_forms(void **state)
 		{ CONFIG("\"quant_method\":\"compressed-tensors\",\"format\":\"pack-"
 			 "quantized\"," GROUP(
 				 "\"num_bits\":4,\"group_size\":32,\"strategy\":\"group\"")),
-		  "compressed-tensors-pack-quantized",
-		  "compressed-tensors-pack-quantized, 4 bits, groups of 32", 4, 32 },
+		  "compressed-tensors-pack-quantized-4bit",
+		  "compressed-tensors, 4 bits, groups of 32", 4, 32 },
 		{ CONFIG("\"quant_method\":\"compressed-tensors\",\"format\":\"int-"
 			 "quantized\"," GROUP(
 				 "\"num_bits\":8,\"group_size\":null,\"strategy\":\"channel\"")),
-		  "compressed-tensors-int-quantized", "compressed-tensors-int-quantized, 8 bits", 8,
-		  -1 },
+		  "compressed-tensors-int-quantized", "compressed-tensors, 8 bits", 8, -1 },
 		{ CONFIG("\"quant_method\":\"compressed-tensors\",\"format\":\"x\","
 			 "\"sparsity_config\":{\"format\":\"sparse-24-bitmask\"}"),
-		  "compressed-tensors-sparse", "compressed-tensors-sparse", 0, 0 },
+		  "compressed-tensors-sparse", "compressed-tensors", 0, 0 },
 		{ CONFIG("\"quant_method\":\"compressed-tensors\",\"format\":\"pack-quantized\","
 			 "\"transform_config\":{\"config_groups\":{}}"),
-		  "compressed-tensors-transformed", "compressed-tensors-transformed", 0, 0 },
+		  "compressed-tensors-transformed", "compressed-tensors", 0, 0 },
 		{ "{\"text_config\":" CONFIG("\"quant_method\":\"fp8\"") "}", "fp8", "FP8, 8 bits",
 		  8, 0 },
 	};

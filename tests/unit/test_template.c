@@ -71,12 +71,12 @@ static void test_check(void **state)
 		const char *tmpl, *why;
 	} cases[] = {
 		{ "{modle}", "unknown variable {modle}; did you mean {model}?" },
-		{ "{m}",
-		  "unknown variable {m}; there are {model} {engine} {platform} {quant} {toolkit} {hybrid} "
-		  "{opt} {+hybrid} {+opt}" },
-		{ "{}",
-		  "unknown variable {}; there are {model} {engine} {platform} {quant} {toolkit} {hybrid} "
-		  "{opt} {+hybrid} {+opt}" },
+		{ "{m}", "unknown variable {m}; there are {model} {engine} {platform} {quant} "
+			 "{toolkit} {hybrid} "
+			 "{opt} {+hybrid} {+opt}" },
+		{ "{}", "unknown variable {}; there are {model} {engine} {platform} {quant} "
+			"{toolkit} {hybrid} "
+			"{opt} {+hybrid} {+opt}" },
 		{ "{model", "\"{\" without \"}\"; a variable is written {model}" },
 		{ "model}",
 		  "the character '}' cannot be in a name; use letters, digits, '.', '_' and "

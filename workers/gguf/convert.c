@@ -15,6 +15,7 @@
 #include "core/source.h"
 #include "workers/common/fileio.h"
 #include "workers/common/protocol.h"
+#include "workers/gguf/dora.h"
 #include "workers/gguf/gguf_input.h"
 #include "workers/gguf/imatrix.h"
 #include "workers/gguf/layout.h"
@@ -32,6 +33,8 @@ struct conversion {
 	struct json *config;
 	struct hparams h;
 	struct st_model model;
+	struct source_quant quant;
+	struct packed_set packed;
 	struct lora lora; /* v NULL: none */
 	struct mix mix;
 	struct quality *quality; /* of each tensor */
@@ -99,15 +102,17 @@ static int check_job(struct conversion *c, struct err *e)
 		return err_set(e, ERR_INVALID, "quant %s is not written by this version", j->quant);
 	c->imatrix_path = json_str(j->with, "imatrix", NULL);
 	c->mix.has_imatrix = c->imatrix_path != NULL;
-	if (file_type_needs_imatrix(c->mix.quant) && !c->mix.has_imatrix)
-		return err_set(e, ERR_INVALID,
-			       "quant %s needs importances: `with: {imatrix: FILE}`", j->quant);
 	if (j->opt < 0 || j->opt > 1 || j->hybrid < 0 || j->hybrid > 1)
 		return err_set(e, ERR_INVALID,
 			       "opt %d, hybrid %g: opt is 0 or 1, hybrid from 0 to 1", j->opt,
 			       j->hybrid);
 	if (mix_read(j->with, &c->mix, e) < 0)
 		return e->code;
+	if (file_type_needs_imatrix(c->mix.quant) && !c->mix.has_imatrix && !c->mix.without_imatrix)
+		return err_set(e, ERR_INVALID,
+			       "quant %s needs importances: `with: {imatrix: FILE}`; `with: "
+			       "{without_imatrix: true}` makes it without, for what it is worth",
+			       j->quant);
 	if (strcmp(nonfinite, "error") != 0 && strcmp(nonfinite, "zero") != 0)
 		return err_set(e, ERR_INVALID, "nonfinite is \"%.60s\"; it may be error or zero",
 			       nonfinite);
@@ -263,6 +268,7 @@ static int read_gguf(struct conversion *c, struct err *e)
 
 static int read_checkpoint(struct conversion *c, struct err *e)
 {
+	struct checkpoint from;
 	const char *hf_class, *dir;
 
 	if (tokenizer_read_json(c->a, c->job.source, "config.json", &c->config, e) < 0)
@@ -275,17 +281,23 @@ static int read_checkpoint(struct conversion *c, struct err *e)
 			       "lists those that are",
 			       hf_class);
 	c->architecture = c->arch->name;
+	if (source_quant_read(c->a, c->config, &c->quant, e) < 0 ||
+	    packed_check_form(&c->quant, e) < 0)
+		return e->code;
 	if (hparams_read(c->a, c->arch, c->config, &c->h, e) < 0 ||
 	    tokenizer_open(c->a, c->job.source, c->config, c->h.vocab, c->pre, &c->tokenizer, e) <
 		    0 ||
-	    st_open_model(c->a, c->job.source, &c->model, e) < 0)
+	    st_open_model(c->a, c->job.source, &c->model, e) < 0 ||
+	    packed_open(c->a, &c->quant, &c->model, &c->packed, e) < 0)
 		return e->code;
 	if (c->arch->globals[0].how == CUT_TO_TOKENS)
 		c->h.tokens = c->tokenizer.n_tokens;
 	dir = json_str(json_get(c->job.root, "lora"), "dir", NULL);
 	if (dir && lora_open(c->a, dir, &c->model, c->h.tied, &c->lora, e) < 0)
 		return e->code;
-	if (layout_make(c->a, c->arch, &c->h, &c->model, dir ? &c->lora : NULL, &c->layout, e) < 0)
+	from = (struct checkpoint){ &c->model, &c->quant, &c->packed, dir ? &c->lora : NULL };
+	if (layout_make(c->a, c->arch, &c->h, &from, &c->layout, e) < 0 ||
+	    dora_prepare(c->a, &from, &c->lora, c->job.threads, e) < 0)
 		return e->code;
 	c->mix.arch = c->arch->name;
 	c->mix.layers = (uint32_t)c->h.layers;

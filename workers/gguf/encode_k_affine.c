@@ -197,7 +197,7 @@ INLINE struct fit stored_fit(const struct tile *t, enum importance given, const 
 		set_lanes(&xy, g, wxy);
 	}
 	for (int first = 0; first < SUBS; first += k->subs) {
-		float by = stretch_of(&xx, &xy, first, k->subs);
+		float by = stretch_of(&xx, &xy, first, k->subs, STRETCH_MOST);
 
 		spread(&out.d, first, k->subs, half_round(f->d.v[first] * by));
 		spread(&out.dmin, first, k->subs, half_round(f->dmin.v[first] * by));

@@ -5,12 +5,15 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "workers/gguf/packed.h"
+#include "workers/gguf/scales.h"
 #include "workers/gguf/writer.h"
 
 struct making {
 	struct arena *a;
 	const struct arch *arch;
 	const struct hparams *h;
+	const struct checkpoint *from;
 	const struct st_model *m;
 	const struct lora *lora; /* NULL: none */
 	struct layout *out;
@@ -143,8 +146,8 @@ static int check_source(struct making *k, const struct st_tensor *s, const struc
 	w = want + 3 - n;
 	if (!load_of(s->dtype))
 		return err_set(e, ERR_INVALID,
-			       "tensor %s has dtype %s; BF16, F16, F32, F8_E4M3 and F8_E5M2 "
-			       "are read",
+			       "tensor %s has dtype %s; BF16, F16, F32, F8_E4M3, F8_E5M2 and, "
+			       "with scales, I8 are read",
 			       s->name, s->dtype_name);
 	if (s->n_dims == n && memcmp(s->shape, w, (size_t)n * sizeof(*w)) == 0)
 		return 0;
@@ -207,42 +210,14 @@ static int find_parts(struct making *k, const struct tensor_rule *r, const char 
 	return 0;
 }
 
-/* Factors of blocks, as DeepSeek and others ship with 8-bit weights: config.json has the size of
- * the blocks, and the tensor beside the weights one number for each. */
-static int find_scale(struct making *k, struct slice *s, struct err *e)
-{
-	const struct st_tensor *source = s->source;
-	const char *name = arena_printf(k->a, "%s_scale_inv", source->name);
-	const struct st_tensor *scale = st_find(k->m, name);
-	uint64_t rows = k->h->block_rows, cols = k->h->block_cols;
-
-	if (!scale)
-		return 0;
-	if (!rows || !cols)
-		return err_set(e, ERR_INVALID,
-			       "tensor %.200s: config.json has no quantization_config with a "
-			       "weight_block_size",
-			       name);
-	if (!load_of(scale->dtype) || source->n_dims != 2 || scale->n_dims != 2 ||
-	    scale->shape[0] != (source->shape[0] + rows - 1) / rows ||
-	    scale->shape[1] != (source->shape[1] + cols - 1) / cols)
-		return err_set(e, ERR_INVALID,
-			       "tensor %.200s has not one number for each block of %llu x %llu",
-			       name, (unsigned long long)rows, (unsigned long long)cols);
-	k->used[scale - k->m->tensors] = 1;
-	s->scale = scale;
-	s->block_rows = rows;
-	s->block_cols = cols;
-	return 0;
-}
-
 /* What is done to the weights of each slice on their way. */
 static int find_work(struct making *k, struct origin *o, struct err *e)
 {
 	for (size_t i = 0; i < o->n_slices; i++) {
 		struct slice *s = &o->slices[i];
 
-		if (find_scale(k, s, e) < 0)
+		s->packed = packed_find(k->from->packed, s->source->name);
+		if (scales_find(k->a, k->m, k->from->quant, s, k->used, e) < 0)
 			return e->code;
 		s->delta = k->lora ? lora_find(k->lora, s->source->name) : NULL;
 		if (s->delta)
@@ -370,12 +345,19 @@ static int add_layer(struct making *k, int layer, struct err *e)
 /* ---- the rest of the checkpoint */
 
 /* Buffers that old checkpoints carry and nobody needs: they are computed. And what scales
- * activations, which llama.cpp keeps as they are. */
+ * activations and caches, which llama.cpp keeps as they are. */
 static int is_buffer(const char *name)
 {
-	return ends_with(name, ".rotary_emb.inv_freq") || ends_with(name, ".attention.bias") ||
-	       ends_with(name, ".masked_bias") || ends_with(name, ".activation_scale") ||
-	       ends_with(name, ".input_scale");
+	static const char *const ends[] = {
+		".rotary_emb.inv_freq", ".attention.bias", ".masked_bias",
+		".activation_scale",	".input_scale",	   ".input_zero_point",
+		".output_scale",	".k_scale",	   ".v_scale",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
+		if (ends_with(name, ends[i]))
+			return 1;
+	return 0;
 }
 
 static int begins_with(const char *s, const char *prefix)
@@ -480,10 +462,13 @@ void layout_sort(struct layout *l)
 }
 
 int layout_make(struct arena *a, const struct arch *arch, const struct hparams *h,
-		const struct st_model *m, const struct lora *lora, struct layout *out,
-		struct err *e)
+		const struct checkpoint *from, struct layout *out, struct err *e)
 {
-	struct making k = { .a = a, .arch = arch, .h = h, .m = m, .lora = lora, .out = out };
+	const struct lora *lora = from->lora;
+	const struct st_model *m = from->m;
+	struct making k = {
+		.a = a, .arch = arch, .h = h, .from = from, .m = m, .lora = lora, .out = out
+	};
 
 	memset(out, 0, sizeof(*out));
 	k.used = arena_alloc(a, m->n_tensors + 1);

@@ -43,9 +43,15 @@ int layout_copies(const struct out_tensor *t);
 /* By layer, then name. */
 void layout_sort(struct layout *l);
 
-/* lora: what an adapter adds; NULL without one. */
+/* What a checkpoint is beside its tensors. */
+struct checkpoint {
+	const struct st_model *m;
+	const struct source_quant *quant;
+	const struct packed_set *packed; /* of m */
+	const struct lora *lora;	 /* what an adapter adds; NULL without one */
+};
+
 int layout_make(struct arena *a, const struct arch *arch, const struct hparams *h,
-		const struct st_model *m, const struct lora *lora, struct layout *out,
-		struct err *e);
+		const struct checkpoint *from, struct layout *out, struct err *e);
 
 #endif

@@ -194,6 +194,7 @@ struct reading {
 void origin_io_release(struct origin_io *io)
 {
 	lora_cache_release(&io->lora);
+	packed_cache_release(&io->packed);
 	free(io->raw);
 }
 
@@ -232,6 +233,9 @@ static int read_blocks(const struct reading *r, const struct slice *s, uint64_t 
 static int read_source(const struct reading *r, const struct slice *s, uint64_t at, size_t n,
 		       void *out)
 {
+	if (s->packed)
+		return packed_read(&r->io->packed, s->packed, r->io->m, r->io->fds, at, n, out,
+				   r->e);
 	return s->blocks ? read_blocks(r, s, at, n, out) : read_numbers(r, s->source, at, n, out);
 }
 
@@ -372,27 +376,39 @@ static int scale_run(const struct reading *io, const struct run *r, float *x)
 					: s->block_cols - col % s->block_cols;
 		uint64_t block = row / s->block_rows * across + col / s->block_cols;
 		unsigned char raw[4];
-		float factor;
+		float factor, zero = 0;
 
 		if (read_numbers(io, s->scale, block, 1, raw) < 0)
 			return io->e->code;
 		load_of(s->scale->dtype)(raw, &factor, 1);
+		if (s->zero) {
+			if (read_numbers(io, s->zero, block, 1, raw) < 0)
+				return io->e->code;
+			load_of(s->zero->dtype)(raw, &zero, 1);
+		}
 		for (; left && i < r->n; left--, i++)
-			x[i] *= factor;
+			x[i] = (x[i] - zero) * factor;
 	}
 	return 0;
 }
 
 static int add_run(struct origin_io *io, const struct run *r, float *x, struct err *e)
 {
+	const float *factors = r->slice->delta->factors;
+
 	if (lora_cache_get(&io->lora, r->slice->delta, io->m, io->fds, e) < 0)
 		return e->code;
 	if (!r->down) {
 		lora_add(&io->lora, r->row, r->col, x, r->n);
+		for (size_t i = 0; factors && i < r->n; i++)
+			x[i] *= factors[r->row];
 		return 0;
 	}
-	for (size_t i = 0; i < r->n; i++)
+	for (size_t i = 0; i < r->n; i++) {
 		lora_add(&io->lora, r->row + i, r->col, x + i, 1);
+		if (factors)
+			x[i] *= factors[r->row + i];
+	}
 	return 0;
 }
 

@@ -134,13 +134,17 @@ INLINE void put_half(unsigned char *p, float v)
  * weights as it has: sum wxy = sum wyy < sum wxx, so at two and three bits a whole matrix loses
  * some percent of its length, and layer after layer answers too faintly. Stretched by this, the
  * block has sum wxy = sum wxx: its mean effect on the output is right, for a little more error. */
-INLINE float stretch_of(const struct subs *xx, const struct subs *xy, int first, int count)
+INLINE float stretch_of(const struct subs *xx, const struct subs *xy, int first, int count,
+			float most)
 {
-	const float most = 1.25f; /* blocks that are that bad are not made worse */
 	float r = sum_of(xx, first, count) / sum_of(xy, first, count);
 
-	return r > 1 / most && r < most ? r : 1; /* no NaN either */
+	if (!(r > 1 / most)) /* or a NaN */
+		return 1;
+	return r < most ? r : most;
 }
+
+#define STRETCH_MOST 1.25f /* of K-quants */
 
 /* Eight codes. */
 INLINE uint64_t eight(const uint8_t *q)

@@ -92,7 +92,8 @@ INLINE struct fit stored_fit(const struct tile *t, enum importance given, const 
 	}
 	for (int first = 0; first < SUBS; first += k->subs)
 		spread(&out.d, first, k->subs,
-		       half_round(f->d.v[first] * stretch_of(&xx, &xy, first, k->subs)));
+		       half_round(f->d.v[first] *
+				  stretch_of(&xx, &xy, first, k->subs, STRETCH_MOST)));
 	return out;
 }
 

@@ -17,7 +17,7 @@ import llama  # noqa: E402
 from peer import KJV, REFERENCE, WORK, convert  # noqa: E402
 
 QUANTS = ("Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q5_1", "Q5_0", "Q4_K_M", "Q4_K_S", "Q4_1", "Q4_0", "IQ4_NL", "IQ4_XS", "Q3_K_L",
-          "Q3_K_M", "Q3_K_S", "Q2_K")
+          "Q3_K_M", "Q3_K_S", "IQ3_M", "IQ3_S", "Q2_K")
 TEXT = (KJV / "heldout.txt").read_text()
 
 

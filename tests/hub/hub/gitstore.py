@@ -136,6 +136,8 @@ class Repo:
 
     def resolve(self, revision):
         """Commit of a branch, tag, refs/..., HEAD or (abbreviated) hash; None."""
+        if revision in self.trees:
+            return revision  # asked about before, and a commit stays
         if re.fullmatch(r"[0-9a-f]{5,40}", revision):
             candidates = [revision]
         elif revision.startswith("refs/"):

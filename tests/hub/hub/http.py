@@ -157,6 +157,11 @@ class Handler(BaseHTTPRequestHandler):
     def log_message(self, *args):
         pass
 
+    def handle_expect_100(self):
+        going_on = super().handle_expect_100()
+        self.wfile.flush()  # who asks waits for it a second before the body
+        return going_on
+
     def do(self):
         origin = self.server.origin
         request = Request(self)

@@ -1,6 +1,7 @@
 """What can be made to go wrong: name -> (step, act). An act prints or ends the process as the reports of real
 failures describe; it returns the step's code, or None to go on."""
 import os
+import resource
 import signal
 import sys
 import time
@@ -32,6 +33,15 @@ def _kill(number):
         os.kill(os.getpid(), number)
         time.sleep(60)
     return act
+
+
+def _eat_memory(toolkit):
+    """Until there is none, of a quarter of a gigabyte more than is in use."""
+    with open("/proc/self/statm", "rb") as f:
+        used = int(f.read().split()[0]) * os.sysconf("SC_PAGE_SIZE")
+    resource.setrlimit(resource.RLIMIT_AS, (used + (256 << 20), used + (256 << 20)))
+    while True:
+        toolkit.kept.append(bytearray(32 << 20))
 
 
 def _hang(_toolkit):
@@ -83,7 +93,7 @@ ACTS = {
     "segfault": ("build", _kill(signal.SIGSEGV)),
     "hang": ("build", _hang),
     "busy": ("build", _busy),
-    "no_memory": ("build", _raise(MemoryError())),
+    "no_memory": ("build", _eat_memory),
     "cannot_allocate": ("load", _catch("loading", "DefaultCPUAllocator: can't allocate memory: you tried to allocate "
                                        "33554432 bytes.")),
     "disk_full": ("export", _say("ERROR: Not enough free space to write 4294967296 bytes")),

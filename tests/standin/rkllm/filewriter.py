@@ -9,7 +9,7 @@ def header(version, build, toolkit):
     said = ("rkllm-toolkit version: %s, max_context_limit: %d, npu_core_num: %d, target_platform: %s, model_dtype: %s"
             % (version, build["max_context"], build["num_npu_core"],
                (toolkit.file_platform or build["target_platform"]).upper(),
-               (toolkit.file_dtype or build["quantized_dtype"]).upper()))
+               (toolkit.file_dtype or (build["quantized_dtype"] if build["do_quantization"] else "float16")).upper()))
     first = "" if toolkit.no_marker else MARKER + "\n"
     return (first + said + "\n").encode().ljust(512, b"\0")
 

@@ -238,7 +238,7 @@ def _listen(process, out_r, ctl_r, on_tick):
     out.lines.end()
     log.end()
     if out.raised:
-        out.watch.look(out.raised)
+        out.watch.look(out.raised, True)
     out.peak_bytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
     return out
 

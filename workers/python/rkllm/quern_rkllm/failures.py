@@ -114,11 +114,14 @@ class Watch:
         self.seen = {}
         self.last_error = ""
 
-    def look(self, text):
+    def look(self, text, final=False):
+        """final: an exception that ended it, which says more than the line that it passed."""
+        if text.startswith("    ") and not final:
+            return  # the source lines of a traceback
         if text.startswith(("ERROR", "E ")) or re.match(r"\w*(?:Error|Exception)\b", text):
             self.last_error = text
         for row in TABLE:
-            if row.pattern and row.id not in self.seen and row.pattern.search(text):
+            if row.pattern and (final or row.id not in self.seen) and row.pattern.search(text):
                 self.seen[row.id] = text
 
     def first(self):

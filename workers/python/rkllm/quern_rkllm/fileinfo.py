@@ -12,6 +12,7 @@ EDGE = 4 << 20         # bytes read at each end
 SAMPLES, SAMPLE = 64, 4096
 LEAST = 4096           # bytes; a header alone would have as much
 STAND_IN = b"RKLLM STAND-IN, NOT A MODEL"  # how files of the tests' toolkit begin
+QUANT = re.compile(r"w\d{1,2}a\d{1,2}(_g\d{1,4})?$")
 _VENDOR = re.compile(rb"rkllm-toolkit version:[ -~]{3,400}")
 
 
@@ -60,6 +61,6 @@ def look(path):
 
 
 def facts_of(said):
-    """Under the names that convert and validate use."""
+    """Under the names that convert and validate use. What is not quantized has no quant."""
     names = ("platform", "quant", "max_context", "num_npu_core")
-    return {n: said[n] for n in names if n in said}
+    return {n: said[n] for n in names if n in said and (n != "quant" or QUANT.match(said[n]))}

@@ -158,8 +158,8 @@ def look(job):
     _check_consent(folder, config, job)
     _check_quantization(config, job)
     tensors = _safetensors(folder, names, "the model")
-    classes = config.get("architectures")
-    architecture = classes[0] if isinstance(classes, list) and classes and isinstance(classes[0], str) else ""
+    architecture = config.get("model_type")  # as the other engines name it: "qwen2"
+    architecture = architecture if isinstance(architecture, str) and len(architecture) <= 64 else ""
     return Model(kind, folder, folder, config, architecture, _params(tensors, config),
                  sum(t[3] for t in tensors), len(tensors))
 

@@ -123,12 +123,20 @@ def can_infer(job):
     event(can_infer=False, reason="not measured: it runs on a Rockchip board only")
 
 
+def _note(info):
+    """How far the rest goes: the layout of .rkllm is not public. quern verify prints texts below 64 characters."""
+    if info["stand_in"]:
+        return "(it is no model: a stand-in of the toolkit made it)"
+    return "(only its size and own words are known)" if info["said"] else \
+        "(only size and hollowness are checked; it says nothing)"
+
+
 def _describe(path, deep):
     if not os.path.exists(path):
         raise Fault("{}: no such file".format(path), code="notfound")
     info = fileinfo.look(path)
     about = {"format": "rkllm", "size": info["size"], "head": info["head"], "stand_in": info["stand_in"],
-             "said": info["said"], "facts": fileinfo.facts_of(info["said"])}
+             "note": _note(info), "said": info["said"], "facts": fileinfo.facts_of(info["said"])}
     if deep:
         about["sha256"] = sha256_of(path)
     print(json.dumps(about, sort_keys=True), flush=True)
