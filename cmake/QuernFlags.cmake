@@ -12,6 +12,9 @@ target_compile_options(quern_flags INTERFACE
   -Wformat=2 -Wundef -fno-common -fstack-protector-strong)
 # Same input, same bytes: no contraction of a*b+c, whatever the target can do.
 target_compile_options(quern_flags INTERFACE -ffp-contract=off)
+# Nor does it matter where quern was built.
+target_compile_options(quern_flags INTERFACE
+  -ffile-prefix-map=${PROJECT_SOURCE_DIR}/= -ffile-prefix-map=${PROJECT_BINARY_DIR}/=build/)
 if(QUERN_WERROR)
   target_compile_options(quern_flags INTERFACE -Werror)
 endif()

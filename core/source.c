@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "core/gguf.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/path.h"
@@ -50,6 +51,33 @@ int source_wanted(const char *name)
 	if (ends_with(name, ".safetensors"))
 		return strncmp(name, "consolidated", strlen("consolidated")) != 0;
 	return ends_with(name, ".gguf") || ends_with(name, ".tiktoken");
+}
+
+/* "m" of m.gguf, and of each m-00001-of-00002.gguf. */
+static size_t stem_length(const char *name)
+{
+	unsigned part, parts;
+
+	return strlen(name) - (gguf_part_numbers(name, &part, &parts)
+				       ? strlen("-00001-of-00001.gguf")
+				       : strlen(".gguf"));
+}
+
+int source_belongs(const char *name, const char *file)
+{
+	unsigned part, a = 1, b = 1;
+	size_t n;
+
+	if (!file || strcmp(name, file) == 0)
+		return 1;
+	if (ends_with(name, ".safetensors"))
+		return 0;
+	if (!ends_with(name, ".gguf") || strncmp(name, "imatrix", strlen("imatrix")) == 0)
+		return 1;
+	if (!gguf_part_numbers(name, &part, &a) || !gguf_part_numbers(file, &part, &b) || a != b)
+		return 0;
+	n = stem_length(name);
+	return n == stem_length(file) && memcmp(name, file, n) == 0;
 }
 
 /* ------------------------------------------------------------------- listing */

@@ -10,6 +10,7 @@
 
 #include "core/arena.h"
 #include "core/err.h"
+#include "core/source_quant.h"
 
 struct source_file {
 	const char *name; /* relative, path_relative_ok() */
@@ -27,17 +28,43 @@ struct source_files {
 /* True when a file of this name is part of a model for us; also what a download takes. */
 int source_wanted(const char *name);
 
+/* With a GGUF file chosen as the model: the file itself and its other parts, importances (imatrix*)
+ * and what describes it, but no other weights. file NULL: everything. */
+int source_belongs(const char *name, const char *file);
+
 /* List dir (one level). A symbolic link must end in a regular file inside dir or in the "blobs"
  * folder of the Hub cache that dir is a snapshot of (../../blobs); anything else is ERR_INVALID and
  * says so. */
 int source_list(struct arena *a, const char *dir, struct source_files *out, struct err *e);
 
-/* What plan and cards need to know of a model; from config.json and tensor headers alone. */
+/* Linear layers of one shape: projections of attention and feed-forward, experts, the output. Not
+ * embeddings, positions, routers and norms. */
+struct source_matrix {
+	const char *name; /* the first of them, by name of tensor */
+	uint64_t out, in; /* weights: out rows of in */
+	uint64_t count;	  /* how many there are, each expert counted */
+};
+
+/* What plan and cards need to know of a model; from config.json and tensor headers alone. Sizes are
+ * those of the weights that a quantized checkpoint stands for, but size_bytes and
+ * largest_tensor_bytes, which are what is in the files. */
 struct source_facts {
-	const char *architecture; /* config.json architectures[0] */
+	const char *architecture; /* config.json architectures[0]; GGUF: general.architecture */
 	const char *model_type;
-	const char *dtype;	/* of most weights: "BF16" */
+	const char *dtype;	/* of most weights: "BF16", "I32"; GGUF: "Q4_K" */
 	const char *format;	/* "safetensors" or "gguf" */
+	const char *file;	/* the GGUF file, or the first part of it; NULL: safetensors */
+	const char *quant_form; /* struct source_quant's form; "gguf": blocks of one of its types;
+				 * NULL: floats */
+	const char *quant_text; /* for a person, "GPTQ, 4 bits, groups of 128"; NULL: floats */
+	int quant_bits;		/* these four as in struct source_quant */
+	int64_t quant_group;
+	int quant_symmetric, quant_desc_act;
+	const char *tensor_types; /* GGUF: all of them, "F16 F32 Q4_0"; NULL: safetensors */
+	int remote_code; /* config.json or tokenizer_config.json has auto_map: Python of the
+			    checkpoint is to be run */
+	const struct source_matrix *matrices; /* by out, then in */
+	size_t n_matrices;
 	const char *license;	/* README.md front matter; NULL if none */
 	uint64_t params;	/* all elements */
 	uint64_t matrix_params; /* elements of tensors with two or more dimensions */
@@ -45,10 +72,39 @@ struct source_facts {
 	uint64_t size_bytes;	/* of tensor data */
 	uint64_t largest_tensor_bytes;
 	uint64_t n_tensors;
-	uint64_t max_row;	  /* longest row (elements) of a matrix */
-	uint64_t tokenizer_bytes; /* size of tokenizer.json, or of tokenizer.model */
+	uint64_t max_row; /* longest row (elements) of a matrix */
+	uint64_t
+		tokenizer_bytes; /* size of tokenizer.json, or of tokenizer.model, or as metadata */
 };
 
+/* Of the safetensors when there are some, else of the only GGUF model of the folder. ERR_INVALID
+ * lists them when there are several. */
 int source_read_facts(struct arena *a, const char *dir, struct source_facts *out, struct err *e);
+/* The same of a GGUF file by its name, or of the folder when file is NULL. */
+int source_read_file_facts(struct arena *a, const char *dir, const char *file,
+			   struct source_facts *out, struct err *e);
+
+/* The GGUF models of a folder: parts of a split file count once, by the first; files of projectors
+ * (mmproj*) and importances (imatrix*) do not. Names in a, sorted. */
+const char **source_gguf_files(struct arena *a, const struct source_files *files, size_t *n);
+
+/* source_matrices.c: shapes while tensors are looked at. */
+struct matrix_list {
+	struct source_matrix *v;
+	size_t n, cap;
+};
+
+/* Take note of a tensor, of either format; those that are no linear layer are passed over. parts:
+ * how many matrices of out x in it holds (GPT-2, which stores them turned, as stored). The name is
+ * not copied. */
+void matrix_list_add(struct matrix_list *l, const char *name, uint64_t out, uint64_t in,
+		     uint64_t parts);
+/* One entry a shape, into a; frees the list. */
+void matrix_list_finish(struct arena *a, struct matrix_list *l, struct source_facts *f);
+
+/* The member "matrices" of facts as JSON: a list of [name, out, in, count]. Reading takes what
+ * makes sense of it. */
+void source_matrices_write(struct json_out *w, const struct source_facts *f);
+void source_matrices_read(struct arena *a, const struct json *facts, struct source_facts *f);
 
 #endif

@@ -10,6 +10,7 @@
 
 static const char *const origins[FACT_ORIGIN_COUNT] = {
 	[FACT_FILE] = "file",
+	[FACT_NAME] = "name",
 	[FACT_WORKER] = "worker",
 	[FACT_SOURCE] = "source",
 };
@@ -43,6 +44,18 @@ int facts_parse(struct arena *a, const char *text, struct facts *out, struct err
 	return 0;
 }
 
+void facts_write(struct json_out *w, const struct facts *f)
+{
+	jw_object(w);
+	for (int o = 0; o < FACT_ORIGIN_COUNT; o++) {
+		if (o == FACT_NAME && f->of[o]->count == 0)
+			continue;
+		jw_key(w, origins[o]);
+		jw_value(w, f->of[o]);
+	}
+	jw_end_object(w);
+}
+
 const char *facts_text(struct arena *a, const struct facts *f)
 {
 	struct json_out w;
@@ -51,12 +64,7 @@ const char *facts_text(struct arena *a, const struct facts *f)
 
 	buf_init(&b, TEXT_MAX);
 	jw_init(&w, &b, 0);
-	jw_object(&w);
-	for (int o = 0; o < FACT_ORIGIN_COUNT; o++) {
-		jw_key(&w, origins[o]);
-		jw_value(&w, f->of[o]);
-	}
-	jw_end_object(&w);
+	facts_write(&w, f);
 	text = arena_strdup(a, buf_str(&b));
 	buf_release(&b);
 	return text;
@@ -74,6 +82,11 @@ const struct json *facts_get(const struct facts *f, const char *name)
 	const struct json *v = said(f, FACT_FILE, name);
 
 	return v ? v : said(f, FACT_WORKER, name);
+}
+
+const struct json *facts_claimed(const struct facts *f, const char *name)
+{
+	return said(f, FACT_NAME, name);
 }
 
 const char *facts_str(const struct facts *f, enum fact_origin o, const char *name)

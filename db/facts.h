@@ -1,7 +1,7 @@
 /* db/facts.h -- what is known of an artifact, and who said so. The store keeps it
  * as one JSON object with a member for each origin:
  *
- *   {"file": {...}, "source": {...}, "worker": {...}}
+ *   {"file": {...}, "name": {...}, "source": {...}, "worker": {...}}
  *
  * Sizes and hashes are no facts in this sense: quern reads them from each file
  * itself, and they are columns of the artifact's row. Pure. */
@@ -15,6 +15,7 @@
 
 enum fact_origin {	      /* in the order of their names */
 		   FACT_FILE, /* read from the finished files, by the engine's own validate verb */
+		   FACT_NAME, /* claimed by the name of a file that quern did not make: imported */
 		   FACT_SOURCE, /* read by quern from the model's folder: licence, language */
 		   FACT_WORKER, /* reported in result.json by the worker that made them */
 		   FACT_ORIGIN_COUNT
@@ -27,13 +28,19 @@ struct facts {
 
 /* ERR_CORRUPT: not an object of objects. An origin that is absent is an empty object. */
 int facts_parse(struct arena *a, const char *text, struct facts *out, struct err *e);
-/* As JSON text, in a. */
+/* As JSON text, in a. Without "name" when that has no members: most artifacts were made here. */
 const char *facts_text(struct arena *a, const struct facts *f);
 
 /* What is known of the output: the file's own word before the worker's. NULL: nothing, or null. */
 const struct json *facts_get(const struct facts *f, const char *name);
 /* A member of one origin as text, or NULL. */
 const char *facts_str(const struct facts *f, enum fact_origin o, const char *name);
+
+/* What the name of an imported file claims: never more than that. NULL: nothing. */
+const struct json *facts_claimed(const struct facts *f, const char *name);
+
+/* Write the members, as facts_text() does. */
+void facts_write(struct json_out *w, const struct facts *f);
 
 /* Parameters of the job that a worker or a file names with the value that was asked for, as bits of
  * enum job_param. An engine without platforms has none to confirm. */

@@ -176,7 +176,7 @@ int job_canonical(const struct job_spec *s, struct buf *b)
 	put_number(b, s->hybrid);
 	if (s->lora) {
 		LITERAL(b, ",\"lora\":{\"repo\":");
-		put_string(b, s->lora);
+		put_string(b, s->lora[0] == '/' ? NULL : s->lora); /* a folder, as of a source */
 		LITERAL(b, ",\"version\":");
 		put_string(b, s->lora_version);
 		LITERAL(b, "},\"model\":");
@@ -190,7 +190,13 @@ int job_canonical(const struct job_spec *s, struct buf *b)
 	put_string(b, s->platform);
 	LITERAL(b, ",\"quant\":");
 	put_string(b, s->quant);
-	LITERAL(b, ",\"source\":{\"kind\":");
+	LITERAL(b, ",\"source\":{");
+	if (s->source_file) {
+		LITERAL(b, "\"file\":");
+		put_string(b, s->source_file);
+		buf_addc(b, ',');
+	}
+	LITERAL(b, "\"kind\":");
 	put_string(b, s->source_kind);
 	LITERAL(b, ",\"repo\":");
 	put_string(b, source_repo(s));

@@ -54,12 +54,16 @@ int job_state_is_end(enum job_state s); /* nothing happens by itself: done, fail
 /* A point of the matrix. Strings belong to whoever made the spec (an arena). */
 struct job_spec {
 	const char *model; /* name, also inside files and in their names */
-	const char *engine, *engine_version;
-	const char *source_kind; /* "path", "hub" or "fake" */
+	const char *engine;
+	const char *engine_version; /* with a toolkit's after a '+': "0.1.0+1.2.3" */
+	const char *toolkit;	    /* that part of it; NULL without one. Not stored */
+	const char *source_kind;    /* "path", "hub" or "fake" */
 	const char *source; /* absolute folder, hub id, or fake spec; only hub and fake specs enter
 			       the key */
 	const char *source_version; /* content hash of a folder, commit of a repository; enters the
 				       key */
+	const char *source_file;    /* which file of a repository is the model; NULL: not one alone.
+				       Enters the key; not stored */
 	const char *lora, *lora_version; /* NULL without one */
 	const char *platform;		 /* "" when the engine has no platforms */
 	const char *quant;
@@ -78,8 +82,8 @@ enum job_param {
 };
 
 /* The canonical JSON the key is hashed over; appended to b. Members, sorted: engine {name,
- * version}, hybrid, lora (null or {repo, version}), model, opt, platform, quant, source {kind,
- * repo, version}, with. */
+ * version}, hybrid, lora (null or {repo, version}), model, opt, platform, quant, source {file
+ * (when there is one), kind, repo, version}, with. */
 int job_canonical(const struct job_spec *s, struct buf *b);
 /* SHA-256 of job_canonical(). scratch: any buffer of the caller, cleared here; may not be NULL. */
 void job_key(const struct job_spec *s, struct buf *scratch, uint8_t key[SHA256_LEN]);

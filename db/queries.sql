@@ -111,6 +111,14 @@ ORDER BY id LIMIT ?3 OFFSET ?4
 SELECT not_before_ms FROM job WHERE state = 0 AND run_id = ?1 AND not_before_ms > max(?2, 0)
 ORDER BY not_before_ms LIMIT 1
 
+-- name: SOURCES_WANTED
+-- ?1 run. Repositories and commits of what is still to be converted from a hub: jobs of the run that
+-- wait, and those of any run that are in work.
+SELECT source, source_version FROM job WHERE state = 0 AND run_id = ?1 AND source_kind = 'hub'
+UNION SELECT lora, lora_version FROM job WHERE state = 0 AND run_id = ?1 AND lora_version IS NOT NULL
+UNION SELECT source, source_version FROM job WHERE state IN (1, 2) AND source_kind = 'hub'
+UNION SELECT lora, lora_version FROM job WHERE state IN (1, 2) AND lora_version IS NOT NULL
+
 -- name: JOB_COUNTS
 SELECT state, count(*) FROM job GROUP BY state
 

@@ -24,6 +24,10 @@ struct store;
 /* Open (creating and migrating if writable). ERR_INVALID: made by a newer quern (says which
  * version); ERR_CORRUPT: damaged (says how to move it away); ERR_NOTFOUND: read-only and absent. */
 int store_open(const char *path, int read_only, struct store **out, struct err *e);
+/* Another connection to the same file, from any thread. A process that has a store open takes this:
+ * store_open() reads the file before SQLite does, and closing it then drops the process's locks,
+ * after which other processes take the WAL away. */
+int store_open_again(const struct store *s, struct store **out, struct err *e);
 void store_close(struct store *s); /* NULL is fine */
 
 /* Group several calls into one commit; nests by counting. rollback ends all levels. */
@@ -121,6 +125,14 @@ int store_job_candidates(struct store *s, int64_t run_id, int64_t now_ms, int sk
 int store_wake(struct store *s, int64_t run_id, struct err *e);
 /* 1 if a job of run_id for this repository is pending, running or validating; 0 if none. */
 int store_repo_pending(struct store *s, int64_t run_id, const char *repo, struct err *e);
+
+/* Repositories of a hub, adapters too, that unfinished jobs read: those of run_id that wait, and
+ * those of any run that are in work. Walks all of these jobs. */
+struct source_row {
+	const char *repo, *commit;
+};
+int store_sources_wanted(struct store *s, int64_t run_id, struct arena *a, struct source_row **out,
+			 size_t *n, struct err *e);
 
 /* THE transition: compare-and-swap from `from` by ev, with its event row, in one transaction (or
  * the enclosing one). ERR_CONFLICT: the job is no longer in `from`. ERR_INVALID: no such edge in

@@ -89,7 +89,8 @@ static int check_header(const char *path, const unsigned char *h, ssize_t n, str
 }
 
 /* SQLite would look at all this as well, but only at the first statement, and it would take an
- * empty or foreign file for its own. */
+ * empty or foreign file for its own. Closing the file here gives up all locks that this process has
+ * on it (fcntl(2)): no store of it may be open. */
 static int check_file(const char *path, int read_only, struct err *e)
 {
 	unsigned char header[HEADER_BYTES];
@@ -341,13 +342,11 @@ static int open_immutable(struct store *s, struct err *e)
 	return rc;
 }
 
-int store_open(const char *path, int read_only, struct store **out, struct err *e)
+static int open_checked(const char *path, int read_only, struct store **out, struct err *e)
 {
 	struct store *s;
-	int rc = check_file(path, read_only, e);
+	int rc;
 
-	if (rc < 0)
-		return rc;
 	s = mem_zalloc(sizeof(*s));
 	s->path = mem_strdup(path);
 	s->read_only = read_only;
@@ -363,6 +362,18 @@ int store_open(const char *path, int read_only, struct store **out, struct err *
 	}
 	*out = s;
 	return 0;
+}
+
+int store_open(const char *path, int read_only, struct store **out, struct err *e)
+{
+	int rc = check_file(path, read_only, e);
+
+	return rc < 0 ? rc : open_checked(path, read_only, out, e);
+}
+
+int store_open_again(const struct store *s, struct store **out, struct err *e)
+{
+	return open_checked(s->path, s->read_only, out, e);
 }
 
 const char *store_library_version(void)

@@ -103,3 +103,29 @@ int store_repos_ready(struct store *s, struct arena *a, const char ***repos, siz
 	free(names);
 	return rc;
 }
+
+int store_sources_wanted(struct store *s, int64_t run_id, struct arena *a, struct source_row **out,
+			 size_t *n, struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, Q_SOURCES_WANTED, e);
+	struct source_row *rows = NULL;
+	size_t count = 0, cap = 0;
+	int rc;
+
+	if (!st)
+		return e->code;
+	bind_int(st, 1, run_id);
+	while ((rc = store_step(s, st, e)) > 0) {
+		MEM_GROW(rows, count, cap);
+		rows[count++] = (struct source_row){ .repo = column_text(st, 0, a),
+						     .commit = column_text(st, 1, a) };
+	}
+	if (rc >= 0) {
+		*out = arena_array(a, count + 1, sizeof(**out));
+		if (rows)
+			memcpy(*out, rows, count * sizeof(*rows));
+		*n = count;
+	}
+	free(rows);
+	return rc;
+}

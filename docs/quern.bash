@@ -54,16 +54,18 @@ _quern_files() {
 # The value of the option before the cursor; fails when that takes none.
 _quern_value() {
 	case $1:$2 in
-	logs:-f) return 1 ;;
+	logs:-f | init:--run) return 1 ;;
 	*:-f | *:--file) _quern_files -f -X '!*.y*ml' -o plusdirs ;;
-	*:--work) _quern_files -d ;;
+	*:--work | *:--environment) _quern_files -d ;;
 	*:-o | *:--out | *:--output) _quern_files -f ;;
 	status:-s | status:--state)
 		_quern_words "pending running validating ready uploading done failed cancelled"
 		;;
 	retry:--cause) ;;
-	*:--engine | convert:-e) _quern_words "$(_quern_engines)" ;;
-	convert:-q | *:--platform | *:--with | *:--name | *:--threads | *:--quant | *:--hybrid | *:--opt | *:--only | *:--set | *:--jobs | *:-j | *:--run | *:--attempt | *:--ignore) ;;
+	*:--engine | *:-e) _quern_words "$(_quern_engines)" ;;
+	init:-m | *:--model) _quern_files -d ;;
+	*:--hub) _quern_words "local none https://huggingface.co" ;;
+	convert:-q | init:-q | *:--revision | *:--lora | *:--namespace | *:--repo | *:--platform | *:--legal | *:--with | *:--name | *:--threads | *:--quant | *:--hybrid | *:--opt | *:--only | *:--set | *:--jobs | *:-j | *:--run | *:--attempt | *:--ignore) ;;
 	*) return 1 ;;
 	esac
 }
@@ -75,13 +77,13 @@ _quern_operand() {
 	cancel) _quern_words "$(_quern_jobs pending running validating ready)" ;;
 	card) _quern_words "$(_quern_repos)" ;;
 	help) _quern_words "$commands" ;;
-	convert | verify | inspect | fake) _quern_files -f ;;
+	calib | convert | verify | inspect | fake | import) _quern_files -f ;;
 	esac
 }
 
 _quern() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}
-	local commands="run plan status show logs retry cancel upload report card gc convert verify inspect fake engines doctor help"
+	local commands="init run plan status show logs retry cancel upload report card gc calib convert verify inspect fake import engines doctor help"
 	local options
 
 	COMPREPLY=()

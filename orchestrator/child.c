@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -73,8 +74,16 @@ static void on_alloc(uv_handle_t *h, size_t wanted, uv_buf_t *b)
 
 /* ---- endings */
 
-static void ended(struct child *c, int status)
+static int64_t rounded_ms(const struct timeval *t)
 {
+	return (int64_t)t->tv_sec * 1000 + (t->tv_usec + 999) / 1000;
+}
+
+static void ended(struct child *c, int status, const struct rusage *used)
+{
+	c->used.user_ms = rounded_ms(&used->ru_utime);
+	c->used.system_ms = rounded_ms(&used->ru_stime);
+	c->used.peak_rss_bytes = (uint64_t)used->ru_maxrss * 1024;
 	c->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
 	c->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 	if (c->own_session)
@@ -91,14 +100,15 @@ static void on_sigchld(uv_signal_t *h, int sig)
 	(void)sig;
 	while (*at) {
 		struct child *c = *at;
+		struct rusage used;
 		int status;
 
-		if (waitpid(c->pid, &status, WNOHANG) != c->pid) {
+		if (wait4(c->pid, &status, WNOHANG, &used) != c->pid) {
 			at = &c->next;
 			continue;
 		}
 		*at = c->next;
-		ended(c, status);
+		ended(c, status, &used);
 		at = &kids->live; /* on_done may have started another one */
 	}
 }
@@ -155,6 +165,7 @@ void child_start(struct child *c, struct children *kids)
 	c->spawn_err = 0;
 	c->exit_code = -1;
 	c->signal = c->pid = 0;
+	c->used = (struct child_usage){ 0 };
 	c->lines_dropped = 0;
 	c->skipping = 0;
 	buf_init(&c->line, CHILD_LINE_MAX);

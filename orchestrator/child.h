@@ -21,6 +21,14 @@ struct children {
 	struct child *live;
 };
 
+/* What a process and those it has waited for used, as the kernel counted. */
+struct child_usage {
+	int64_t user_ms, system_ms; /* rounded up */
+	/* Of the largest of them. At least our own peak: a new process shares our memory until it
+	 * runs its program. */
+	uint64_t peak_rss_bytes;
+};
+
 struct child {
 	/* set by the owner before child_start() */
 	const struct place *place; /* a worker: it leads a session, which ends with it */
@@ -36,6 +44,7 @@ struct child {
 	int exit_code; /* when signal is 0 */
 	int signal;
 	int pid; /* valid while it runs */
+	struct child_usage used;
 	uint64_t lines_dropped;
 
 	/* private */

@@ -7,105 +7,85 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "core/json.h"
 #include "core/mem.h"
 #include "core/path.h"
 #include "db/job.h"
 #include "orchestrator/cli.h"
 #include "orchestrator/commands.h"
 #include "orchestrator/convert.h"
-#include "orchestrator/engine.h"
+#include "orchestrator/engine_private.h"
+#include "orchestrator/jobs_write.h"
+#include "orchestrator/model_word.h"
+
+#define YAML_MAX (1u << 20)
 
 struct convert_options {
-	const char *out, *engine, *quant, *platform, *hybrid, *name;
+	const char *out, *engine, *quant, *platform, *hybrid, *name, *lora, *revision, *environment;
 	struct option_list with;
 	int64_t opt, threads;
 	bool json;
 };
 
-/* A number, true, false or JSON stays what it is; anything else is a string. */
-static void with_value(struct json_out *w, const char *text)
+static int is_text(void *ctx, const char *name)
 {
-	struct err ignored = ERR_INIT;
-	struct arena *a = arena_new();
-	struct json *v;
+	const struct engine_param *p = engine_find_param(ctx, name);
 
-	if (json_parse(a, text, strlen(text), &v, &ignored) == 0)
-		jw_value(w, v);
-	else
-		jw_str(w, text);
-	arena_free(a);
+	return p && (strcmp(p->type, "string") == 0 || strcmp(p->type, "file") == 0);
 }
 
-/* jobs.yaml fills in ${VAR}; a path on the command line means what it says. */
-static void literal(struct json_out *w, const char *key, const char *text)
+/* A parameter that the engine does not have is a fault of the matrix later on. */
+static int take_with(struct arena *a, const struct engine *en, const char *word, struct param *p,
+		     struct err *e)
 {
-	struct buf b;
+	int rc = with_word(a, word, is_text, (void *)en, p, e);
+	const struct engine_param *known = rc < 0 ? NULL : engine_find_param(en, p->name);
 
-	buf_init(&b, 1u << 16);
-	for (const char *p = text; *p; p++) {
-		if (p[0] == '$' && p[1] == '{')
-			buf_addc(&b, '$');
-		buf_addc(&b, *p);
-	}
-	jw_kstr(w, key, buf_str(&b));
-	buf_release(&b);
+	return known ? with_file(a, known, "", p, e) : rc;
 }
 
 /* The command line as a matrix of one point: the same checks and the same words as jobs.yaml has.
  */
-static void as_yaml(struct buf *b, const char *src, const char *work,
-		    const struct convert_options *o)
+static int as_yaml(struct arena *a, const struct engine *en, const char *src, const char *work,
+		   const struct convert_options *o, struct buf *b, struct err *e)
 {
-	struct json_out w;
+	struct model m = { .name = o->name, .lora = o->lora };
+	double hybrid = strtod(o->hybrid, NULL);
+	int opt = (int)o->opt;
+	struct target t = { .engine = o->engine,
+			    .quant = { .v = (const char **)&o->quant, .n = 1 },
+			    .platform = { .v = (const char **)&o->platform,
+					  .n = o->platform != NULL },
+			    .hybrid = { .v = &hybrid, .n = 1 },
+			    .opt = { .v = &opt, .n = 1 },
+			    .with = arena_array(a, o->with.n + 1, sizeof(*t.with)),
+			    .n_with = o->with.n };
+	struct jobs_sketch s = {
+		.models = &m, .n_models = 1, .targets = &t, .n_targets = 1, .work = work
+	};
+	int rc = model_word(a, src, "", &m, e);
+	char *env = rc >= 0 && o->environment ? path_real(o->environment, e) : NULL;
 
-	jw_init(&w, b, 0);
-	jw_object(&w);
-	jw_kint(&w, "version", 1);
-	literal(&w, "work", work);
-	jw_key(&w, "models");
-	jw_array(&w);
-	jw_object(&w);
-	literal(&w, "path", src);
-	if (o->name)
-		literal(&w, "name", o->name);
-	jw_end_object(&w);
-	jw_end_array(&w);
-	jw_key(&w, "targets");
-	jw_array(&w);
-	jw_object(&w);
-	jw_kstr(&w, "engine", o->engine);
-	jw_kstr(&w, "quant", o->quant);
-	if (o->platform)
-		jw_kstr(&w, "platform", o->platform);
-	jw_key(&w, "hybrid");
-	jw_num(&w, strtod(o->hybrid, NULL));
-	jw_kint(&w, "opt", o->opt);
-	if (o->with.n) {
-		jw_key(&w, "with");
-		jw_object(&w);
-		for (size_t i = 0; i < o->with.n; i++) {
-			const char *eq = strchr(o->with.v[i], '=');
-			char *key = mem_strndup(o->with.v[i], (size_t)(eq - o->with.v[i]));
-
-			jw_key(&w, key);
-			with_value(&w, eq + 1);
-			free(key);
-		}
-		jw_end_object(&w);
-	}
-	jw_end_object(&w);
-	jw_end_array(&w);
-	jw_end_object(&w);
+	if (rc >= 0 && o->revision && !m.id)
+		rc = err_set(e, ERR_INVALID, "--revision: %s is no repository of the Hub", src);
+	if (rc >= 0 && o->environment && !env)
+		rc = err_wrap(e, "--environment");
+	s.environment = arena_strdup(a, env);
+	s.environment_of = o->engine;
+	free(env);
+	m.revision = o->revision;
+	for (size_t i = 0; rc >= 0 && i < o->with.n; i++)
+		rc = take_with(a, en, o->with.v[i], &t.with[i], e);
+	if (rc >= 0)
+		jobs_write(b, &s);
+	return rc < 0 ? rc : 0;
 }
 
 /* The engine and its quant in the words of a command line, before a matrix is made of them. */
-static int check_engine(const struct convert_options *o, struct err *e)
+static int find_engine(struct arena *a, const struct convert_options *o, const struct engine **out,
+		       struct err *e)
 {
-	struct arena *a = arena_new();
 	struct faults f = { .a = a, .file = "engines" };
 	struct engines es = { 0 };
-	const struct engine *en;
 	struct job_spec spec = { .model = "",
 				 .engine = o->engine,
 				 .engine_version = "",
@@ -119,25 +99,31 @@ static int check_engine(const struct convert_options *o, struct err *e)
 				 .opt = (int)o->opt };
 	int rc = engines_load(a, &es, &f, e);
 
-	en = rc >= 0 ? engine_find(&es, o->engine) : NULL;
-	if (en && en->missing)
-		rc = err_set(e, ERR_ENV, "engine %s: %s", o->engine, en->missing);
-	else if (en)
-		rc = engine_check(en, &spec, e);
-	else if (rc >= 0)
-		rc = err_set(e, ERR_INVALID,
-			     "there is no engine \"%s\"; 'quern engines' lists them", o->engine);
-	arena_free(a);
-	return rc;
+	if (rc < 0)
+		return rc;
+	*out = engine_find(&es, o->engine);
+	if (!*out)
+		return err_set(e, ERR_INVALID,
+			       "there is no engine \"%s\"; 'quern engines' lists them", o->engine);
+	if ((*out)->missing)
+		return err_set(e, ERR_ENV, "engine %s: %s", o->engine, (*out)->missing);
+	if ((*out)->package && !o->environment)
+		return err_set(e, ERR_ENV,
+			       "engine %s drives a toolkit; name the Python environment that holds "
+			       "%s: --environment DIR",
+			       o->engine, (*out)->package);
+	if (!(*out)->package && o->environment)
+		return err_set(e, ERR_INVALID, "--environment: engine %s needs none", o->engine);
+	return engine_check(*out, &spec, e);
 }
 
-static int check(int argc, char **argv, int at, const struct convert_options *o, struct err *e)
+static int check(int argc, int at, const struct convert_options *o, struct err *e)
 {
 	char *end;
 
 	if (argc - at != 1)
 		return err_set(e, ERR_INVALID,
-			       "convert needs one source folder: quern convert SRC -o OUT "
+			       "convert needs one source: quern convert SRC -o OUT "
 			       "--engine E --quant Q");
 	if (!o->out || !o->engine || !o->quant)
 		return err_set(e, ERR_INVALID,
@@ -148,14 +134,46 @@ static int check(int argc, char **argv, int at, const struct convert_options *o,
 	if (errno || end == o->hybrid || *end)
 		return err_set(e, ERR_INVALID, "--hybrid: \"%s\" is not a number from 0 to 1",
 			       o->hybrid);
-	for (size_t i = 0; i < o->with.n; i++) {
-		if (!strchr(o->with.v[i], '='))
-			return err_set(e, ERR_INVALID, "--with: \"%s\" is not NAME=VALUE",
-				       o->with.v[i]);
-	}
-	if (access(argv[at], F_OK) != 0)
-		return err_errno(e, "%s", argv[at]);
-	return check_engine(o, e);
+	return 0;
+}
+
+/* In a folder beside OUT: on its disk, so that the result can be renamed. */
+static int convert_in(struct arena *a, const char *dir, const struct engine *en, const char *src,
+		      const struct convert_options *o, struct err *e)
+{
+	const char *work = arena_printf(a, "%s/.tmp-convert-%d", dir, (int)getpid());
+	int64_t n = o->threads ? o->threads : sysconf(_SC_NPROCESSORS_ONLN);
+	const char *threads = arena_printf(a, "resources.threads=%lld", (long long)n);
+	struct config_set set = { .v = &threads, .n = 1 };
+	struct buf yaml;
+	int rc;
+
+	buf_init(&yaml, YAML_MAX);
+	rc = as_yaml(a, en, src, work, o, &yaml, e);
+	if (rc >= 0)
+		rc = convert_one(buf_str(&yaml), yaml.len, &set, work,
+				 arena_printf(a, "%s/%s", dir, path_basename(o->out)), e);
+	(void)path_remove_tree(work, &(struct err)ERR_INIT);
+	buf_release(&yaml);
+	return rc;
+}
+
+static int convert(const char *src, const struct convert_options *o, struct err *e)
+{
+	struct arena *a = arena_new();
+	const struct engine *en;
+	char *dir = path_dirname(o->out), *real;
+	int rc = find_engine(a, o, &en, e);
+
+	real = rc < 0 ? NULL : path_real(dir, e);
+	if (real)
+		rc = convert_in(a, real, en, src, o, e);
+	else
+		rc = e->code;
+	free(dir);
+	free(real);
+	arena_free(a);
+	return rc;
 }
 
 int cmd_convert(int argc, char **argv)
@@ -168,49 +186,26 @@ int cmd_convert(int argc, char **argv)
 		{ "quant", 'q', OPT_STRING, "QUANT", "quantization", &o.quant },
 		{ "platform", 0, OPT_STRING, "NAME", "for engines that have platforms",
 		  &o.platform },
+		{ "environment", 0, OPT_STRING, "DIR",
+		  "Python environment with the engine's toolkit", &o.environment },
 		{ "hybrid", 0, OPT_STRING, "R", "share kept at higher precision (default 0)",
 		  &o.hybrid },
 		{ "opt", 0, OPT_INT, "N", "optimization level (default 0)", &o.opt },
 		{ "with", 0, OPT_LIST, "NAME=VALUE", "engine parameter", &o.with },
-		{ "name", 0, OPT_STRING, "NAME", "the model's name (default: the folder's)",
-		  &o.name },
+		{ "lora", 0, OPT_STRING, "ORG/NAME", "an adapter of the Hub to merge", &o.lora },
+		{ "revision", 0, OPT_STRING, "REV", "branch, tag or commit of SRC on the Hub",
+		  &o.revision },
+		{ "name", 0, OPT_STRING, "NAME", "the model's name (default: from SRC)", &o.name },
 		{ "threads", 0, OPT_INT, "N", "threads (default: all processors)", &o.threads },
 	};
 	struct err e = ERR_INIT;
-	char *real, *out, *dir, *work, threads[48];
-	struct config_set set = { 0 };
-	const char *sets[1];
-	struct buf yaml;
 	bool help;
 	int at = cli_parse("convert", opts, ARRAY_LEN(opts), argc, argv, &help, &e), rc;
 
 	if (help)
 		return EXIT_GOOD;
-	if (at < 0 || check(argc, argv, at, &o, &e) < 0)
+	if (at < 0 || check(argc, at, &o, &e) < 0)
 		return cli_fail(&e);
-	real = path_real(argv[at], &e);
-	dir = path_dirname(o.out);
-	out = real ? path_real(dir, &e) : NULL;
-	free(dir);
-	if (!out) {
-		free(real);
-		return cli_fail(&e);
-	}
-	work = mem_printf("%s/.tmp-convert-%d", out, (int)getpid());
-	dir = mem_printf("%s/%s", out, path_basename(o.out));
-	snprintf(threads, sizeof(threads), "resources.threads=%lld",
-		 (long long)(o.threads ? o.threads : sysconf(_SC_NPROCESSORS_ONLN)));
-	sets[0] = threads;
-	set.v = sets;
-	set.n = 1;
-	buf_init(&yaml, 1u << 20);
-	as_yaml(&yaml, real, work, &o);
-	rc = convert_one(buf_str(&yaml), yaml.len, &set, work, dir, &e);
-	(void)path_remove_tree(work, &(struct err)ERR_INIT);
-	buf_release(&yaml);
-	free(real);
-	free(out);
-	free(dir);
-	free(work);
+	rc = convert(argv[at], &o, &e);
 	return rc < 0 ? cli_fail(&e) : rc;
 }

@@ -11,6 +11,7 @@
 #include "orchestrator/cli.h"
 #include "orchestrator/commands.h"
 #include "orchestrator/doctor.h"
+#include "orchestrator/environment.h"
 #include "orchestrator/workdir.h"
 
 #define OUTPUT_MAX (1u << 20)
@@ -58,9 +59,25 @@ static struct config *read_config(struct checks *c, const char *file)
 	return cfg;
 }
 
-static void all_checks(struct checks *c, const char *file, const char *work_option)
+static void environment_checks(struct checks *c, struct config *cfg, const struct engines *es,
+			       const char *engine, bool deep)
 {
-	const struct config *cfg = read_config(c, file);
+	struct faults f = { .a = c->a, .file = "jobs.yaml" };
+
+	if (cfg)
+		environments_look(c->a, cfg, es, &f);
+	for (size_t i = 0; i < f.n; i++)
+		check_add(c, "jobs file", CHECK_BAD, "correct `engines`", "%s", f.v[i].text);
+	doctor_environments(c, cfg, es);
+	if (deep)
+		doctor_deep(c, cfg, es, engine);
+}
+
+static void all_checks(struct checks *c, const char *file, const char *work_option,
+		       const char *engine, bool deep)
+{
+	struct config *cfg = read_config(c, file);
+	struct engines es = { 0 };
 	const char *work = ".quern";
 	struct err e = ERR_INIT;
 
@@ -71,7 +88,8 @@ static void all_checks(struct checks *c, const char *file, const char *work_opti
 	doctor_memory(c);
 	doctor_clock(c, work);
 	doctor_sandbox(c);
-	doctor_engines(c, cfg);
+	doctor_engines(c, cfg, &es);
+	environment_checks(c, cfg, &es, engine, deep);
 	doctor_programs(c);
 	doctor_libraries(c);
 }
@@ -125,12 +143,16 @@ static void print_json(const struct checks *c, size_t n_bad)
 int cmd_doctor(int argc, char **argv)
 {
 	const char *file = NULL, *work = NULL;
-	bool json = false, help;
+	const char *engine = NULL;
+	bool json = false, deep = false, help;
 	const struct option_def opts[] = {
 		{ "file", 'f', OPT_STRING, "FILE",
 		  "the jobs file (default jobs.yaml, if there is one)", &file },
 		{ "work", 0, OPT_STRING, "DIR",
 		  "the work folder (default: `work` of the jobs file)", &work },
+		{ "engine", 'e', OPT_STRING, "ENGINE", "whose toolkit --deep tries", &engine },
+		{ "deep", 0, OPT_FLAG, NULL,
+		  "convert a tiny model in each environment of the engine", &deep },
 		{ "json", 0, OPT_FLAG, NULL, "print JSON", &json },
 	};
 	struct checks c = { 0 };
@@ -142,10 +164,14 @@ int cmd_doctor(int argc, char **argv)
 		return EXIT_GOOD;
 	if (rc >= 0 && rc < argc)
 		rc = err_set(&e, ERR_INVALID, "doctor takes no operand");
+	if (rc >= 0 && deep != (engine != NULL))
+		rc = err_set(&e, ERR_INVALID,
+			     "--deep and --engine belong together: quern doctor --engine rkllm "
+			     "--deep");
 	if (rc < 0)
 		return cli_fail(&e);
 	c.a = arena_new();
-	all_checks(&c, file, work);
+	all_checks(&c, file, work, engine, deep);
 	for (size_t i = 0; i < c.n; i++)
 		n_bad += c.v[i].level == CHECK_BAD;
 	if (json)

@@ -113,6 +113,7 @@ static void json_quants(struct json_out *w, const struct engine *en)
 		jw_object(w);
 		jw_kstr(w, "name", en->quants[i].name);
 		jw_knum(w, "bits", en->quants[i].bits);
+		jw_kint(w, "group", en->quants[i].group);
 		json_words(w, "platforms", en->quants[i].platforms, en->quants[i].n_platforms);
 		jw_end_object(w);
 	}
@@ -128,6 +129,8 @@ static void json_params(struct json_out *w, const struct engine *en)
 		jw_kstr(w, "name", en->params[i].name);
 		jw_kstr(w, "type", en->params[i].type);
 		jw_kstr(w, "help", en->params[i].help);
+		jw_kstr(w, "since", en->params[i].since);
+		json_words(w, "values", en->params[i].values, en->params[i].n_values);
 		jw_end_object(w);
 	}
 	jw_end_array(w);
@@ -144,6 +147,7 @@ static void json_engine(struct json_out *w, const struct engine *en)
 	jw_kstr(w, "program", en->program);
 	jw_kstr(w, "missing", en->missing);
 	jw_kbool(w, "network", en->network);
+	jw_kstr(w, "package", en->package);
 	json_words(w, "inputs", en->inputs, en->n_inputs);
 	jw_kstr(w, "output", en->output);
 	jw_kstr(w, "extension", en->extension);

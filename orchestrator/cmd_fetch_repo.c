@@ -66,6 +66,7 @@ static void say_model(const struct fetch_options *o, const struct fetch_model *m
 	for (size_t i = 0; i < m->n_files; i++) {
 		jw_object(&w);
 		jw_kstr(&w, "name", m->files[i].name);
+		jw_kstr(&w, "etag", m->files[i].etag);
 		jw_kint(&w, "size", (int64_t)m->files[i].size_bytes);
 		jw_end_object(&w);
 	}
@@ -116,7 +117,7 @@ static int fetch(const struct fetch_options *o, const char *commit, bool metadat
 }
 
 struct request {
-	const char *cache, *memory, *repo, *revision, *commit;
+	const char *cache, *memory, *repo, *revision, *commit, *file;
 	bool adapter, metadata;
 };
 
@@ -141,6 +142,8 @@ static int with_env(const struct request *q, const struct hub_env *env, struct e
 				   .revision = q->revision,
 				   .adapter = q->adapter,
 				   .known = !q->metadata, /* the plan has looked */
+				   .file = q->file,
+				   .stall_s = env->stall_s,
 				   .progress = q->metadata ? NULL : on_progress };
 	char *wait = q->memory ? mem_printf("%s/.slow-down", q->memory) : NULL;
 	struct http_budget *budget = http_budget_new(wait);
@@ -167,6 +170,7 @@ int cmd_fetch_repo(int argc, char **argv)
 		{ "repo", 0, OPT_STRING, "NS/NAME", "the repository", &q.repo },
 		{ "revision", 0, OPT_STRING, "REV", "branch, tag or commit", &q.revision },
 		{ "commit", 0, OPT_STRING, "COMMIT", "what it is, when known", &q.commit },
+		{ "file", 0, OPT_STRING, "NAME", "the GGUF file that is the model", &q.file },
 		{ "parent", 0, OPT_INT, "PID", "the quern that asks", &parent },
 		{ "adapter", 0, OPT_FLAG, NULL, "it is a LoRA adapter", &q.adapter },
 		{ "metadata", 0, OPT_FLAG, NULL, "look only: no weights", &q.metadata },
@@ -188,6 +192,7 @@ int cmd_fetch_repo(int argc, char **argv)
 		return EXIT_INTERRUPTED;
 	hub_env_protect();
 	rc = hub_env_read(&env, &e);
+	hub_env_forget();
 	if (rc >= 0)
 		rc = with_env(&q, &env, &e);
 	hub_env_release(&env);

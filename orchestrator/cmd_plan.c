@@ -8,6 +8,7 @@
 #include "orchestrator/cli.h"
 #include "orchestrator/cmd_plan.h"
 #include "orchestrator/commands.h"
+#include "orchestrator/environment.h"
 #include "orchestrator/summary.h"
 #include "orchestrator/upload_options.h"
 
@@ -28,6 +29,15 @@ static enum style style_of(enum plan_status s)
 	}
 }
 
+/* In a line of its own, below the point. */
+static void print_remark(FILE *f, const char *what, const char *text)
+{
+	if (!text)
+		return;
+	fprintf(f, "\n           %s", what);
+	cli_print_text(f, text);
+}
+
 static int print_point(void *ctx, const struct plan_point *p, struct err *e)
 {
 	FILE *f = ctx;
@@ -42,9 +52,15 @@ static int print_point(void *ctx, const struct plan_point *p, struct err *e)
 		fprintf(f, "%-40s", p->label);
 	else
 		fprintf(f, "%-40s %10s  mem %9s", p->label, size, mem);
+	if (p->environment && p->status != PLAN_ILLEGAL)
+		fprintf(f, "  with %s", p->environment->version);
 	if (p->why[0]) {
 		fputs("  ", f);
 		cli_print_text(f, p->why);
+	}
+	if (p->status != PLAN_ILLEGAL && p->status != PLAN_DUPLICATE) {
+		print_remark(f, "", p->passed_over);
+		print_remark(f, "warning: ", p->warning);
 	}
 	fputc('\n', f);
 	return ferror(f) ? err_errno(e, "standard output") : 0;
@@ -70,6 +86,10 @@ static int json_point(void *ctx, const struct plan_point *p, struct err *e)
 	jw_kstr(w, "model", p->spec.model);
 	jw_kstr(w, "engine", p->spec.engine);
 	jw_kstr(w, "engine_version", p->spec.engine_version);
+	jw_kstr(w, "toolkit", p->spec.toolkit);
+	jw_kstr(w, "environment", p->environment ? p->environment->path : NULL);
+	jw_kstr(w, "passed_over", p->passed_over);
+	jw_kstr(w, "warning", p->warning);
 	jw_kstr(w, "platform", p->spec.platform);
 	jw_kstr(w, "quant", p->spec.quant);
 	jw_knum(w, "hybrid", p->spec.hybrid);
@@ -182,13 +202,15 @@ int plan_show(const char *file, const struct config_set *set, const char *only, 
 
 int cmd_plan(int argc, char **argv)
 {
-	const char *file = "jobs.yaml", *only = NULL;
+	const char *file = "jobs.yaml", *only = NULL, *legal = NULL;
 	struct option_list set = { .n = 0 };
 	bool json = false, help;
 	const struct option_def opts[] = {
 		{ "file", 'f', OPT_STRING, "FILE", "the matrix (default jobs.yaml)", &file },
 		{ "only", 0, OPT_STRING, "GLOB", "points whose label matches", &only },
 		{ "set", 0, OPT_LIST, "KEY=VALUE", "override a value of the file", &set },
+		{ "legal", 0, OPT_STRING, "PLATFORM",
+		  "list what a platform can do instead; needs no matrix", &legal },
 		{ "json", 0, OPT_FLAG, NULL, "print JSON", &json },
 	};
 	struct err e = ERR_INIT;
@@ -201,5 +223,7 @@ int cmd_plan(int argc, char **argv)
 			     argv[at]);
 	if (at < 0)
 		return cli_fail(&e);
+	if (legal)
+		return plan_legal(legal, json);
 	return plan_show(file, &(struct config_set){ set.v, set.n }, only, json);
 }

@@ -9,4 +9,7 @@
 /* Print the plan of file; returns an exit_code. */
 int plan_show(const char *file, const struct config_set *set, const char *only, bool json);
 
+/* What every engine that has the platform can do on it (plan_legal.c); returns an exit_code. */
+int plan_legal(const char *platform, bool json);
+
 #endif

@@ -40,6 +40,7 @@ static int run_matrix(struct session *s, const struct run_options *o, struct err
 	}
 	so.run_id = run.run_id;
 	so.to_do = run.to_do;
+	so.work = run.work;
 	so.fail_fast = o->fail_fast;
 	rc = scheduler_run(s, &so, &r, e);
 	took_ms = clock_mono_ms() - mono_ms;

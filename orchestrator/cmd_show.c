@@ -5,6 +5,7 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "core/units.h"
+#include "db/facts.h"
 #include "orchestrator/commands.h"
 #include "orchestrator/store_command.h"
 #include "orchestrator/table.h"
@@ -185,6 +186,28 @@ static void print_events(const struct job_view *v)
 	table_free(t);
 }
 
+/* Of an imported file. */
+static void print_claims(const struct job_view *v)
+{
+	const struct json *claims;
+	struct err ignored = ERR_INIT;
+	struct facts f;
+
+	if (!v->n_files || facts_parse(v->a, v->files[0].facts, &f, &ignored) < 0)
+		return;
+	claims = f.of[FACT_NAME];
+	for (size_t i = 0; i < claims->count; i++) {
+		struct buf b;
+
+		buf_init(&b, OUTPUT_MAX);
+		json_write_canonical(&b, claims->members[i].value);
+		if (i == 0)
+			puts("\nimported, not made here; its name claims, and nothing confirms:");
+		line(claims->members[i].key, buf_str(&b));
+		buf_release(&b);
+	}
+}
+
 static void print_files(const struct job_view *v)
 {
 	char hex[SHA256_HEX];
@@ -209,6 +232,7 @@ static void print_text(const struct job_view *v)
 	print_attempts(v);
 	print_events(v);
 	print_files(v);
+	print_claims(v);
 	if (v->job.tries)
 		printf("\n%squern logs %lld prints what the worker said%s\n",
 		       cli_style(stdout, STYLE_DIM), (long long)v->job.id,

@@ -108,6 +108,7 @@ int cmd_upload_repo(int argc, char **argv)
 		rc = store_open(workdir_db(a, work), 0, &s, &e);
 	if (rc >= 0)
 		rc = hub_open(hub, &ho, &h, &e);
+	hub_env_forget();
 	if (rc >= 0)
 		rc = uploader_run(s, h, repo, &o, &r, &e);
 	verdict = h ? hub_verdict(h, e.code) : HUB_STOP;

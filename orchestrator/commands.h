@@ -3,6 +3,8 @@
 #ifndef QUERN_ORCHESTRATOR_COMMANDS_H
 #define QUERN_ORCHESTRATOR_COMMANDS_H
 
+int cmd_init(int argc, char **argv);
+int cmd_import(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_plan(int argc, char **argv);
 int cmd_status(int argc, char **argv);
@@ -16,6 +18,7 @@ int cmd_report(int argc, char **argv);
 int cmd_card(int argc, char **argv);
 int cmd_gc(int argc, char **argv);
 int cmd_fetch_repo(int argc, char **argv);
+int cmd_calib(int argc, char **argv);
 int cmd_convert(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_inspect(int argc, char **argv);

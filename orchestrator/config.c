@@ -42,8 +42,6 @@ static void set_defaults(struct config *c)
 	c->upload.namespace_ = "";
 	c->upload.jobs = 8;
 	c->upload.user = "";
-	c->upload.repo = "{model}";
-	c->upload.file = "{model}-{platform}-{quant}{+opt}{+hybrid}";
 }
 
 static const char *default_name(struct arena *a, const char *path)
@@ -85,6 +83,15 @@ static void set_paths(struct reader *r, struct config *c)
 	for (size_t i = 0; i < c->n_models; i++) {
 		if (c->models[i].path)
 			c->models[i].path = below(r->a, c->dir, c->models[i].path);
+		if (c->models[i].lora_path)
+			c->models[i].lora_path = below(r->a, c->dir, c->models[i].lora_path);
+	}
+	for (size_t i = 0; i < c->n_engines; i++) {
+		for (size_t k = 0; k < c->engines[i].n_environments; k++) {
+			struct environment *env = &c->engines[i].environments[k];
+
+			env->path = below(r->a, c->dir, env->path);
+		}
 	}
 }
 

@@ -17,7 +17,30 @@ struct model {
 	const char *path;	   /* absolute (relative ones are relative to the file) */
 	const char *fake;	   /* spec for quern-fake; exactly one of id, path, fake is set */
 	const char *lora, *lora_revision;
+	int trust_remote_code; /* code that the checkpoint brings may run */
+	const char *lora_path; /* absolute; a local adapter, in place of lora */
+	const char *file;      /* the GGUF file of id or path that is meant; NULL: the only one */
 	struct mark at;
+};
+
+/* A folder of the user's with a toolkit that an engine drives: a Python virtual environment. */
+struct environment {
+	const char *path;    /* absolute */
+	const char *version; /* of the toolkit, without a local part; given, or found there by
+				environments_look(); NULL: neither */
+	int gpu;	     /* -1: as the machine has it */
+	struct mark at, version_at;
+	/* of environments_look() */
+	const char *python; /* its interpreter; NULL: see fault */
+	const char *prefix; /* what else its Python is made of; NULL: nothing outside /usr */
+	const char *fault;  /* NULL, or why it cannot be used, and the fix */
+};
+
+struct engine_settings { /* one entry of `engines` */
+	const char *engine;
+	struct mark at;
+	struct environment *environments; /* in the order in which they are tried */
+	size_t n_environments;
 };
 
 struct number_list {
@@ -38,6 +61,9 @@ struct param { /* one member of `with`, in file order */
 	const char *name;
 	const char *value; /* canonical JSON of the value */
 	struct mark at, name_at;
+	/* of a file, after files_look() */
+	const char *path; /* absolute; NULL: no file, or one in the model's folder */
+	const char *hash; /* of its content, "sha256:" and hex digits */
 };
 
 struct target { /* one entry of targets: a product of its lists */
@@ -50,6 +76,7 @@ struct target { /* one entry of targets: a product of its lists */
 	struct string_list models; /* `model:` globs over names; n 0: all */
 	struct param *with;
 	size_t n_with;
+	struct int_list allow;	   /* rules of the engine that only warn here */
 	struct mark at, engine_at; /* of the entry; of the engine's name */
 };
 
@@ -77,6 +104,8 @@ struct config {
 	struct target
 		*include; /* single points or lists, added after exclusion; `model:` allowed */
 	size_t n_include;
+	struct engine_settings *engines;
+	size_t n_engines;
 	struct {
 		int jobs;		     /* default: processors / 2, at least 1 */
 		int threads;		     /* per job; default: processors / jobs, at least 1 */
@@ -95,8 +124,8 @@ struct config {
 		enum upload_hub_kind kind; /* HUB_NONE when the section is absent */
 		const char *hub;	   /* "local" or the URL */
 		const char *namespace_;	   /* default "local" for hub: local, else required */
-		const char *repo;	   /* template; default "{model}" */
-		const char *file; /* template; default "{model}-{quant}" + parts that vary */
+		const char *repo;	   /* template; NULL: the engine's, else "{model}" */
+		const char *file; /* template; NULL: the engine's, else names with what varies */
 		int is_private;
 		int hold;
 		int jobs;		    /* files and parts in flight; default 8 */

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/gguf.h"
 #include "core/mem.h"
 #include "core/path.h"
 #include "orchestrator/config_private.h"
@@ -72,6 +73,21 @@ static void read_name(struct reader *r, const struct ynode *v, void *target)
 		*(const char **)target = v->text;
 }
 
+static void read_file(struct reader *r, const struct ynode *v, void *target)
+{
+	static const char want[] = "the name of a GGUF file in the model's folder, like m-F16.gguf";
+	size_t n;
+
+	if (!read_is_text(r, v, want))
+		return;
+	n = strlen(v->text);
+	if (!path_component_ok(v->text) || n <= strlen(".gguf") ||
+	    strcmp(v->text + n - strlen(".gguf"), ".gguf") != 0)
+		read_wrong(r, v, want);
+	else
+		*(const char **)target = v->text;
+}
+
 /* ---- derived names */
 
 /* The last part of an id or path, or the whole spec of a fake model, as a file name: what does not
@@ -80,10 +96,13 @@ static const char *derived_name(struct arena *a, const struct model *m)
 {
 	const char *from = m->id ? m->id : m->path ? m->path : m->fake;
 	char *text = arena_strdup(a, from), *name, *to;
+	unsigned part, parts;
 	size_t n = strlen(text);
 
 	while (n > 1 && text[n - 1] == '/')
 		text[--n] = '\0';
+	if (m->path && n > 5 && strcmp(text + n - 5, ".gguf") == 0)
+		text[n - (gguf_part_numbers(text, &part, &parts) ? 20 : 5)] = '\0';
 	name = m->fake ? text : arena_strdup(a, path_basename(text));
 	to = name;
 	for (const char *p = name; *p && to - name < HUB_NAME_MAX; p++) {
@@ -127,6 +146,13 @@ static void check_model(struct reader *r, struct model *m, const struct ynode *v
 	if (stray && !ynode_get(v, "id"))
 		faults_add(r->f, stray->at,
 			   "revision without `id`; only Hub repositories have one");
+	stray = ynode_entry(v, "file");
+	if (stray && ynode_get(v, "fake"))
+		faults_add(r->f, stray->at,
+			   "file beside `fake`; only models of `id` and `path` have one");
+	stray = ynode_entry(v, "lora_path");
+	if (stray && ynode_get(v, "lora"))
+		faults_add(r->f, stray->at, "lora_path beside `lora`; keep one of them");
 	stray = ynode_entry(v, "lora_revision");
 	if (stray && !ynode_get(v, "lora"))
 		faults_add(r->f, stray->at, "lora_revision without `lora`; remove it");
@@ -181,8 +207,11 @@ static void read_model(struct reader *r, const struct ynode *v, struct model *m)
 		{ "path", read_text, &m->path },
 		{ "fake", read_text, &m->fake },
 		{ "name", read_name, &m->name },
+		{ "file", read_file, &m->file },
 		{ "lora", read_hub_id, &m->lora },
+		{ "lora_path", read_text, &m->lora_path },
 		{ "lora_revision", read_revision, &m->lora_revision },
+		{ "trust_remote_code", read_flag, &m->trust_remote_code },
 	};
 
 	m->at = v->at;

@@ -1,6 +1,6 @@
 /* orchestrator/config_private.h -- between config.c (the file as a whole),
- * config_sections.c (what each key means) and config_models.c (models and
- * names). */
+ * config_sections.c (what each key means), config_models.c (models and names) and
+ * config_engines.c (environments). */
 #ifndef QUERN_ORCHESTRATOR_CONFIG_PRIVATE_H
 #define QUERN_ORCHESTRATOR_CONFIG_PRIVATE_H
 
@@ -27,6 +27,9 @@ void config_finish_targets(struct reader *r, const struct draft *d);
 
 /* The models section into a struct draft. */
 void config_read_models(struct reader *r, const struct ynode *v, void *target);
+
+/* The engines section into a struct draft (config_engines.c). */
+void config_read_engines(struct reader *r, const struct ynode *v, void *target);
 
 /* One part of a repository's name on a hub: letters, digits, '.', '_' and '-', at most 96, none of
  * "..", "--" and ".git" at the end, neither '-' nor '.' at both ends. */

@@ -33,9 +33,23 @@ static void read_with(struct reader *r, const struct ynode *v, void *target)
 	for (size_t i = 0; i < v->n; i++) {
 		const struct yentry *en = &v->entries[i];
 
-		t->with[t->n_with++] = (struct param){ en->key, ynode_canonical(r->a, en->value),
-						       en->value->at, en->at };
+		t->with[t->n_with++] = (struct param){ .name = en->key,
+						       .value = ynode_canonical(r->a, en->value),
+						       .at = en->value->at,
+						       .name_at = en->at };
 	}
+}
+
+/* Numbers of rules; what they are, docs/engine-manifest.md says. */
+static void read_allow(struct reader *r, const struct ynode *v, void *target)
+{
+	struct int_list *l = target;
+	struct ynode *const *items;
+	size_t n = read_items(r, &v, &items);
+
+	*l = (struct int_list){ arena_array(r->a, n + 1, sizeof(*l->v)), 0 };
+	for (size_t i = 0; i < n; i++)
+		l->n += (size_t)read_whole(r, items[i], 1, 9999, &l->v[l->n]);
 }
 
 static void read_target(struct reader *r, const struct ynode *v, struct target *t)
@@ -48,6 +62,7 @@ static void read_target(struct reader *r, const struct ynode *v, struct target *
 		{ "opt", read_opts, &t->opt },
 		{ "model", read_strings, &t->models },
 		{ "with", read_with, t },
+		{ "allow", read_allow, &t->allow },
 	};
 
 	t->at = t->engine_at = v->at;
@@ -412,7 +427,7 @@ void config_read_top(struct reader *r, const struct ynode *root, struct draft *d
 		{ "defaults", read_defaults, d },   { "targets", read_targets, d },
 		{ "exclude", read_exclude, d },	    { "include", read_include, d },
 		{ "resources", read_resources, d }, { "retry", read_retry, d },
-		{ "upload", read_upload, d },
+		{ "upload", read_upload, d },	    { "engines", config_read_engines, d },
 	};
 
 	read_map(r, root, "the file", keys, ARRAY_LEN(keys));

@@ -34,21 +34,48 @@ static void say_made(const char *out, uint64_t size, int64_t took_ms)
 	printf("%s: %s in %s\n", out, bytes, took);
 }
 
-/* One file: it becomes out. Several: the folder becomes out, without our record. */
+/* The one of several that out is named like; NULL: a folder is wanted. */
+static const struct artifact_row *main_file(const struct session *s, const struct job_row *job,
+					    const struct artifact_row *files, int n,
+					    const char *out)
+{
+	const struct engine *en = engine_find(&s->engines, job->spec.engine);
+	const char *name = arena_printf(s->a, "%s%s", job->file, en ? en->extension : "");
+	size_t m = en ? strlen(en->extension) : 0, len = strlen(out);
+
+	if (!m || len <= m || strcmp(out + len - m, en->extension) != 0)
+		return NULL;
+	for (int i = 0; i < n; i++) {
+		if (strcmp(files[i].name, name) == 0)
+			return &files[i];
+	}
+	return NULL;
+}
+
+/* One file, or the one that out is named like: it becomes out. Else the folder does, without our
+ * record. */
 static int hand_over(struct session *s, const struct job_row *job, const char *out, int64_t took_ms,
 		     struct err *e)
 {
 	const char *dir = workdir_artifact(s->a, s->cfg->work, job->key), *from;
 	struct artifact_row *files = arena_array(s->a, FILES_MAX, sizeof(*files));
 	int n = store_artifacts(s->store, job->id, s->a, files, FILES_MAX, e), rc;
+	const struct artifact_row *file;
 	uint64_t size = 0;
 
 	if (n <= 0)
 		return n < 0 ? n : err_set(e, ERR_CORRUPT, "the conversion left no file");
 	for (int i = 0; i < n; i++)
 		size += (uint64_t)files[i].size_bytes;
-	if (n == 1) {
-		from = arena_printf(s->a, "%s/%s", dir, files[0].name);
+	file = n == 1 ? &files[0] : main_file(s, job, files, n, out);
+	if (file) {
+		from = arena_printf(s->a, "%s/%s", dir, file->name);
+		size = (uint64_t)file->size_bytes;
+		if (n > 1)
+			fprintf(stderr,
+				"quern: %d files that were made beside it are left out; with a "
+				"folder's name after -o you get them all\n",
+				n - 1);
 	} else {
 		from = dir;
 		(void)unlink(arena_printf(s->a, "%s/.quern.json", dir));
@@ -57,6 +84,17 @@ static int hand_over(struct session *s, const struct job_row *job, const char *o
 	if (rc == 0)
 		say_made(out, size, took_ms);
 	return rc;
+}
+
+/* Why was said. That a hub does not answer, or wants a token, is the machine's fault. */
+static int refused(const struct session *s)
+{
+	const struct resolved *r = sources_seen(s->sources, 0);
+	int code = r && r->fault ? r->fault_code : ERR_INVALID;
+
+	return code == ERR_INVALID || code == ERR_NOTFOUND || code == ERR_CORRUPT
+		       ? EXIT_USAGE
+		       : EXIT_ENVIRONMENT;
 }
 
 static int run_one(struct session *s, const char *out, struct err *e)
@@ -72,7 +110,7 @@ static int run_one(struct session *s, const char *out, struct err *e)
 	if (rc < 0)
 		return rc;
 	if (run.totals.count[PLAN_ILLEGAL])
-		return EXIT_USAGE; /* why was said */
+		return refused(s);
 	so.run_id = run.run_id;
 	so.to_do = 1;
 	rc = scheduler_run(s, &so, &r, e);

@@ -35,8 +35,15 @@ void doctor_disk(struct checks *c, const char *work);
 
 /* doctor_programs.c: the sandbox, engines, helper programs, libraries. cfg may be NULL. */
 void doctor_sandbox(struct checks *c);
-void doctor_engines(struct checks *c, const struct config *cfg);
+/* Fills es, which may be empty afterwards. */
+void doctor_engines(struct checks *c, const struct config *cfg, struct engines *es);
 void doctor_programs(struct checks *c);
 void doctor_libraries(struct checks *c);
+
+/* doctor_environments.c: those of cfg, looked at by environments_look(); and the engine's own
+ * self-test in each. */
+void doctor_environments(struct checks *c, const struct config *cfg, const struct engines *es);
+void doctor_deep(struct checks *c, const struct config *cfg, const struct engines *es,
+		 const char *engine);
 
 #endif

@@ -132,21 +132,20 @@ static int is_used(const struct config *cfg, const char *engine)
 	return 0;
 }
 
-void doctor_engines(struct checks *c, const struct config *cfg)
+void doctor_engines(struct checks *c, const struct config *cfg, struct engines *es)
 {
 	struct faults f = { .a = c->a, .file = "engines" };
 	struct err e = ERR_INIT;
-	struct engines es;
 
-	if (engines_load(c->a, &es, &f, &e) < 0) {
+	if (engines_load(c->a, es, &f, &e) < 0) {
 		check_add(c, "engines", CHECK_BAD, install_fix, "%s", e.msg);
 		return;
 	}
 	for (size_t i = 0; i < f.n; i++)
 		check_add(c, "engines", CHECK_WARN, "correct the manifest, or remove it", "%s",
 			  f.v[i].text);
-	for (size_t i = 0; i < es.n; i++) {
-		const struct engine *en = &es.v[i];
+	for (size_t i = 0; i < es->n; i++) {
+		const struct engine *en = &es->v[i];
 
 		if (en->program)
 			check_add(c, "engine", CHECK_OK, NULL, "%s %s", en->name, en->version);
@@ -155,7 +154,7 @@ void doctor_engines(struct checks *c, const struct config *cfg)
 				  en->missing, "%s is not complete%s", en->name,
 				  is_used(cfg, en->name) ? ", and jobs.yaml uses it" : "");
 	}
-	if (!es.n)
+	if (!es->n)
 		check_add(c, "engines", CHECK_BAD, install_fix, "there is none");
 }
 

@@ -9,28 +9,22 @@
 #include "core/path.h"
 #include "orchestrator/engine_private.h"
 #include "orchestrator/launch.h"
-#include "orchestrator/yaml_read.h"
+#include "orchestrator/matrix.h"
+#include "orchestrator/version.h"
 
 #define EXTENSION_MAX 32
 
 /* ---- values */
 
-static const char a_word[] = "a name of letters, digits, '.', '_', '-' and '+'";
+const char manifest_a_word[] = "a name of letters, digits, '.', '_', '-' and '+'";
 
-static void read_word(struct reader *r, const struct ynode *v, void *target)
+void manifest_read_word(struct reader *r, const struct ynode *v, void *target)
 {
 	if (v->type == YNODE_SCALAR && read_word_ok(v->text))
 		*(const char **)target = v->text;
 	else
-		read_wrong(r, v, a_word);
+		read_wrong(r, v, manifest_a_word);
 }
-
-struct words { /* where a list goes in struct engine */
-	const char ***v;
-	size_t *n;
-	const char *const *legal; /* NULL: any word */
-	size_t n_legal;
-};
 
 static int is_one_of(const char *s, const char *const *v, size_t n)
 {
@@ -41,7 +35,7 @@ static int is_one_of(const char *s, const char *const *v, size_t n)
 	return 0;
 }
 
-static const char *legal_words(struct reader *r, const struct words *w)
+static const char *legal_words(struct reader *r, const struct manifest_words *w)
 {
 	const char *text = arena_printf(r->a, "one of %s", w->legal[0]);
 
@@ -51,9 +45,9 @@ static const char *legal_words(struct reader *r, const struct words *w)
 }
 
 /* An empty list is what the field means when it is absent. */
-static void read_words(struct reader *r, const struct ynode *v, void *target)
+void manifest_read_words(struct reader *r, const struct ynode *v, void *target)
 {
-	const struct words *w = target;
+	const struct manifest_words *w = target;
 
 	if (v->type != YNODE_LIST) {
 		read_wrong(r, v, "a list");
@@ -64,7 +58,7 @@ static void read_words(struct reader *r, const struct ynode *v, void *target)
 		const struct ynode *item = v->items[i];
 
 		if (item->type != YNODE_SCALAR || !read_word_ok(item->text))
-			read_wrong(r, item, a_word);
+			read_wrong(r, item, manifest_a_word);
 		else if (w->legal && !is_one_of(item->text, w->legal, w->n_legal))
 			read_wrong(r, item, legal_words(r, w));
 		else
@@ -139,7 +133,7 @@ static void read_program(struct reader *r, const struct ynode *v, void *target)
 		read_wrong(r, v, "a file name or an absolute path");
 }
 
-static void read_summary(struct reader *r, const struct ynode *v, void *target)
+void manifest_read_prose(struct reader *r, const struct ynode *v, void *target)
 {
 	if (v->type == YNODE_SCALAR)
 		*(const char **)target = v->text;
@@ -147,14 +141,29 @@ static void read_summary(struct reader *r, const struct ynode *v, void *target)
 		read_wrong(r, v, "text");
 }
 
+void manifest_read_since(struct reader *r, const struct ynode *v, void *target)
+{
+	if (v->type == YNODE_SCALAR && version_ok(v->text))
+		*(const char **)target = v->text;
+	else
+		read_wrong(r, v, "a version like 1.2.0");
+}
+
 /* ---- quant, hybrid, opt */
+
+static void read_group(struct reader *r, const struct ynode *v, void *target)
+{
+	(void)read_whole(r, v, 1, 1 << 20, target);
+}
 
 static void read_quant(struct reader *r, const struct yentry *entry, struct engine_quant *q)
 {
-	const struct words platforms = { &q->platforms, &q->n_platforms, NULL, 0 };
+	const struct manifest_words platforms = { &q->platforms, &q->n_platforms, NULL, 0 };
 	const struct key keys[] = {
 		{ "bits", read_bits, &q->bits },
-		{ "platforms", read_words, (void *)&platforms },
+		{ "platforms", manifest_read_words, (void *)&platforms },
+		{ "group", read_group, &q->group },
+		{ "since", manifest_read_since, &q->since },
 	};
 	const struct ynode *v = entry->value;
 
@@ -162,7 +171,7 @@ static void read_quant(struct reader *r, const struct yentry *entry, struct engi
 	q->bits = -1;
 	if (!read_word_ok(entry->key))
 		faults_add(r->f, entry->at, "the quant \"%.60s\"; %s is wanted", entry->key,
-			   a_word);
+			   manifest_a_word);
 	if (v->type == YNODE_MAP)
 		read_map(r, v, "a quant", keys, ARRAY_LEN(keys));
 	else
@@ -222,91 +231,16 @@ static void read_legal_opts(struct reader *r, const struct ynode *v, void *targe
 	en->n_opts = list.n;
 }
 
-/* ---- parameters */
-
-static const char *const types[] = { "integer", "number", "string", "boolean", "object" };
-
-static void read_type(struct reader *r, const struct ynode *v, void *target)
-{
-	if (v->type == YNODE_SCALAR && is_one_of(v->text, types, ARRAY_LEN(types)))
-		*(const char **)target = v->text;
-	else
-		read_wrong(r, v, "integer, number, string, boolean or object");
-}
-
-static void read_any_number(struct reader *r, const struct ynode *v, void *target)
-{
-	(void)read_number(r, v, -1e300, 1e300, target);
-}
-
-static void read_default(struct reader *r, const struct ynode *v, void *target)
-{
-	const char *value = ynode_canonical(r->a, v);
-
-	if (value)
-		*(const char **)target = value;
-	else
-		read_wrong(r, v, "less than 1 MiB");
-}
-
-static void read_param(struct reader *r, const struct yentry *entry, struct engine_param *p)
-{
-	struct string_list values = { 0 };
-	const struct key keys[] = {
-		{ "type", read_type, &p->type },
-		{ "help", read_summary, &p->help },
-		{ "default", read_default, &p->dflt },
-		{ "min", read_any_number, &p->min },
-		{ "max", read_any_number, &p->max },
-		{ "values", read_strings, &values },
-		{ "affects_output", read_flag, &p->affects_output },
-	};
-	const struct ynode *v = entry->value;
-	struct err why = ERR_INIT;
-
-	p->name = entry->key;
-	p->help = "";
-	p->min = -INFINITY;
-	p->max = INFINITY;
-	p->affects_output = 1;
-	read_map(r, v, "a parameter", keys, ARRAY_LEN(keys));
-	p->values = values.v;
-	p->n_values = values.n;
-	if (v->type == YNODE_MAP && !read_has(v, "type"))
-		faults_add(r->f, v->at,
-			   "the parameter \"%.60s\" without `type`; it is integer, number, "
-			   "string, boolean or object",
-			   p->name);
-	if (p->type && p->dflt && engine_check_value(r->a, p, p->dflt, &why) < 0)
-		faults_add(r->f, ynode_get(v, "default")->at, "the default of %s", why.msg);
-	if (!p->type)
-		p->type = types[0]; /* a fault was said */
-}
-
-static void read_params(struct reader *r, const struct ynode *v, void *target)
-{
-	struct engine *en = target;
-
-	if (v->type != YNODE_MAP) {
-		read_wrong(r, v, "a map of parameters");
-		return;
-	}
-	en->params = arena_array(r->a, v->n + 1, sizeof(*en->params));
-	en->n_params = v->n;
-	for (size_t i = 0; i < v->n; i++)
-		read_param(r, &v->entries[i], &en->params[i]);
-}
-
 /* ---- formats, memory, output */
 
 static void read_formats(struct reader *r, const struct ynode *v, void *target)
 {
 	static const char *const inputs[] = { "safetensors", "gguf" };
 	struct engine *en = target;
-	const struct words in = { &en->inputs, &en->n_inputs, inputs, ARRAY_LEN(inputs) };
+	const struct manifest_words in = { &en->inputs, &en->n_inputs, inputs, ARRAY_LEN(inputs) };
 	const struct key keys[] = {
-		{ "in", read_words, (void *)&in },
-		{ "out", read_word, &en->output },
+		{ "in", manifest_read_words, (void *)&in },
+		{ "out", manifest_read_word, &en->output },
 	};
 
 	read_map(r, v, "formats", keys, ARRAY_LEN(keys));
@@ -314,6 +248,32 @@ static void read_formats(struct reader *r, const struct ynode *v, void *target)
 		faults_add(r->f, v->at,
 			   "formats without `in` or `out`; write both, like "
 			   "{in: [safetensors], out: gguf}");
+}
+
+/* A number, or {PARAMETER: {VALUE: number, ...}}. */
+static void read_per_weight(struct reader *r, const struct ynode *v, void *target)
+{
+	struct engine *en = target;
+	const struct ynode *by = v->type == YNODE_MAP && v->n == 1 ? v->entries[0].value : NULL;
+
+	if (by && by->type == YNODE_MAP && by->n) {
+		en->mem_by = v->entries[0].key;
+		en->mem_shares = arena_array(r->a, by->n, sizeof(*en->mem_shares));
+		for (size_t i = 0; i < by->n; i++) {
+			struct engine_share *to = &en->mem_shares[en->n_mem_shares++];
+
+			to->value = by->entries[i].key;
+			(void)read_number(r, by->entries[i].value, 0, 1000, &to->bytes);
+		}
+		return;
+	}
+	if (v->type != YNODE_SCALAR) {
+		read_wrong(r, v, "a number, or {PARAMETER: {VALUE: number}},");
+		return;
+	}
+	en->mem_shares = arena_array(r->a, 1, sizeof(*en->mem_shares));
+	en->n_mem_shares = 1;
+	(void)read_number(r, v, 0, 1000, &en->mem_shares[0].bytes);
 }
 
 static void read_memory(struct reader *r, const struct ynode *v, void *target)
@@ -324,6 +284,8 @@ static void read_memory(struct reader *r, const struct ynode *v, void *target)
 		{ "per_thread", read_bytes, &en->mem_per_thread },
 		{ "per_row", read_bytes, &en->mem_per_row },
 		{ "source_share", read_share, &en->mem_source_share },
+		{ "per_weight", read_per_weight, en },
+		{ "factors", manifest_read_factors, en },
 	};
 
 	read_map(r, v, "memory", keys, ARRAY_LEN(keys));
@@ -336,9 +298,72 @@ static void read_output(struct reader *r, const struct ynode *v, void *target)
 		{ "vector_bits", read_bits, &en->vector_bits },
 		{ "base", read_bytes, &en->out_base },
 		{ "scratch_share", read_share, &en->scratch_output_share },
+		{ "scratch_per_weight", read_share, &en->scratch_per_weight },
 	};
 
 	read_map(r, v, "output", keys, ARRAY_LEN(keys));
+}
+
+/* ---- environments, names */
+
+static void read_needs(struct reader *r, const struct ynode *v, void *target)
+{
+	struct engine *en = target;
+
+	if (v->type != YNODE_MAP) {
+		read_wrong(r, v, "a map of packages to versions, like {setuptools: \"<81\"}");
+		return;
+	}
+	en->needs = arena_array(r->a, v->n + 1, sizeof(*en->needs));
+	for (size_t i = 0; i < v->n; i++) {
+		const struct ynode *value = v->entries[i].value;
+
+		if (!read_word_ok(v->entries[i].key) || value->type != YNODE_SCALAR ||
+		    comparison_holds(value->text, "0", 1) < 0)
+			read_wrong(r, value, "a comparison of versions like \"<81\"");
+		else
+			en->needs[en->n_needs++] =
+				(struct engine_need){ v->entries[i].key, value->text };
+	}
+}
+
+static void read_environments(struct reader *r, const struct ynode *v, void *target)
+{
+	struct engine *en = target;
+	const struct key keys[] = {
+		{ "package", manifest_read_word, &en->package },
+		{ "module", manifest_read_word, &en->module },
+		{ "machine", manifest_read_word, &en->machine },
+		{ "needs", read_needs, en },
+	};
+
+	read_map(r, v, "environments", keys, ARRAY_LEN(keys));
+	if (v->type == YNODE_MAP && !read_has(v, "package"))
+		faults_add(r->f, v->at,
+			   "environments without `package`; name the Python package they hold");
+}
+
+static void read_template(struct reader *r, const struct ynode *v, void *target)
+{
+	struct err why = ERR_INIT;
+
+	if (v->type != YNODE_SCALAR)
+		read_wrong(r, v, "a template like \"{model}-{quant}\"");
+	else if (template_check(v->text, &why) < 0)
+		faults_add(r->f, v->at, "%s: %s", r->key, why.msg);
+	else
+		*(const char **)target = v->text;
+}
+
+static void read_names(struct reader *r, const struct ynode *v, void *target)
+{
+	struct engine *en = target;
+	const struct key keys[] = {
+		{ "repo", read_template, &en->repo_template },
+		{ "file", read_template, &en->file_template },
+	};
+
+	read_map(r, v, "names", keys, ARRAY_LEN(keys));
 }
 
 /* ---- the whole */
@@ -410,32 +435,48 @@ static void check_platforms(struct reader *r, const struct ynode *root, const st
 	}
 }
 
+static void check_requantize(struct reader *r, const struct ynode *root, const struct engine *en)
+{
+	const struct engine_param *p =
+		en->requantize ? engine_find_param(en, en->requantize) : NULL;
+
+	if (en->requantize && (!p || strcmp(p->type, "boolean") != 0))
+		faults_add(r->f, ynode_get(root, "requantize")->at,
+			   "requantize names %s, which is no boolean of `parameters`; add it there",
+			   en->requantize);
+}
+
 static void read_root(struct reader *r, const struct ynode *root, struct engine *en)
 {
 	static const char *const verbs[] = { "convert", "validate", "can_infer", "inspect",
-					     "verify" };
-	const struct words verb_list = { &en->verbs, &en->n_verbs, verbs, ARRAY_LEN(verbs) };
-	const struct words architectures = { &en->architectures, &en->n_architectures, NULL, 0 };
-	const struct words platforms = { &en->platforms, &en->n_platforms, NULL, 0 };
+					     "verify",	"calib",    "selftest" };
+	const struct manifest_words verb_list = { &en->verbs, &en->n_verbs, verbs,
+						  ARRAY_LEN(verbs) };
+	const struct manifest_words quantized = { &en->quantized, &en->n_quantized, NULL, 0 };
 	const char *program = NULL;
 	const struct key keys[] = {
 		{ "manifest", read_form, NULL },
-		{ "name", read_word, &en->name },
-		{ "version", read_word, &en->version },
-		{ "summary", read_summary, &en->summary },
+		{ "name", manifest_read_word, &en->name },
+		{ "version", manifest_read_word, &en->version },
+		{ "summary", manifest_read_prose, &en->summary },
 		{ "program", read_program, &program },
 		{ "args", read_args, en },
 		{ "network", read_flag, &en->network },
 		{ "lora", read_flag, &en->lora },
 		{ "formats", read_formats, en },
 		{ "extension", read_extension, &en->extension },
-		{ "verbs", read_words, (void *)&verb_list },
-		{ "architectures", read_words, (void *)&architectures },
-		{ "platforms", read_words, (void *)&platforms },
+		{ "verbs", manifest_read_words, (void *)&verb_list },
+		{ "architectures", manifest_read_architectures, en },
+		{ "platforms", manifest_read_platforms, en },
+		{ "quantized", manifest_read_words, (void *)&quantized },
+		{ "requantize", manifest_read_word, &en->requantize },
 		{ "quant", read_quants, en },
 		{ "hybrid", read_legal_hybrids, en },
 		{ "opt", read_legal_opts, en },
-		{ "parameters", read_params, en },
+		{ "parameters", manifest_read_params, en },
+		{ "environments", read_environments, en },
+		{ "names", read_names, en },
+		{ "rules", manifest_read_rules, en },
 		{ "memory", read_memory, en },
 		{ "output", read_output, en },
 	};
@@ -447,6 +488,8 @@ static void read_root(struct reader *r, const struct ynode *root, struct engine 
 		return;
 	check_required(r, root);
 	check_platforms(r, root, en);
+	manifest_check_rules(r, root, en);
+	check_requantize(r, root, en);
 	if (ynode_get(root, "verbs") && !engine_has_verb(en, "convert"))
 		faults_add(r->f, ynode_get(root, "verbs")->at, "verbs without convert; add it");
 	if (program)

@@ -48,6 +48,7 @@ static void child_done(struct child *c)
 	l->x->start_error = c->spawn_err;
 	l->x->exit_code = c->exit_code;
 	l->x->signal = c->signal;
+	l->x->used = c->used;
 	finish(l);
 }
 

@@ -21,8 +21,9 @@ struct execution {
 	/* set by the executor */
 	int start_error; /* libuv error number; nothing ran */
 	int exit_code, signal;
-	int exit_unknown; /* a reattached worker ended: result.json must tell */
-	int64_t pid;	  /* 0 once it has ended */
+	int exit_unknown;	 /* a reattached worker ended: result.json must tell */
+	int64_t pid;		 /* 0 once it has ended */
+	struct child_usage used; /* once it has ended; 0: reattached, it was another's child */
 	void *impl;
 };
 

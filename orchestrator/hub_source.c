@@ -9,7 +9,7 @@
 #include "core/json.h"
 #include "core/mem.h"
 #include "core/path.h"
-#include "orchestrator/launch.h"
+#include "orchestrator/capture.h"
 #include "orchestrator/workdir.h"
 #include "upload/fetch.h"
 
@@ -18,10 +18,10 @@
 /* resolved in the child of quern, which is quern */
 #define OURSELVES "/proc/self/exe"
 
-static const char **argv_of(struct arena *a, const char *work, const char *repo,
-			    const char *revision, bool adapter, size_t *n)
+static const char **argv_of(struct arena *a, const char *work, const struct hub_source *s,
+			    size_t *n)
 {
-	const char **argv = arena_array(a, 20, sizeof(*argv));
+	const char **argv = arena_array(a, 24, sizeof(*argv));
 
 	*n = 0;
 	argv[(*n)++] = OURSELVES;
@@ -29,20 +29,24 @@ static const char **argv_of(struct arena *a, const char *work, const char *repo,
 	argv[(*n)++] = "--memory";
 	argv[(*n)++] = workdir_hub_memory(a, work);
 	argv[(*n)++] = "--repo";
-	argv[(*n)++] = repo;
+	argv[(*n)++] = s->repo;
 	argv[(*n)++] = "--revision";
-	argv[(*n)++] = revision;
+	argv[(*n)++] = s->revision;
 	argv[(*n)++] = "--parent";
 	argv[(*n)++] = arena_printf(a, "%ld", (long)getpid());
-	if (adapter)
+	if (s->adapter)
 		argv[(*n)++] = "--adapter";
+	if (s->file) {
+		argv[(*n)++] = "--file";
+		argv[(*n)++] = s->file;
+	}
 	return argv;
 }
 
 const char **hub_source_argv(struct arena *a, const char *work, const struct hub_source *s)
 {
 	size_t n;
-	const char **argv = argv_of(a, work, s->repo, s->revision, s->adapter, &n);
+	const char **argv = argv_of(a, work, s, &n);
 
 	argv[n++] = "--cache";
 	argv[n++] = s->cache;
@@ -80,6 +84,7 @@ static void read_files(struct arena *a, const struct json *list, struct hub_sour
 		const struct json *f = list->members[i].value;
 
 		s->files[i].name = json_str(f, "name", "");
+		s->files[i].etag = json_str(f, "etag", "");
 		s->files[i].size_bytes = (uint64_t)json_int(f, "size", 0);
 	}
 	s->n_files = n;
@@ -118,37 +123,50 @@ static int read_answer(struct arena *a, const struct json *v, struct hub_source 
 	return 0;
 }
 
-int hub_source_look(struct arena *a, const char *work, const char *repo, const char *revision,
-		    bool adapter, struct hub_source **out, struct err *e)
+/* What one child said, and how it ended. */
+static int read_reply(struct arena *a, const struct capture *c, struct hub_source *s, struct err *e)
 {
-	struct hub_source *s = arena_alloc(a, sizeof(*s));
 	struct json *v = NULL;
-	const char **argv;
-	struct buf b;
-	size_t n;
-	int rc, parsed;
 
-	s->repo = arena_strdup(a, repo);
-	s->revision = arena_strdup(a, revision);
-	s->adapter = adapter;
-	argv = argv_of(a, work, s->repo, s->revision, adapter, &n);
-	argv[n++] = "--metadata";
-	buf_init(&b, ANSWER_MAX);
-	rc = launch_output(argv[0], argv + 1, n - 1, &b, e);
-	if (rc >= 0) {
-		parsed = json_parse(a, buf_str(&b), b.len, &v, e);
-		if (parsed >= 0)
-			rc = read_answer(a, v, s, e);
-		else if (rc == 0)
-			rc = parsed; /* else e has the last words of its standard error */
-		else
-			rc = ERR_IO;
+	if (c->rc < 0 || json_parse(a, buf_str(c->out), c->out->len, &v, e) < 0) {
+		if (c->rc != 0)
+			*e = c->err; /* the last words of its standard error */
+		return c->rc > 0 ? ERR_IO : c->rc < 0 ? c->rc : e->code;
 	}
-	buf_release(&b);
-	if (rc < 0)
-		return rc;
-	*out = s;
-	return 0;
+	return read_answer(a, v, s, e);
+}
+
+void hub_source_look(struct arena *a, const char *work, struct hub_question *v, size_t n)
+{
+	struct hub_source *all = arena_array(a, n + 1, sizeof(*all));
+	struct capture *c = mem_array(n + 1, sizeof(*c));
+	struct buf *out = mem_array(n + 1, sizeof(*out));
+
+	for (size_t i = 0; i < n; i++) {
+		const char **argv;
+		size_t n_args;
+
+		all[i] = (struct hub_source){ .repo = arena_strdup(a, v[i].repo),
+					      .revision = arena_strdup(a, v[i].revision),
+					      .adapter = v[i].adapter,
+					      .file = arena_strdup(a, v[i].file) };
+		argv = argv_of(a, work, &all[i], &n_args);
+		argv[n_args++] = "--metadata";
+		argv[n_args] = NULL;
+		buf_init(&out[i], ANSWER_MAX);
+		c[i] = (struct capture){
+			.argv = argv, .name = "the fetcher", .lock_fd = -1, .out = &out[i]
+		};
+	}
+	capture_run(c, n, HUB_QUESTIONS_AT_ONCE);
+	for (size_t i = 0; i < n; i++) {
+		v[i].err = (struct err)ERR_INIT;
+		v[i].rc = read_reply(a, &c[i], &all[i], &v[i].err);
+		v[i].answer = v[i].rc < 0 ? NULL : &all[i];
+		buf_release(&out[i]);
+	}
+	free(out);
+	free(c);
 }
 
 /* ---- what is there */
@@ -179,5 +197,33 @@ uint64_t hub_source_missing_bytes(const struct hub_source *s)
 
 	for (size_t i = 0; i < s->n_files; i++)
 		sum += is_there(s, &s->files[i]) ? 0 : s->files[i].size_bytes;
+	return sum;
+}
+
+/* On the disk already, as the blob or as the file that becomes it. */
+static uint64_t has_taken(const struct hub_source *s, const struct hub_source_file *f)
+{
+	static const char *const suffixes[] = { "", ".quern-part" };
+	uint64_t taken = 0;
+
+	for (size_t i = 0; f->etag[0] && i < ARRAY_LEN(suffixes); i++) {
+		char *path = mem_printf("%s/%s%s", s->blobs, f->etag, suffixes[i]);
+		struct stat st;
+
+		if (stat(path, &st) == 0 && (uint64_t)st.st_blocks * 512 > taken)
+			taken = (uint64_t)st.st_blocks * 512;
+		free(path);
+	}
+	return taken < f->size_bytes ? taken : f->size_bytes;
+}
+
+uint64_t hub_source_room_bytes(const struct hub_source *s)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < s->n_files; i++)
+		sum += is_there(s, &s->files[i])
+			       ? 0
+			       : s->files[i].size_bytes - has_taken(s, &s->files[i]);
 	return sum;
 }

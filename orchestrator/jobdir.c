@@ -23,6 +23,8 @@ static void write_source(struct json_out *w, const struct jobdir_job *j)
 	jw_object(w);
 	jw_kstr(w, "dir", j->source_dir);
 	jw_kstr(w, "format", j->source_format);
+	if (j->source_file)
+		jw_kstr(w, "file", j->source_file);
 	jw_end_object(w);
 	jw_key(w, "lora");
 	if (!j->lora_dir) {
@@ -31,6 +33,19 @@ static void write_source(struct json_out *w, const struct jobdir_job *j)
 	}
 	jw_object(w);
 	jw_kstr(w, "dir", j->lora_dir);
+	jw_end_object(w);
+}
+
+static void write_environment(struct json_out *w, const struct jobdir_job *j)
+{
+	jw_key(w, "environment");
+	if (!j->environment) {
+		jw_null(w);
+		return;
+	}
+	jw_object(w);
+	jw_kstr(w, "path", j->environment);
+	jw_kstr(w, "version", j->toolkit);
 	jw_end_object(w);
 }
 
@@ -72,6 +87,8 @@ static int job_json(const struct jobdir_job *j, struct buf *b, struct err *e)
 	jw_knum(&w, "hybrid", j->spec->hybrid);
 	jw_kint(&w, "opt", j->spec->opt);
 	rc = write_with(&w, j->with, e);
+	write_environment(&w, j);
+	jw_kbool(&w, "trust_remote_code", j->trust_remote_code);
 	jw_kstr(&w, "out", "out");
 	jw_kint(&w, "threads", j->threads);
 	jw_end_object(&w);
@@ -167,7 +184,35 @@ void jobdir_clear(const char *dir)
 		closedir(d);
 }
 
-static enum jobdir_result judge(const struct json *v, char *message, size_t size)
+/* Of a word that nobody knows, only the exit code speaks. */
+static void read_more(const struct json *v, struct jobdir_error *more)
+{
+	static const char *const causes[] = {
+		"out of memory",
+		"disk full",
+		"timeout",
+		"crash",
+		"missing dependency",
+		"unsupported architecture",
+		"illegal parameters",
+		"bad source",
+		"gated",
+		"network",
+		"bad output",
+	};
+	const struct json *retry = json_get(v, "retry");
+	const char *cause = json_str(v, "cause", "");
+
+	for (size_t i = 0; i < ARRAY_LEN(causes); i++) {
+		if (strcmp(causes[i], cause) == 0)
+			snprintf(more->cause, sizeof(more->cause), "%s", cause);
+	}
+	if (retry && retry->type == JSON_BOOL)
+		more->retry = retry->boolean;
+}
+
+static enum jobdir_result judge(const struct json *v, char *message, size_t size,
+				struct jobdir_error *more)
 {
 	const char *status = json_str(v, "status", "");
 
@@ -179,13 +224,16 @@ static enum jobdir_result judge(const struct json *v, char *message, size_t size
 		return JOBDIR_OK;
 	if (strcmp(status, "error") == 0) {
 		snprintf(message, size, "%s", json_str(v, "message", "the worker gave no message"));
+		if (more)
+			read_more(v, more);
 		return JOBDIR_ERROR;
 	}
 	snprintf(message, size, "result.json: \"status\" is neither \"ok\" nor \"error\"");
 	return JOBDIR_RUBBISH;
 }
 
-enum jobdir_result jobdir_result(const char *dir, char *message, size_t size)
+enum jobdir_result jobdir_result(const char *dir, char *message, size_t size,
+				 struct jobdir_error *more)
 {
 	char *path = path_join(dir, "result.json");
 	struct arena *a = arena_new();
@@ -195,6 +243,8 @@ enum jobdir_result jobdir_result(const char *dir, char *message, size_t size)
 	struct buf b;
 
 	message[0] = '\0';
+	if (more)
+		*more = (struct jobdir_error){ .cause = "", .retry = -1 };
 	buf_init(&b, RESULT_MAX);
 	if (path_read(path, RESULT_MAX, &b, &e) < 0) {
 		if (e.code == ERR_NOTFOUND)
@@ -204,7 +254,7 @@ enum jobdir_result jobdir_result(const char *dir, char *message, size_t size)
 	} else if (json_parse(a, b.data, b.len, &v, &e) < 0) {
 		snprintf(message, size, "result.json:%s", e.msg);
 	} else {
-		r = judge(v, message, size);
+		r = judge(v, message, size, more);
 	}
 	buf_release(&b);
 	arena_free(a);

@@ -14,9 +14,12 @@ struct jobdir_job {
 	int attempt;
 	const char *file; /* base name of the output */
 	const char *source_dir, *source_format;
-	const char *lora_dir; /* NULL without one */
+	const char *source_file; /* NULL: all of the folder */
+	const char *lora_dir;	 /* NULL without one */
 	const char
 		*with; /* canonical JSON object with every parameter, also those outside the key */
+	const char *environment, *toolkit; /* its folder and version; NULL without one */
+	int trust_remote_code;
 	int threads;
 };
 
@@ -37,6 +40,13 @@ enum jobdir_result {
 	JOBDIR_ERROR,	/* message has the worker's own words */
 	JOBDIR_RUBBISH, /* there, but not what the protocol says; message says why */
 };
-enum jobdir_result jobdir_result(const char *dir, char *message, size_t size);
+/* What an error says beside its words. */
+struct jobdir_error {
+	char cause[32]; /* one that docs/worker-protocol.md lists, or "" */
+	int retry;	/* -1: it does not say */
+};
+/* more may be NULL. */
+enum jobdir_result jobdir_result(const char *dir, char *message, size_t size,
+				 struct jobdir_error *more);
 
 #endif

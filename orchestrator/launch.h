@@ -3,7 +3,8 @@
 #ifndef QUERN_ORCHESTRATOR_LAUNCH_H
 #define QUERN_ORCHESTRATOR_LAUNCH_H
 
-#include <stdint.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 #include "core/arena.h"
 #include "core/err.h"
@@ -20,6 +21,17 @@ const char *launch_program(struct arena *a, const char *name);
 struct buf;
 int launch_capture(const char *program, const char *const *args, size_t n_args,
 		   const char *read_path, struct buf *out, struct err *e);
+/* The same in a folder of the caller's, absolute, that stays. */
+struct launch_place {
+	const char *dir;
+	const char *const *read; /* what it may read, absolute */
+	size_t n_read;
+	bool echo; /* its standard error goes to ours as well */
+};
+int launch_worker(const struct launch_place *p, const char *program, const char *const *args,
+		  size_t n_args, struct buf *out, struct err *e);
+/* A new folder for it below $TMPDIR or /tmp; the caller removes and frees it. NULL with e. */
+char *launch_folder(struct err *e);
 /* The same without the sandbox and with our environment; program is looked for in PATH. For doctor.
  */
 int launch_output(const char *program, const char *const *args, size_t n_args, struct buf *out,

@@ -6,9 +6,12 @@
 #include "core/units.h"
 #include "orchestrator/cli.h"
 #include "orchestrator/commands.h"
+#include "upload/hub_env.h"
 
 /* clang-format off */
 const struct command commands[] = {
+	{ "init",    "",             "ask a few questions and write a jobs.yaml", cmd_init, false },
+	{ "import",  "WHAT...",      "take over a batch script's lists, or files that are converted already", cmd_import, false },
 	{ "run",     "",             "do everything that is not done yet: convert, check, publish", cmd_run, false },
 	{ "plan",    "",             "show the expanded matrix: new, done, changed, or not legal and why", cmd_plan, false },
 	{ "status",  "",             "show the last run at a glance", cmd_status, false },
@@ -20,6 +23,7 @@ const struct command commands[] = {
 	{ "report",  "",             "tell what the last run did, for a mail or as a page", cmd_report, false },
 	{ "card",    "REPO",         "print a repository's card, or check what is published (--audit)", cmd_card, false },
 	{ "gc",      "",             "remove what no job needs any more", cmd_gc, false },
+	{ "calib",   "MODEL [TXT]", "make a calibration set for a toolkit, with the model itself", cmd_calib, false },
 	{ "convert", "SRC",          "convert one model without a matrix", cmd_convert, false },
 	{ "verify",  "FILE...",      "check converted or source files", cmd_verify, false },
 	{ "inspect", "FILE",         "describe a converted or source file", cmd_inspect, false },
@@ -41,7 +45,7 @@ static void usage(FILE *f)
 	      f);
 	for (const struct command *c = commands; c->name; c++) {
 		if (!c->hidden)
-			fprintf(f, "  %-9s %-9s  %s\n", c->name, c->args, c->help);
+			fprintf(f, "  %-9s %-11s  %s\n", c->name, c->args, c->help);
 	}
 	fputs("\n'quern help COMMAND' has the options; man quern has the rest.\n", f);
 }
@@ -112,6 +116,9 @@ int main(int argc, char **argv)
 		puts("quern " QUERN_VERSION);
 		return EXIT_GOOD;
 	}
+	/* Whatever the command: the environment is part of a core dump. */
+	if (hub_env_has_secret())
+		hub_env_protect();
 	c = find(argv[1]);
 	return c ? c->run(argc - 1, argv + 1) : unknown(argv[1]);
 }

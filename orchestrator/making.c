@@ -1,20 +1,66 @@
 /* orchestrator/making.c -- sources that are not there yet: each is made or
  * fetched once, for all jobs that need it, before the first of them. */
 #include <stdlib.h>
-#include <string.h>
+#include <unistd.h>
 
 #include "core/clock.h"
 #include "core/mem.h"
 #include "orchestrator/making_private.h"
+#include "upload/fetch_drop.h"
 
 /* Two fetches share the line to the hub; more of them only share it into smaller pieces. */
 #define FETCHES_AT_ONCE 2
+/* Sources on their way or fetched, of which no job was started yet: more only take disk. */
+#define AHEAD_MAX 2
+#define LOOK_MS 250 /* between two looks for room while something else goes on */
+
+static const struct hub_source *hub_part(const struct resolved *r, int i)
+{
+	return i ? r->lora : r->hub;
+}
+
+void making_release(struct making *m)
+{
+	for (int i = 0; i < 2; i++) {
+		if (m->use_fd[i] >= 0)
+			close(m->use_fd[i]);
+		m->use_fd[i] = -1;
+	}
+	if (m->state == MAKING_READY)
+		m->state = MAKING_IDLE;
+}
+
+/* It is there: hold it against everybody who would drop it, and see that it still is. */
+static void take(struct making *m)
+{
+	struct err ignored = ERR_INIT; /* not held: nor can it be dropped by those who hold */
+
+	for (int i = 0; i < 2; i++) {
+		const struct hub_source *h = hub_part(m->source, i);
+
+		if (h && m->use_fd[i] < 0 &&
+		    fetch_use(h->cache, h->repo, h->commit, false, &m->use_fd[i], &ignored) ==
+			    ERR_BUSY) {
+			making_release(
+				m); /* it goes just now; looked at again with the next tick */
+			return;
+		}
+	}
+	m->state = MAKING_READY;
+	if (!source_is_ready(m->source))
+		making_release(m);
+	else
+		m->failures = 0;
+}
 
 void making_done(struct making *m)
 {
 	m->running = false;
-	m->state = MAKING_READY;
-	m->failures = 0;
+	m->fetched = m->source->hub != NULL;
+	m->used = false;
+	m->refused = false;
+	drop_reconsider(m->sched);
+	take(m);
 	sched_kick(m->sched);
 }
 
@@ -44,17 +90,40 @@ void making_fail(struct making *m, const char *message, bool again)
 	sched_kick(m->sched);
 }
 
-static bool may_begin(const struct scheduler *s)
+void making_wait(struct making *m)
 {
-	int fetches = 0;
+	m->state = MAKING_WAITING;
+	m->running = false;
+	m->why = m->text;
+}
 
-	for (const struct making *m = s->makings; m; m = m->next)
-		fetches += m->running && m->source->hub;
-	return s->stop == STOP_NOT && fetches < FETCHES_AT_ONCE;
+bool making_is_alone(const struct making *m)
+{
+	for (const struct making *o = m->sched->makings; o; o = o->next) {
+		if (o != m && o->running)
+			return false;
+	}
+	return !m->sched->tasks;
+}
+
+static bool may_begin(const struct making *m)
+{
+	int fetches = 0, ahead = 0;
+
+	for (const struct making *o = m->sched->makings; o; o = o->next) {
+		fetches += o->running && o->source->hub;
+		ahead += o->fetched && !o->used && o->state == MAKING_READY;
+	}
+	if (m->sched->stop != STOP_NOT || drop_busy(m->sched))
+		return false;
+	if (m->source->fake || making_is_alone(m))
+		return true;
+	return fetches < FETCHES_AT_ONCE && fetches + ahead < AHEAD_MAX;
 }
 
 static void begin(struct making *m)
 {
+	m->state = MAKING_BUSY;
 	m->running = true;
 	m->start_ms = clock_mono_ms();
 	if (m->source->fake)
@@ -65,6 +134,7 @@ static void begin(struct making *m)
 
 static struct making *making_of(struct scheduler *s, const struct resolved *r)
 {
+	const struct hub_source *h = r->hub ? r->hub : r->lora;
 	struct making *m;
 
 	for (m = s->makings; m; m = m->next) {
@@ -75,10 +145,46 @@ static struct making *making_of(struct scheduler *s, const struct resolved *r)
 	m->sched = s;
 	m->a = arena_new();
 	m->source = r;
-	m->state = MAKING_BUSY;
+	m->state = MAKING_IDLE;
+	m->use_fd[0] = m->use_fd[1] = -1;
 	m->next = s->makings;
 	s->makings = m;
+	if (h && !s->cache)
+		s->cache = h->cache;
 	return m;
+}
+
+/* Is it time to look for room again? Always when nothing else goes on: this look may be the last.
+ */
+static bool may_look(struct making *m)
+{
+	int64_t now = clock_mono_ms();
+
+	if (m->state != MAKING_WAITING)
+		return true;
+	if (drop_busy(m->sched))
+		return false;
+	if (m->refused && m->refused_at == m->sched->room_changes) {
+		(void)drop_for_room(m->sched, hub_source_room_bytes(m->fetching));
+		return false;
+	}
+	if (now - m->looked_ms < LOOK_MS && !making_is_alone(m))
+		return false;
+	m->looked_ms = now;
+	return true;
+}
+
+/* Bring it on, as far as can be done now. */
+static void advance(struct making *m)
+{
+	if (m->running || m->state == MAKING_READY)
+		return;
+	if (m->state == MAKING_FAILED && m->retry_ms && sched_now(m->sched) >= m->retry_ms)
+		m->state = MAKING_IDLE;
+	if (source_is_ready(m->source))
+		take(m);
+	else if (m->state != MAKING_FAILED && may_look(m) && may_begin(m))
+		begin(m);
 }
 
 enum making_state making_need(struct scheduler *s, const struct resolved *r, const char **why,
@@ -86,26 +192,60 @@ enum making_state making_need(struct scheduler *s, const struct resolved *r, con
 {
 	struct making *m = making_of(s, r);
 
-	if (!m->running && m->state != MAKING_READY && source_is_ready(r))
-		m->state = MAKING_READY;
-	if (m->state == MAKING_FAILED && m->retry_ms && sched_now(s) >= m->retry_ms)
+	m->asked_kick = s->kicks;
+	advance(m);
+	if (m->state == MAKING_IDLE)
 		m->state = MAKING_BUSY;
 	if (m->state == MAKING_FAILED) {
 		*why = m->why;
 		*retry_ms = m->retry_ms;
-	} else if (m->state == MAKING_BUSY && !m->running && may_begin(s)) {
-		begin(m);
 	}
 	return m->state;
+}
+
+void making_used(struct scheduler *s, const struct resolved *r)
+{
+	making_of(s, r)->used = true;
+}
+
+void making_ahead(struct scheduler *s)
+{
+	while (s->opt.work && s->stop == STOP_NOT && s->ahead_at < s->cfg->n_models) {
+		const struct resolved *r = sources_seen(s->session->sources, s->ahead_at);
+		struct making *m;
+
+		if (s->opt.work[s->ahead_at].any && r && r->hub && !r->fault &&
+		    !source_is_ready(r)) {
+			m = making_of(s, r);
+			advance(m);
+			if (!m->running && m->state != MAKING_FAILED && m->state != MAKING_READY)
+				return; /* not now; asked again with the next kick */
+		}
+		s->ahead_at++;
+	}
 }
 
 bool making_busy(const struct scheduler *s)
 {
 	for (const struct making *m = s->makings; m; m = m->next) {
-		if (m->running || (m->state == MAKING_BUSY && s->stop == STOP_NOT))
+		if (m->running ||
+		    (m->state == MAKING_BUSY && m->asked_kick == s->kicks && s->stop == STOP_NOT))
 			return true;
 	}
 	return false;
+}
+
+int making_say_waiting(struct scheduler *s)
+{
+	int n = 0;
+
+	for (const struct making *m = s->makings; m; m = m->next) {
+		if (m->state != MAKING_WAITING || m->asked_kick != s->kicks)
+			continue;
+		display_say(s->display, "%s: not fetched: %s", m->source->model->name, m->why);
+		n++;
+	}
+	return n;
 }
 
 int making_draw(const struct scheduler *s, int64_t mono_ms, struct display_job *jobs, int max)
@@ -142,6 +282,7 @@ void making_free(struct scheduler *s)
 		struct making *m = s->makings;
 
 		s->makings = m->next;
+		making_release(m);
 		arena_free(m->a);
 		free(m);
 	}

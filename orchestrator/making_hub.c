@@ -2,12 +2,10 @@
  * of quern that alone holds the token. Killed at any time, the next one goes on
  * with the ranges that are missing. */
 #include <signal.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "core/json.h"
-#include "core/path.h"
 #include "core/units.h"
 #include "orchestrator/making_private.h"
 
@@ -28,6 +26,17 @@ static void on_line(struct child *c, const char *line, size_t len)
 	arena_free(a);
 }
 
+/* In the middle: others write to the disk too. What came stays, and is gone on with when something
+ * ended or was dropped, or by the next run. */
+static void disk_is_full(struct making *m)
+{
+	snprintf(m->text, sizeof(m->text), "%s", m->err.msg);
+	m->refused = true;
+	m->refused_at = m->sched->room_changes;
+	making_wait(m);
+	sched_kick(m->sched);
+}
+
 static void on_done(struct child *c)
 {
 	struct making *m = c->data;
@@ -37,6 +46,8 @@ static void on_done(struct child *c)
 		sched_kick(m->sched);
 	} else if (!c->spawn_err && !c->signal && c->exit_code == 0) {
 		fetch_next(m);
+	} else if (m->err.code == ERR_NOSPACE) {
+		disk_is_full(m);
 	} else if (m->err.code < 0) {
 		making_fail(m, m->err.msg, m->err.code == ERR_BUSY || m->err.code == ERR_IO);
 	} else if (c->signal) {
@@ -47,36 +58,24 @@ static void on_done(struct child *c)
 	}
 }
 
-/* The cache may be on another disk than the work folder; its parent is there when it is not. */
+/* Room for what is missing of it; else what can be dropped goes, and its jobs wait meanwhile. */
 static bool has_room(struct making *m, const struct hub_source *h)
 {
-	uint64_t need = hub_source_missing_bytes(h), reserve, free_bytes;
-	char *dir = path_join(h->cache, ""), need_text[24], free_text[24];
-	struct err ignored = ERR_INIT;
-	bool room = true;
+	uint64_t need = hub_source_room_bytes(h), have = 0;
+	char need_text[24], have_text[24];
+	struct err ignored = ERR_INIT; /* the child will say what is wrong with the cache */
 
-	reserve = m->sched->cfg->resources.disk_reserve_bytes;
-	while (access(dir, F_OK) != 0 && strcmp(dir, "/") != 0) {
-		char *up = path_dirname(dir);
-
-		free(dir);
-		dir = up;
-	}
-	if (path_free_space(dir, &free_bytes, &ignored) >= 0 &&
-	    (free_bytes < reserve || free_bytes - reserve < need)) {
-		units_format_size(need, need_text, sizeof(need_text));
-		units_format_size(free_bytes, free_text, sizeof(free_text));
-		making_fail(m,
-			    arena_printf(m->a,
-					 "%s has %s still to fetch into %s, where %s is free and "
-					 "resources.disk_reserve is kept; make room, or set "
-					 "HF_HUB_CACHE to another disk",
-					 h->repo, need_text, h->cache, free_text),
-			    false);
-		room = false;
-	}
-	free(dir);
-	return room;
+	if (room_for_fetch(m->sched, m, &have, &ignored) < 0 || have >= need)
+		return true;
+	units_format_size(need, need_text, sizeof(need_text));
+	units_format_size(have, have_text, sizeof(have_text));
+	snprintf(m->text, sizeof(m->text),
+		 "%s has %s still to fetch into %s, where %s is free with resources.disk_reserve "
+		 "kept; make room, or set HF_HUB_CACHE to another disk, and run again",
+		 h->repo, need_text, h->cache, have_text);
+	(void)drop_for_room(m->sched, need - have);
+	making_wait(m);
+	return false;
 }
 
 static void fetch(struct making *m, const struct hub_source *h)

@@ -49,6 +49,7 @@ struct matrix {
 	struct entry *entries;
 	size_t n;
 	size_t model, entry, platform, quant, hybrid, opt;
+	size_t given; /* model of the last point */
 	uint64_t excluded;
 };
 
@@ -89,7 +90,9 @@ static const char *with_of(struct arena *a, const struct engine *en, const struc
 		struct json *value;
 
 		jw_key(&w, v[i]->name);
-		if (json_parse(a, v[i]->value, strlen(v[i]->value), &value, &ignored) == 0)
+		if (v[i]->path)
+			jw_str(&w, for_key ? v[i]->hash : v[i]->path);
+		else if (json_parse(a, v[i]->value, strlen(v[i]->value), &value, &ignored) == 0)
 			jw_value(&w, value);
 		else
 			jw_null(&w);
@@ -406,7 +409,7 @@ static void fill(const struct matrix *m, const struct entry *en, struct matrix_p
 			.source_kind = "",
 			.source = "",
 			.source_version = "",
-			.lora = model->lora,
+			.lora = model->lora ? model->lora : model->lora_path,
 			.lora_version = model->lora_revision,
 			.platform = en->platform.v[m->platform],
 			.quant = en->quant.v[m->quant],
@@ -459,6 +462,7 @@ int matrix_next(struct matrix *m, struct matrix_point *p)
 		}
 		fill(m, en, p);
 		out = wanted(m, en, &p->spec);
+		m->given = m->model;
 		if (out)
 			judge(m, en, p);
 		advance(m);
@@ -466,4 +470,12 @@ int matrix_next(struct matrix *m, struct matrix_point *p)
 			return 1;
 	}
 	return 0;
+}
+
+void matrix_next_model(struct matrix *m)
+{
+	if (m->model != m->given)
+		return; /* it was its last point */
+	m->model++;
+	m->entry = m->platform = m->quant = m->hybrid = m->opt = 0;
 }

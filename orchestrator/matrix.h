@@ -30,6 +30,8 @@ void matrix_free(struct matrix *m);
 /* 1 with *p filled (valid until the next call), 0 at the end. Excluded points are passed over and
  * counted; duplicates come out flagged. */
 int matrix_next(struct matrix *m, struct matrix_point *p);
+/* Leave out what is left of the model of the last point. */
+void matrix_next_model(struct matrix *m);
 uint64_t matrix_excluded(const struct matrix *m);
 /* The parameters that a worker gets for a point: those of its key, and from the first target that
  * makes it those outside the key (affects_output: false). JSON, owned by m or s. */
@@ -41,11 +43,19 @@ const char *matrix_with(const struct matrix *m, const struct job_spec *s);
  */
 void matrix_check(const struct config *c, const struct engines *es, struct faults *f);
 
+/* Files that parameters name: where they are and what is in them. Relative ones are relative to
+ * the file. Adds to f those that cannot be read or are not what the engine's manifest wants. */
+void files_look(struct arena *a, struct config *c, const struct engines *es, struct faults *f);
+
+/* The templates of a point: of jobs.yaml, else of the engine, else quern's own. */
+const char *matrix_repo_template(const struct config *c, const struct engine *en);
+const char *matrix_file_template(const struct config *c, const struct engine *en);
+
 /* ERR_INVALID with why: an unknown variable, an open brace, a character that no file or repository
  * name may have, or a template that makes an empty name for some points. */
 int template_check(const char *tmpl, struct err *e);
-/* Fill a checked template: {model} {engine} {platform} {quant} {hybrid} {opt}, where a part that is
- * empty takes the '-' before it away, and {+opt} {+hybrid}, which are "-opt-1" and
+/* Fill a checked template: {model} {engine} {platform} {quant} {toolkit} {hybrid} {opt}, where a
+ * part that is empty takes the '-' before it away, and {+opt} {+hybrid}, which are "-opt-1" and
  * "-hybrid-ratio-0.5", or nothing for 0. One path component of at most 200 bytes, in a; what is
  * longer ends in digits of its hash. */
 const char *template_fill(struct arena *a, const char *tmpl, const struct job_spec *s);

@@ -112,6 +112,7 @@ static void check_platforms(const struct target *t, const struct engine *en, str
 static void check_with(const struct target *t, const struct engine *en, struct faults *f)
 {
 	struct names known = new_names(f, en->n_params);
+	char note[RULE_NOTE_MAX];
 
 	for (size_t i = 0; i < en->n_params; i++)
 		known.v[known.n++] = en->params[i].name;
@@ -124,7 +125,8 @@ static void check_with(const struct target *t, const struct engine *en, struct f
 				     arena_printf(f->a, "engine %s has no parameter", en->name),
 				     t->with[k].name, &known);
 		else if (engine_check_value(f->a, p, t->with[k].value, &why) < 0)
-			faults_add(f, t->with[k].at, "%s", why.msg);
+			faults_add(f, t->with[k].at, "%s%s", why.msg,
+				   engine_rule_note(en, "range", p->name, note));
 	}
 }
 

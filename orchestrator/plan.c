@@ -6,9 +6,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/json.h"
 #include "core/mem.h"
 #include "core/path.h"
 #include "core/units.h"
+#include "orchestrator/engine_private.h"
+#include "orchestrator/preflight.h"
 #include "orchestrator/workdir.h"
 #include "upload/hub.h"
 
@@ -50,9 +53,10 @@ struct walk {
 	struct arena *scratch; /* reset for each point */
 	struct buf text;
 	struct name_set names;
-	size_t last_model; /* whose source was counted */
-	int64_t run_id;	   /* 0: only looking */
-	bool had_jobs;	   /* before this walk: an empty store need not be asked about each point */
+	uint64_t free_memory_bytes; /* when the walk began */
+	size_t last_model;	    /* whose source was counted */
+	int64_t run_id;		    /* 0: only looking */
+	bool had_jobs; /* before this walk: an empty store need not be asked about each point */
 };
 
 const char *plan_status_name(enum plan_status s)
@@ -184,12 +188,68 @@ static int illegal(struct plan_point *p, const char *why)
 	return 1;
 }
 
+/* Memory and swap that nobody uses now; 0: not known. */
+static uint64_t free_memory(void)
+{
+	FILE *f = fopen("/proc/meminfo", "re");
+	unsigned long long kib, sum = 0;
+	char line[128];
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, "MemAvailable: %llu", &kib) == 1 ||
+		    sscanf(line, "SwapFree: %llu", &kib) == 1)
+			sum += kib;
+	}
+	if (f)
+		fclose(f);
+	return sum * 1024;
+}
+
+/* A toolkit that runs out of memory is killed hours later: said before. */
+static void warn_of_memory(struct walk *w, struct plan_point *p)
+{
+	const struct engine_rule *r = engine_rule_of(p->engine, "room", NULL);
+	char need[24], have[24], note[RULE_NOTE_MAX];
+	const char *text;
+
+	if (!r || !w->free_memory_bytes || p->need.memory_bytes <= w->free_memory_bytes)
+		return;
+	units_format_size(p->need.memory_bytes, need, sizeof(need));
+	units_format_size(w->free_memory_bytes, have, sizeof(have));
+	text = arena_printf(w->scratch, "it needs %s of memory, and %s with swap are free now%s",
+			    need, have, engine_rule_note(p->engine, "room", NULL, note));
+	p->warning = p->warning ? arena_printf(w->scratch, "%s; %s", p->warning, text) : text;
+}
+
+/* The rules of the engine; and the version of the toolkit that will do it enters the key. */
+static int judge_preflight(struct walk *w, const struct matrix_point *m, struct plan_point *p)
+{
+	const struct preflight in = { .cfg = w->s->cfg,
+				      .engine = p->engine,
+				      .target = m->target,
+				      .spec = &p->spec,
+				      .with = p->with,
+				      .source = p->source };
+	struct preflight_result r;
+
+	preflight(w->scratch, &in, &r);
+	p->environment = r.environment;
+	p->passed_over = r.passed_over;
+	p->warning = r.warning;
+	warn_of_memory(w, p);
+	if (r.environment && r.environment->version) {
+		p->spec.toolkit = r.environment->version;
+		p->spec.engine_version =
+			arena_printf(w->scratch, "%s+%s", p->engine->version, p->spec.toolkit);
+	}
+	return r.refusal ? illegal(p, r.refusal) : 0;
+}
+
 /* 1 when the point cannot be done, with why. */
 static int judge_legal(struct walk *w, const struct matrix_point *m, struct plan_point *p)
 {
 	const struct config *c = w->s->cfg;
-	struct err why = ERR_INIT;
-	char need[24], have[24];
+	char need[24], have[24], note[RULE_NOTE_MAX];
 
 	if (m->illegal)
 		return illegal(p, m->illegal);
@@ -207,8 +267,8 @@ static int judge_legal(struct walk *w, const struct matrix_point *m, struct plan
 					p->spec.lora, p->engine->name));
 	if (p->spec.lora && p->source->lora_fault)
 		return illegal(p, p->source->lora_fault);
-	if (engine_check_model(p->engine, &p->source->facts, &why) < 0)
-		return illegal(p, arena_strdup(w->scratch, why.msg));
+	if (judge_preflight(w, m, p))
+		return 1;
 	if (p->need.memory_bytes > c->resources.memory_bytes) {
 		units_format_size(p->need.memory_bytes, need, sizeof(need));
 		units_format_size(c->resources.memory_bytes, have, sizeof(have));
@@ -216,8 +276,8 @@ static int judge_legal(struct walk *w, const struct matrix_point *m, struct plan
 			p,
 			arena_printf(w->scratch,
 				     "needs %s of memory, resources.memory is %s; raise it if the "
-				     "machine has more",
-				     need, have));
+				     "machine has more%s",
+				     need, have, engine_rule_note(p->engine, "room", NULL, note)));
 	}
 	return 0;
 }
@@ -235,6 +295,7 @@ static int repo_is_refused(struct walk *w, struct plan_point *p)
 static int claims_taken_name(struct walk *w, struct plan_point *p)
 {
 	const char *name;
+	char note[RULE_NOTE_MAX];
 	uint8_t sha[SHA256_LEN];
 	uint64_t h;
 
@@ -250,15 +311,42 @@ static int claims_taken_name(struct walk *w, struct plan_point *p)
 		arena_printf(
 			w->scratch,
 			"its file %s%s is already the name of another point; let upload.file tell "
-			"them apart, for instance with {opt}, {hybrid} or {platform}",
-			p->file, p->engine->extension));
+			"them apart, for instance with {opt}, {hybrid} or {platform}%s",
+			p->file, p->engine->extension,
+			engine_rule_note(p->engine, "path", NULL, note)));
+}
+
+static void fill_names(struct walk *w, struct plan_point *p)
+{
+	const struct config *c = w->s->cfg;
+	const char *file = matrix_file_template(c, p->engine);
+	const char *repo = matrix_repo_template(c, p->engine);
+
+	p->file = template_fill(w->scratch, file, &p->spec);
+	p->file_params = template_params(file, &p->spec);
+	p->repo = "";
+	if (c->upload.kind == HUB_NONE)
+		return;
+	p->repo_params = template_params(repo, &p->spec);
+	p->repo = arena_printf(w->scratch, "%s/%s", c->upload.namespace_,
+			       template_fill(w->scratch, repo, &p->spec));
+}
+
+static const struct json *parse_with(struct walk *w, const struct job_spec *s)
+{
+	struct err ignored = ERR_INIT; /* we wrote it */
+	struct json *v = NULL;
+
+	if (strcmp(s->with, "{}") != 0)
+		(void)json_parse(w->scratch, s->with, strlen(s->with), &v, &ignored);
+	return v;
 }
 
 static int fill_point(struct walk *w, const struct matrix_point *m, struct plan_point *p,
 		      struct err *e)
 {
 	const struct config *c = w->s->cfg;
-	int keys = w->run_id || w->s->store;
+	int keys = w->run_id || w->s->store, legal;
 
 	memset(p, 0, sizeof(*p));
 	p->why = "";
@@ -267,28 +355,26 @@ static int fill_point(struct walk *w, const struct matrix_point *m, struct plan_
 	p->source = p->spec.lora && p->engine && p->engine->lora
 			    ? sources_lora(w->s->sources, m->model_index, keys)
 			    : sources_get(w->s->sources, m->model_index, keys);
-	if (p->source->lora)
-		p->spec.lora_version = p->source->lora->commit;
+	if (p->source->lora_version)
+		p->spec.lora_version = p->source->lora_version;
 	p->spec.source_kind = p->source->kind;
 	p->spec.source = p->source->origin;
 	p->spec.source_version = p->source->version;
+	/* A folder's version is that of the file already. */
+	p->spec.source_file = p->source->hub ? p->source->facts.file : NULL;
 	job_label(&p->spec, p->label, sizeof(p->label));
-	p->file = template_fill(w->scratch, c->upload.file, &p->spec);
-	p->file_params = template_params(c->upload.file, &p->spec);
-	p->repo = "";
-	if (c->upload.kind != HUB_NONE) {
-		p->repo_params = template_params(c->upload.repo, &p->spec);
-		p->repo = arena_printf(w->scratch, "%s/%s", c->upload.namespace_,
-				       template_fill(w->scratch, c->upload.repo, &p->spec));
-	}
 	if (m->duplicate) {
+		fill_names(w, p);
 		p->status = PLAN_DUPLICATE;
 		return 0;
 	}
+	p->with = parse_with(w, &p->spec);
 	if (!p->source->fault && p->engine)
-		engine_estimate(p->engine, &p->spec, &p->source->facts, c->resources.threads,
-				&p->need);
-	if (judge_legal(w, m, p) || repo_is_refused(w, p) || claims_taken_name(w, p))
+		engine_estimate(p->engine, &p->spec, p->with, &p->source->facts,
+				c->resources.threads, &p->need);
+	legal = !judge_legal(w, m, p);
+	fill_names(w, p); /* the toolkit may stand in them */
+	if (!legal || repo_is_refused(w, p) || claims_taken_name(w, p))
 		return 0;
 	if (!keys)
 		return 0;
@@ -332,6 +418,29 @@ static bool store_has_jobs(struct store *store)
 	return n > 0;
 }
 
+/* Hubs are asked about all models at once: point after point would be a round trip after the other.
+ */
+int plan_ask(struct session *s, const char *only, struct err *e)
+{
+	bool *model = mem_array(s->cfg->n_models + 1, sizeof(*model));
+	bool *lora = mem_array(s->cfg->n_models + 1, sizeof(*lora));
+	struct matrix *m = matrix_new(s->cfg, &s->engines, only);
+	struct matrix_point p;
+	int rc;
+
+	while (matrix_next(m, &p)) {
+		model[p.model_index] = true;
+		lora[p.model_index] |= p.spec.lora && p.engine && p.engine->lora;
+		if (!p.spec.lora || lora[p.model_index])
+			matrix_next_model(m);
+	}
+	rc = sources_ask(s->sources, model, lora, e);
+	matrix_free(m);
+	free(lora);
+	free(model);
+	return rc;
+}
+
 int plan_walk(struct session *s, const char *only, int64_t run_id, plan_fn fn, void *ctx,
 	      struct plan_totals *t, struct err *e)
 {
@@ -343,8 +452,10 @@ int plan_walk(struct session *s, const char *only, int64_t run_id, plan_fn fn, v
 
 	memset(t, 0, sizeof(*t));
 	w.run_id = run_id;
+	w.free_memory_bytes = free_memory();
 	w.had_jobs = store_has_jobs(s->store);
 	buf_init(&w.text, 1u << 20);
+	rc = plan_ask(s, only, e);
 	while (rc >= 0 && matrix_next(m, &point)) {
 		struct plan_point p;
 

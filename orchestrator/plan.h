@@ -27,6 +27,9 @@ enum plan_status {
 
 const char *plan_status_name(enum plan_status s);
 
+struct environment;
+struct json;
+
 struct plan_point {
 	enum plan_status status;
 	const char *why;	 /* "" when there is nothing to say */
@@ -38,8 +41,11 @@ struct plan_point {
 	struct estimate need;
 	const struct engine *engine;
 	const struct resolved *source;
-	int64_t job_id;	      /* 0: not in the store */
-	enum job_state state; /* when job_id is set */
+	const struct json *with;	       /* spec.with, parsed; NULL: no parameters */
+	const struct environment *environment; /* that does it; NULL: the engine needs none */
+	const char *passed_over, *warning;     /* of struct preflight_result */
+	int64_t job_id;			       /* 0: not in the store */
+	enum job_state state;		       /* when job_id is set */
 };
 
 struct plan_totals {
@@ -55,6 +61,10 @@ struct plan_totals {
 
 /* The point is valid during the call. Negative stops and is returned. */
 typedef int (*plan_fn)(void *ctx, const struct plan_point *p, struct err *e);
+
+/* Ask the hubs about all models of the matrix, several at a time: what plan_walk() does first when
+ * it was not done before. Takes as long as a hub takes: not within a transaction. */
+int plan_ask(struct session *s, const char *only, struct err *e);
 
 /* run_id: the run that will do it, 0 for a look. A run computes versions and keys even of an
  * empty store; what it has added itself is no earlier version of a point. */

@@ -108,7 +108,7 @@ static int in_work(struct scheduler *s, int64_t id, struct err *e)
 	if (alive < 0) {
 		rc = alive;
 	} else if (n && engine_find(&s->session->engines, job.spec.engine) &&
-		   (alive || jobdir_result(dir, said, sizeof(said)) == JOBDIR_OK)) {
+		   (alive || jobdir_result(dir, said, sizeof(said), NULL) == JOBDIR_OK)) {
 		if (!alive && job.state == JOB_RUNNING) {
 			rc = move_plain(s, id, JOB_RUNNING, EV_EXIT_OK, NULL, e);
 			job.state = JOB_VALIDATING;

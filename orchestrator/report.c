@@ -141,12 +141,35 @@ static void add_upload(struct loading *l, const struct upload_row *u)
 	p->bytes += u->size_bytes;
 }
 
+/* Files of one job share their facts. */
+static int add_quality(struct loading *l, struct report_job *j, const struct artifact_row *file,
+		       struct err *e)
+{
+	struct quality_facts q, *kept;
+	struct facts f;
+
+	if (facts_parse(l->scratch, file->facts, &f, e) < 0)
+		return err_wrap(e, "job %lld", (long long)j->id);
+	if (!quality_read(&f, &q))
+		return 0;
+	for (size_t i = 0; i < q.n_worst; i++) {
+		q.worst[i].tensor = arena_strdup(l->a, q.worst[i].tensor);
+		q.worst[i].type = arena_strdup(l->a, q.worst[i].type);
+	}
+	kept = arena_alloc(l->a, sizeof(*kept));
+	*kept = q;
+	j->quality = kept;
+	return 0;
+}
+
 static int add_files(struct loading *l, struct report_job *j, struct err *e)
 {
 	int n = store_artifacts(l->s, j->id, l->scratch, l->artifacts, ARTIFACTS_MAX, e);
 
 	for (int i = 0; i < n; i++)
 		j->artifact_bytes += l->artifacts[i].size_bytes;
+	if (n > 0 && add_quality(l, j, &l->artifacts[0], e) < 0)
+		return e->code;
 	if (n < 0 || !j->repo[0])
 		return n;
 	n = store_job_uploads(l->s, j->id, l->scratch, l->uploads, ARTIFACTS_MAX, e);
@@ -301,6 +324,20 @@ int report_load(struct store *s, const char *work, struct arena *a, struct repor
 		return rc;
 	*out = r;
 	return 0;
+}
+
+const struct report_job *report_largest_error(const struct report *r)
+{
+	const struct report_job *found = NULL;
+
+	for (size_t i = 0; i < r->n_jobs; i++) {
+		const struct report_job *j = &r->jobs[i];
+
+		if (j->quality &&
+		    (!found || j->quality->all.relative > found->quality->all.relative))
+			found = j;
+	}
+	return found;
 }
 
 size_t report_longest(const struct report *r, size_t *out, size_t n)

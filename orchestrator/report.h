@@ -12,6 +12,7 @@
 #include "core/arena.h"
 #include "core/buf.h"
 #include "core/err.h"
+#include "db/quality.h"
 #include "db/store.h"
 #include "orchestrator/status.h"
 
@@ -27,7 +28,8 @@ struct report_job {
 	size_t model, variant; /* row and column of the grid */
 	int tries;
 	int64_t artifact_bytes;
-	int64_t took_ms, peak_bytes; /* of the last attempt */
+	int64_t took_ms, peak_bytes;	     /* of the last attempt */
+	const struct quality_facts *quality; /* NULL: its worker measured none */
 };
 
 /* One attempt of this run in the time line. */
@@ -84,6 +86,9 @@ int report_load(struct store *s, const char *work, struct arena *a, struct repor
 
 /* The longest attempts: at most n indexes into jobs. Returns how many. */
 size_t report_longest(const struct report *r, size_t *out, size_t n);
+
+/* The job whose file is the furthest from its checkpoint; NULL: none was measured. */
+const struct report_job *report_largest_error(const struct report *r);
 
 /* What to change and what to type for a cause (report_advice.c). */
 void report_advice(struct arena *a, struct report_cause *c);

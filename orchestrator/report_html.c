@@ -118,7 +118,7 @@ static void head(const struct report *r, struct arena *a, struct buf *b)
 
 /* ---- failures, hub */
 
-static void job_link(struct buf *b, const struct report *r, int64_t id)
+void page_job_link(struct buf *b, const struct report *r, int64_t id)
 {
 	/* Jobs are sorted by id. */
 	size_t lo = 0, hi = r->n_jobs;
@@ -159,7 +159,7 @@ static void causes(const struct report *r, struct buf *b)
 		buf_adds(b, "</code></p>\n<p class=\"soft\">");
 		for (int64_t k = 0; k < c->n && k < REPORT_NAMED; k++) {
 			buf_adds(b, k ? ", " : c->n == 1 ? "job " : "jobs ");
-			job_link(b, r, c->jobs[k]);
+			page_job_link(b, r, c->jobs[k]);
 		}
 		buf_adds(b, c->n > REPORT_NAMED ? " ...</p>\n</div>\n" : "</p>\n</div>\n");
 	}
@@ -266,7 +266,7 @@ static void longest(const struct report *r, struct arena *a, struct buf *b)
 		const struct report_job *j = &r->jobs[at[i]];
 
 		buf_adds(b, "<tr><td>");
-		job_link(b, r, j->id);
+		page_job_link(b, r, j->id);
 		buf_addf(b,
 			 "</td><td class=\"n\">%s</td><td class=\"n\">%s</td><td "
 			 "class=\"n\">%s</td></tr>\n",
@@ -357,6 +357,7 @@ void report_html(const struct report *r, struct arena *a, struct buf *b)
 	grid(r, a, b);
 	page_timeline(r, a, b);
 	longest(r, a, b);
+	page_quality(r, b);
 	nights(r, a, b);
 	jobs(r, a, b);
 	buf_adds(b, "</main>\n</body>\n</html>\n");

@@ -59,6 +59,29 @@ static void json_repos(struct json_out *w, const struct report *r)
 	jw_end_array(w);
 }
 
+static void json_quality(struct json_out *w, const struct quality_facts *q)
+{
+	jw_key(w, "quality");
+	if (!q) {
+		jw_null(w);
+		return;
+	}
+	jw_object(w);
+	quality_row_json(w, &q->all);
+	jw_kint(w, "tensors", (int64_t)q->n_tensors);
+	jw_key(w, "worst");
+	jw_array(w);
+	for (size_t i = 0; i < q->n_worst; i++) {
+		jw_object(w);
+		jw_kstr(w, "tensor", q->worst[i].tensor);
+		jw_kstr(w, "type", q->worst[i].type);
+		quality_row_json(w, &q->worst[i]);
+		jw_end_object(w);
+	}
+	jw_end_array(w);
+	jw_end_object(w);
+}
+
 static void json_jobs(struct json_out *w, const struct report *r)
 {
 	jw_key(w, "jobs");
@@ -76,6 +99,7 @@ static void json_jobs(struct json_out *w, const struct report *r)
 		jw_kint(w, "artifact_bytes", j->artifact_bytes);
 		jw_kint(w, "duration_ms", j->took_ms);
 		jw_kint(w, "peak_bytes", j->peak_bytes);
+		json_quality(w, j->quality);
 		jw_kstr(w, "repo", j->repo);
 		jw_kstr(w, "cause", j->cause);
 		jw_kstr(w, "message", j->message);

@@ -115,6 +115,25 @@ static void add_longest(const struct report *r, struct buf *b)
 		buf_addc(b, '\n');
 }
 
+static void add_quality(const struct report *r, struct arena *a, struct buf *b)
+{
+	const struct report_job *j = report_largest_error(r);
+	const struct quality_row *worst;
+
+	if (!j)
+		return;
+	worst = &j->quality->worst[0];
+	buf_adds(b, "largest error: ");
+	add_text(b, j->label);
+	buf_addf(b, " %s", quality_error_text(a, &j->quality->all));
+	if (j->quality->n_worst) {
+		buf_adds(b, " (");
+		add_text(b, worst->tensor);
+		buf_addf(b, " %s)", quality_error_text(a, worst));
+	}
+	buf_addc(b, '\n');
+}
+
 static void add_nights(const struct report *r, struct buf *b)
 {
 	if (r->n_nights < 2)
@@ -134,5 +153,6 @@ void report_text(const struct report *r, struct arena *a, struct buf *b)
 	add_repos(r, b);
 	add_causes(r, b);
 	add_longest(r, b);
+	add_quality(r, a, b);
 	add_nights(r, b);
 }

@@ -19,6 +19,7 @@ struct adding {
 	int64_t run_id, now_ms;
 	int64_t n_added, batch_start_ms;
 	int64_t to_do;
+	struct model_work *work;
 	int said_illegal;
 };
 
@@ -73,6 +74,15 @@ static int redo(struct adding *x, const struct plan_point *p, struct err *e)
 	return rc < 0 ? rc : store_job_move(x->s->store, &m, &to, e);
 }
 
+static void count_work(struct adding *x, const struct plan_point *p)
+{
+	struct model_work *w = &x->work[p->source->model - x->s->cfg->models];
+
+	x->to_do++;
+	w->any = true;
+	w->output_bytes += p->need.output_bytes;
+}
+
 static int add_point(void *ctx, const struct plan_point *p, struct err *e)
 {
 	struct adding *x = ctx;
@@ -100,7 +110,8 @@ static int add_point(void *ctx, const struct plan_point *p, struct err *e)
 		rc = redo(x, p, e);
 	if (rc >= 0 && p->status == PLAN_CONVERTED && p->state == JOB_DONE)
 		rc = publish_again(x, p, e);
-	x->to_do += p->status <= PLAN_LOST;
+	if (p->status <= PLAN_LOST)
+		count_work(x, p);
 	if (rc >= 0 && batch_is_full(x))
 		rc = next_batch(x, e);
 	return rc;
@@ -129,8 +140,11 @@ int run_fill(struct session *s, const char *only, int64_t now_ms, struct run_fil
 	     struct err *e)
 {
 	struct adding x = { .s = s, .now_ms = now_ms, .batch_start_ms = clock_mono_ms() };
-	int rc = store_run_begin(s->store, s->cfg->name, s->cfg->file, now_ms, &x.run_id, e);
+	int rc = plan_ask(s, only, e);
 
+	x.work = arena_array(s->a, s->cfg->n_models + 1, sizeof(*x.work));
+	if (rc >= 0)
+		rc = store_run_begin(s->store, s->cfg->name, s->cfg->file, now_ms, &x.run_id, e);
 	if (rc >= 0)
 		rc = fill_store(&x, only, &out->totals, e);
 	if (rc < 0)
@@ -141,5 +155,6 @@ int run_fill(struct session *s, const char *only, int64_t now_ms, struct run_fil
 			x.said_illegal - ILLEGAL_SAID);
 	out->run_id = x.run_id;
 	out->to_do = x.to_do;
+	out->work = x.work;
 	return 0;
 }

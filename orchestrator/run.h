@@ -5,10 +5,12 @@
 #include <stdint.h>
 
 #include "orchestrator/plan.h"
+#include "orchestrator/scheduler.h"
 
 struct run_filled {
 	int64_t run_id;
-	int64_t to_do; /* points that are not done yet */
+	int64_t to_do;		 /* points that are not done yet */
+	struct model_work *work; /* the same, one a model of the configuration */
 	struct plan_totals totals;
 };
 

@@ -174,7 +174,20 @@ static int fail_unstarted(struct scheduler *s, const struct job_row *job, const 
 		s->res->retried++;
 	else if (rc >= 0)
 		s->res->failed++;
+	if (!again)
+		drop_reconsider(s);
 	return rc == ERR_CONFLICT ? 0 : rc;
+}
+
+/* What it will write is counted by the admission from now on. */
+static void leave_to_others(struct scheduler *s, const struct job_row *job,
+			    const struct resolved *source)
+{
+	struct model_work *w = s->opt.work ? &s->opt.work[source->model - s->cfg->models] : NULL;
+	uint64_t bytes = (uint64_t)job->output_bytes;
+
+	if (w)
+		w->output_bytes -= bytes < w->output_bytes ? bytes : w->output_bytes;
 }
 
 /* Try one candidate. 1: dealt with, 0: must wait, negative: fatal. */
@@ -194,16 +207,25 @@ static int consider(struct scheduler *s, const struct job_row *job, struct err *
 	making = making_need(s, source, &why, &retry_ms);
 	if (making == MAKING_FAILED)
 		return fail_unstarted(s, job, why, retry_ms, e) < 0 ? e->code : 1;
-	if (making == MAKING_BUSY)
+	if (making != MAKING_READY)
 		return 0;
-	if (path_free_space(s->cfg->work, &disk_free, e) < 0)
+	if (room_for_jobs(s, &disk_free, e) < 0)
 		return e->code;
 	switch (admit_check(&s->adm, job->id, (uint64_t)job->memory_bytes, disk, disk_free)) {
 	case ADMIT_YES:
 		rc = task_start(s, job, e);
+		if (rc > 0)
+			making_used(s, source);
+		leave_to_others(s, job, source);
 		return rc < 0 ? rc : 1;
-	case ADMIT_NO_MEMORY:
 	case ADMIT_NO_DISK:
+		/* What is free counted to the refusal, so that this is more than nothing. */
+		if (room_is_shared(s))
+			(void)drop_for_room(s, disk + s->adm.disk_claimed +
+						       s->adm.disk_reserve_bytes - disk_free);
+		admit_blocked(&s->adm, job->id);
+		return 0;
+	case ADMIT_NO_MEMORY:
 		admit_blocked(&s->adm, job->id);
 		return 0;
 	default:
@@ -231,12 +253,12 @@ static int start_some(struct scheduler *s, int *waiting, struct err *e)
 	return s->window_n == WINDOW;
 }
 
-/* Nothing runs, yet jobs are there that did not start: only disk can be missing (memory was checked
- * at plan time, and with nothing running all of it is free). */
+/* Nothing runs or is sealed, yet jobs are there that did not start: only disk can be missing
+ * (memory was checked at plan time, and with nothing running all of it is free). */
 static bool stuck_for_disk(struct scheduler *s)
 {
-	return s->adm.running == 0 && s->window_n > 0 && s->adm.blocked_id && !making_busy(s) &&
-	       !publish_busy(s);
+	return !s->tasks && s->window_n > 0 && s->adm.blocked_id && !making_busy(s) &&
+	       !drop_busy(s) && !publish_busy(s);
 }
 
 static void stop_loop(struct scheduler *s)
@@ -248,7 +270,7 @@ static void stop_loop(struct scheduler *s)
 
 static bool all_over(struct scheduler *s)
 {
-	bool idle = s->adm.running == 0 && !s->tasks && !making_busy(s);
+	bool idle = s->adm.running == 0 && !s->tasks && !making_busy(s) && !drop_busy(s);
 
 	if (!idle || s->checkpointing)
 		return false;
@@ -259,13 +281,15 @@ static bool all_over(struct scheduler *s)
 	return !publish_at_end(s);
 }
 
-void sched_kick(struct scheduler *s)
+static void look_for_work(struct scheduler *s)
 {
 	struct err e = ERR_INIT;
 	int rc = 1, waiting = 0;
 
-	if (s->finished)
-		return;
+	s->kicks++;
+	if (s->adm.running ==
+	    0) /* it may be over: every source that jobs wait for is asked about */
+		s->window_at = s->window_n = 0;
 	while (rc > 0 && waiting < LOOK_AHEAD && s->stop == STOP_NOT &&
 	       s->adm.running < s->adm.slots)
 		rc = start_some(s, &waiting, &e);
@@ -282,8 +306,25 @@ void sched_kick(struct scheduler *s)
 		s->res->blocked = true;
 		s->stop = STOP_STARTING;
 	}
-	if (all_over(s))
-		stop_loop(s);
+	making_ahead(s);
+	if (!all_over(s))
+		return;
+	if (s->stop == STOP_NOT && making_say_waiting(s))
+		s->res->blocked = true;
+	stop_loop(s);
+}
+
+void sched_kick(struct scheduler *s)
+{
+	s->kick_again = true;
+	if (s->kicking) /* what is looked at now may have changed: once more, when it is done */
+		return;
+	s->kicking = true;
+	while (s->kick_again && !s->finished) {
+		s->kick_again = false;
+		look_for_work(s);
+	}
+	s->kicking = false;
 }
 
 /* ---- the clock of the loop */
@@ -291,15 +332,13 @@ void sched_kick(struct scheduler *s)
 static void checkpoint_work(uv_work_t *w)
 {
 	struct scheduler *s = w->data;
-	struct arena *a = arena_new();
 	struct err ignored = ERR_INIT; /* the WAL just grows until the next time */
 	struct store *own;
 
-	if (store_open(workdir_db(a, s->cfg->work), 0, &own, &ignored) >= 0) {
+	if (store_open_again(s->store, &own, &ignored) >= 0) {
 		(void)store_checkpoint(own, &ignored);
 		store_close(own);
 	}
-	arena_free(a);
 }
 
 static void after_checkpoint(uv_work_t *w, int status)
@@ -373,6 +412,7 @@ static void setup(struct scheduler *s, struct session *session, const struct sch
 	/* libuv has four: outputs being sealed would hold them all, and no job could begin. */
 	setenv("UV_THREADPOOL_SIZE", POOL_THREADS, 0);
 	publish_init(s);
+	drop_init(s);
 	uv_loop_init(&s->loop);
 	uv_timer_init(&s->loop, &s->tick);
 	uv_signal_init(&s->loop, &s->sigint);
@@ -404,6 +444,7 @@ static void teardown(struct scheduler *s)
 		uv_run(&s->loop, UV_RUN_DEFAULT);
 	making_free(s);
 	publish_free(s);
+	drop_free(s);
 	display_free(s->display);
 	matrix_free(s->matrix);
 	arena_free(s->window_arena);

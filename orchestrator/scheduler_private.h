@@ -1,5 +1,6 @@
 /* orchestrator/scheduler_private.h -- shared by scheduler.c, task.c, recover.c,
- * sealing.c, making.c and publish.c, and by nobody else. */
+ * sealing.c, making*.c, room.c, dropping.c and
+ * publish.c, and by nobody else. */
 #ifndef QUERN_ORCHESTRATOR_SCHEDULER_PRIVATE_H
 #define QUERN_ORCHESTRATOR_SCHEDULER_PRIVATE_H
 
@@ -43,6 +44,7 @@ struct task {
 	struct arena *a;
 	struct job_row job;
 	const struct engine *engine;
+	const struct environment *environment; /* NULL: the engine needs none */
 	const struct resolved *source;
 	const char *dir, *artifact, *key_hex;
 	int64_t attempt_id;
@@ -61,7 +63,7 @@ struct task {
 	int64_t done, total;
 	bool progress_dirty; /* not in the store yet */
 	bool pid_recorded;
-	uint64_t peak_rss_bytes;
+	struct child_usage used; /* by all processes of this attempt so far */
 	int lines_logged;
 	const char *file_facts; /* JSON object that validation read from the files; NULL: none */
 
@@ -73,6 +75,7 @@ struct task {
 };
 
 struct making;
+struct dropping;
 struct publisher;
 
 struct scheduler {
@@ -99,6 +102,12 @@ struct scheduler {
 	size_t n_to_seal;
 	int sealers;
 	struct making *makings;
+	size_t ahead_at;   /* model whose source is fetched ahead next */
+	const char *cache; /* HF_HUB_CACHE; NULL until a source of a hub was asked for */
+	struct dropping *dropping;
+	int64_t room_changes; /* jobs and fetches that ended, drops that freed something */
+	int64_t kicks;	      /* times that work was looked for */
+	bool kicking, kick_again;
 	struct publisher *publisher;
 
 	/* pending jobs looked at next; refilled when used up */
@@ -142,15 +151,43 @@ void task_tick(struct task *t, int64_t mono_ms);
 int recover(struct scheduler *s, struct err *e);
 
 /* making.c: sources that are made (fake models) or fetched (of a hub) before their first job. */
-enum making_state { MAKING_READY, MAKING_BUSY, MAKING_FAILED };
-/* Failed: *why, and when it is tried again (*retry_ms, wall; 0: not in this run). */
+enum making_state {
+	MAKING_IDLE, /* nobody asks for it */
+	MAKING_READY,
+	MAKING_BUSY,	/* or about to be */
+	MAKING_WAITING, /* for room on the disk */
+	MAKING_FAILED,
+};
+/* For a job that would start now. Failed: *why, and when it is tried again (*retry_ms, wall; 0: not
+ * in this run). */
 enum making_state making_need(struct scheduler *s, const struct resolved *r, const char **why,
 			      int64_t *retry_ms);
+/* A job of it was started. */
+void making_used(struct scheduler *s, const struct resolved *r);
+/* While jobs run: fetch what comes next in the matrix. */
+void making_ahead(struct scheduler *s);
 /* Those that go on, for the display; returns how many. */
 int making_draw(const struct scheduler *s, int64_t mono_ms, struct display_job *jobs, int max);
 bool making_busy(const struct scheduler *s);
+/* Say which wait for room that never came; returns how many. */
+int making_say_waiting(struct scheduler *s);
 void making_stop(struct scheduler *s, int sig);
 void making_free(struct scheduler *s);
+
+/* room.c: free disk for what jobs write, less what running fetches will take of it. */
+int room_for_jobs(const struct scheduler *s, uint64_t *bytes, struct err *e);
+/* Cache and work folder are on one file system. */
+bool room_is_shared(const struct scheduler *s);
+
+/* dropping.c: sources that this run needs no more are taken out of the cache. */
+void drop_init(struct scheduler *s);
+void drop_free(struct scheduler *s);
+/* So many bytes are missing in the cache's file system. True: some may come, ask again after the
+ * next kick; false: nothing can be dropped now. */
+bool drop_for_room(struct scheduler *s, uint64_t bytes);
+bool drop_busy(const struct scheduler *s);
+/* Something ended: what could not be dropped then may be dropped now. */
+void drop_reconsider(struct scheduler *s);
 
 /* publish.c: repositories that have something ready, one child of quern at a time. */
 void publish_init(struct scheduler *s);

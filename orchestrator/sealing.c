@@ -27,6 +27,8 @@ static void describe(struct task *t)
 {
 	struct buf canonical;
 
+	if (t->source && t->source->hub)
+		t->job.spec.source_file = t->source->facts.file;
 	buf_init(&canonical, 1u << 20);
 	job_canonical(&t->job.spec, &canonical);
 	t->seal =

@@ -8,6 +8,7 @@
 #include "core/clock.h"
 #include "orchestrator/card_load.h"
 #include "orchestrator/cli.h"
+#include "orchestrator/environment.h"
 #include "orchestrator/matrix.h"
 #include "orchestrator/workdir.h"
 
@@ -28,13 +29,21 @@ static int say_faults(const struct faults *f, struct err *e)
 		       f->n == 1 ? "" : "s");
 }
 
-static int read_all(struct session *s, const char *file, const struct config_set *set,
+/* dir: NULL when the text is to be read from the file. */
+struct matrix_text {
+	const char *file, *dir, *text;
+	size_t len;
+};
+
+static int read_all(struct session *s, const struct matrix_text *m, const struct config_set *set,
 		    struct err *e)
 {
-	struct faults f = { .a = s->a, .file = file }, manifests = { .a = s->a, .file = "engines" };
+	struct faults f = { .a = s->a, .file = m->file },
+		      manifests = { .a = s->a, .file = "engines" };
 	int rc;
 
-	rc = config_load(s->a, file, set, &f, &s->cfg, e);
+	rc = m->dir ? config_parse(s->a, m->file, m->dir, m->text, m->len, set, &f, &s->cfg, e)
+		    : config_load(s->a, m->file, set, &f, &s->cfg, e);
 	if (rc < 0 && !f.n)
 		return rc;
 	rc = engines_load(s->a, &s->engines, &manifests, e);
@@ -43,6 +52,8 @@ static int read_all(struct session *s, const char *file, const struct config_set
 	(void)say_faults(&manifests,
 			 &(struct err)ERR_INIT); /* a broken manifest is left out, and said */
 	matrix_check(s->cfg, &s->engines, &f);
+	environments_look(s->a, s->cfg, &s->engines, &f);
+	files_look(s->a, s->cfg, &s->engines, &f);
 	card_load(s->a, s->cfg, &f);
 	return say_faults(&f, e);
 }
@@ -69,15 +80,15 @@ static int open_to_look(struct session *s, struct err *e)
 	return store_open(db, access(db, W_OK) != 0, &s->store, e);
 }
 
-int session_open(struct session *s, enum session_mode mode, const char *file,
-		 const struct config_set *set, const char *command, struct err *e)
+static int open_matrix(struct session *s, enum session_mode mode, const struct matrix_text *m,
+		       const struct config_set *set, const char *command, struct err *e)
 {
 	int rc;
 
 	memset(s, 0, sizeof(*s));
 	s->lock_fd = -1;
 	s->a = arena_new();
-	rc = read_all(s, file, set, e);
+	rc = read_all(s, m, set, e);
 	if (rc >= 0)
 		rc = mode == SESSION_RUN ? open_for_run(s, command, e) : open_to_look(s, e);
 	if (rc >= 0)
@@ -85,6 +96,20 @@ int session_open(struct session *s, enum session_mode mode, const char *file,
 	if (rc < 0)
 		session_close(s);
 	return rc < 0 ? rc : 0;
+}
+
+int session_open(struct session *s, enum session_mode mode, const char *file,
+		 const struct config_set *set, const char *command, struct err *e)
+{
+	return open_matrix(s, mode, &(struct matrix_text){ .file = file }, set, command, e);
+}
+
+int session_open_text(struct session *s, const char *file, const char *dir, const char *text,
+		      size_t len, struct err *e)
+{
+	const struct matrix_text m = { file, dir, text, len };
+
+	return open_matrix(s, SESSION_LOOK, &m, NULL, "init", e);
 }
 
 void session_close(struct session *s)

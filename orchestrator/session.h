@@ -29,6 +29,10 @@ enum session_mode {
  * holds the folder. */
 int session_open(struct session *s, enum session_mode mode, const char *file,
 		 const struct config_set *set, const char *command, struct err *e);
+/* The same for a text that is not in a file yet, to look: file names it in messages, and dir is the
+ * absolute folder it will stand in. */
+int session_open_text(struct session *s, const char *file, const char *dir, const char *text,
+		      size_t len, struct err *e);
 void session_close(struct session *s);
 
 #endif

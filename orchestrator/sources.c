@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/hash.h"
@@ -60,9 +61,9 @@ static int hash_file(struct sources *s, const struct source_file *f, uint8_t sha
 }
 
 /* The version of a folder: SHA-256 over "NAME\0SIZE\0SHA256\n" of each file that counts, by name.
- */
-static int hash_folder(struct sources *s, const struct source_files *files, const char **version,
-		       struct err *e)
+ * file: the GGUF file that is the model, or NULL. */
+static int hash_folder(struct sources *s, const struct source_files *files, const char *file,
+		       const char **version, struct err *e)
 {
 	char hex[SHA256_HEX], size[24];
 	uint8_t sha[SHA256_LEN];
@@ -71,6 +72,8 @@ static int hash_folder(struct sources *s, const struct source_files *files, cons
 
 	buf_init(&all, 16u << 20);
 	for (size_t i = 0; rc == 0 && i < files->n; i++) {
+		if (!source_belongs(files->v[i].name, file))
+			continue;
 		rc = hash_file(s, &files->v[i], sha, e);
 		hex_encode(sha, SHA256_LEN, hex);
 		snprintf(size, sizeof(size), "%llu", (unsigned long long)files->v[i].size_bytes);
@@ -113,28 +116,57 @@ const char *sources_card(const struct resolved *r, struct arena *a)
 	return card_json(a, r, &card);
 }
 
+/* `path` may be a GGUF file itself. */
+static int split_path(struct sources *s, struct resolved *r, const char **file, struct err *e)
+{
+	struct stat st;
+	char *dir;
+
+	r->dir = r->model->path;
+	*file = r->model->file;
+	if (stat(r->model->path, &st) != 0 || !S_ISREG(st.st_mode))
+		return 0;
+	if (*file)
+		return err_set(e, ERR_INVALID,
+			       "%s is a file; remove `file`, or let `path` be its "
+			       "folder",
+			       r->model->path);
+	*file = path_basename(r->model->path);
+	if (strlen(*file) <= 5 || strcmp(*file + strlen(*file) - 5, ".gguf") != 0)
+		return err_set(e, ERR_INVALID,
+			       "%s is neither a folder nor a GGUF file; correct `path`",
+			       r->model->path);
+	dir = path_dirname(r->model->path);
+	r->dir = arena_strdup(s->a, dir);
+	free(dir);
+	return 0;
+}
+
 static int resolve_path(struct sources *s, struct resolved *r, bool need_version, struct err *e)
 {
 	struct source_files files;
 	struct source_card card;
+	const char *file;
 	int rc;
 
 	r->kind = "path";
-	r->origin = r->dir = r->model->path;
+	r->origin = r->model->path;
 	r->version = "";
+	if (split_path(s, r, &file, e) < 0)
+		return e->code;
 	if (access(r->dir, R_OK | X_OK) != 0)
 		return err_set(e, ERR_NOTFOUND,
 			       "%s: there is no such folder, or it may not be read; correct `path`",
 			       r->dir);
 	rc = source_list(s->a, r->dir, &files, e);
 	if (rc == 0)
-		rc = source_read_facts(s->a, r->dir, &r->facts, e);
+		rc = source_read_file_facts(s->a, r->dir, file, &r->facts, e);
 	if (rc == 0)
 		rc = source_read_card(s->a, r->dir, &card, e);
 	if (rc == 0)
 		r->card_facts = card_json(s->a, r, &card);
 	if (rc == 0 && need_version)
-		rc = hash_folder(s, &files, &r->version, e);
+		rc = hash_folder(s, &files, r->facts.file, &r->version, e);
 	return rc;
 }
 
@@ -173,21 +205,128 @@ static int resolve_fake(struct sources *s, struct resolved *r, struct err *e)
 	return rc;
 }
 
-static int resolve_hub(struct sources *s, struct resolved *r, struct err *e)
-{
-	struct hub_source *h = NULL;
-	int rc =
-		hub_source_look(s->a, s->cfg->work, r->model->id, r->model->revision, false, &h, e);
+/* ---- of hubs */
 
+static struct hub_question question_of(const struct model *m, bool adapter)
+{
+	return (struct hub_question){ .repo = adapter ? m->lora : m->id,
+				      .revision = adapter ? m->lora_revision : m->revision,
+				      .file = adapter ? NULL : m->file,
+				      .adapter = adapter };
+}
+
+static void take_model(struct sources *s, struct resolved *r, const struct hub_question *q)
+{
+	r->tried = true;
 	r->kind = "hub";
 	r->origin = r->model->id;
-	if (rc < 0)
-		return rc;
-	r->hub = h;
-	r->version = h->commit;
-	r->dir = h->dir;
-	r->facts = h->facts;
+	r->version = "";
+	if (q->rc < 0) {
+		r->fault = arena_strdup(s->a, q->err.msg);
+		r->fault_code = q->rc;
+		return;
+	}
+	r->hub = q->answer;
+	r->version = r->hub->commit;
+	r->dir = r->hub->dir;
+	r->facts = r->hub->facts;
+}
+
+static void take_adapter(struct sources *s, struct resolved *r, const struct hub_question *q)
+{
+	r->lora_tried = true;
+	if (q->rc < 0)
+		r->lora_fault = arena_printf(s->a, "lora: %s", q->err.msg);
+	r->lora = q->answer;
+	if (r->lora) {
+		r->lora_dir = r->lora->dir;
+		r->lora_version = r->lora->commit;
+	}
+}
+
+/* ---- local adapters */
+
+static int stat_file(struct sources *s, const char *dir, const char *name, struct source_file *f,
+		     struct err *e)
+{
+	struct stat st;
+
+	f->name = name;
+	f->path = arena_printf(s->a, "%s/%s", dir, name);
+	if (lstat(f->path, &st) != 0)
+		return err_errno(e, "%s", f->path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(e, ERR_INVALID, "%s: not a regular file; copy it there", f->path);
+	f->size_bytes = (uint64_t)st.st_size;
+	f->mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+	f->ctime_ns = (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec;
+	f->inode = st.st_ino;
+	f->device = st.st_dev;
 	return 0;
+}
+
+/* What PEFT writes; the hash is over both, as of a model's folder. */
+static void resolve_adapter(struct sources *s, struct resolved *r, bool need_version)
+{
+	static const char *const names[] = { "adapter_config.json", "adapter_model.safetensors" };
+	struct source_file v[ARRAY_LEN(names)] = { { 0 } };
+	const struct source_files files = { v, ARRAY_LEN(names) };
+	struct err e = ERR_INIT;
+	int rc = 0;
+
+	r->lora_tried = true;
+	r->lora_dir = r->model->lora_path;
+	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(names); i++)
+		rc = stat_file(s, r->lora_dir, names[i], &v[i], &e);
+	if (rc == 0 && need_version)
+		rc = hash_folder(s, &files, NULL, &r->lora_version, &e);
+	if (rc < 0)
+		r->lora_fault = arena_printf(s->a, "lora_path: %s", e.msg);
+}
+
+static void ask_one(struct sources *s, struct resolved *r, bool adapter)
+{
+	struct hub_question q = question_of(r->model, adapter);
+
+	hub_source_look(s->a, s->cfg->work, &q, 1);
+	if (adapter)
+		take_adapter(s, r, &q);
+	else
+		take_model(s, r, &q);
+}
+
+int sources_ask(struct sources *s, const bool *model, const bool *lora, struct err *e)
+{
+	struct hub_question *q = mem_array(2 * s->cfg->n_models + 1, sizeof(*q));
+	struct resolved **of = mem_array(2 * s->cfg->n_models + 1, sizeof(struct resolved *));
+	size_t n = 0;
+	int rc = 0;
+
+	for (size_t i = 0; i < s->cfg->n_models; i++) {
+		struct resolved *r = &s->v[i];
+
+		r->model = &s->cfg->models[i];
+		if (model[i] && r->model->id && !r->tried) {
+			of[n] = r;
+			q[n++] = question_of(r->model, false);
+		}
+		if (lora[i] && r->model->lora && !r->lora_tried) {
+			of[n] = r;
+			q[n++] = question_of(r->model, true);
+		}
+	}
+	hub_source_look(s->a, s->cfg->work, q, n);
+	for (size_t i = 0; i < n; i++) {
+		if (q[i].adapter)
+			take_adapter(s, of[i], &q[i]);
+		else
+			take_model(s, of[i], &q[i]);
+		if (q[i].rc == ERR_CANCELLED)
+			rc = err_set(e, ERR_CANCELLED, "%s", q[i].err.msg);
+	}
+	free(of);
+	free(q);
+	return rc;
 }
 
 static void resolve(struct sources *s, struct resolved *r, bool need_version)
@@ -195,14 +334,17 @@ static void resolve(struct sources *s, struct resolved *r, bool need_version)
 	struct err e = ERR_INIT;
 	int rc;
 
+	if (r->model->id) {
+		ask_one(s, r, false);
+		return;
+	}
 	if (r->model->path)
 		rc = resolve_path(s, r, need_version, &e);
-	else if (r->model->fake)
-		rc = resolve_fake(s, r, &e);
 	else
-		rc = resolve_hub(s, r, &e);
+		rc = resolve_fake(s, r, &e);
 	r->tried = true;
 	r->fault = rc < 0 ? arena_strdup(s->a, e.msg) : NULL;
+	r->fault_code = rc < 0 ? rc : 0;
 	if (!r->version)
 		r->version = "";
 	if (!r->kind) {
@@ -224,17 +366,13 @@ const struct resolved *sources_get(struct sources *s, size_t index, bool need_ve
 const struct resolved *sources_lora(struct sources *s, size_t index, bool need_version)
 {
 	struct resolved *r = &s->v[index];
-	struct hub_source *h = NULL;
-	struct err e = ERR_INIT;
 
 	(void)sources_get(s, index, need_version);
-	if (r->lora_tried || !r->model->lora)
-		return r;
-	r->lora_tried = true;
-	if (hub_source_look(s->a, s->cfg->work, r->model->lora, r->model->lora_revision, true, &h,
-			    &e) < 0)
-		r->lora_fault = arena_printf(s->a, "lora: %s", e.msg);
-	r->lora = h;
+	if (!r->lora_tried && r->model->lora)
+		ask_one(s, r, true);
+	else if (r->model->lora_path &&
+		 (!r->lora_tried || (need_version && !r->lora_fault && !r->lora_version)))
+		resolve_adapter(s, r, need_version);
 	return r;
 }
 

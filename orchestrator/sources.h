@@ -16,6 +16,7 @@ struct resolved {
 	const struct model *model;
 	bool tried;
 	const char *fault;  /* NULL, or why no point of this model can be done */
+	int fault_code;	    /* its err_code */
 	const char *kind;   /* "path", "fake" or "hub": job_spec.source_kind */
 	const char *origin; /* job_spec.source */
 	const char
@@ -29,7 +30,9 @@ struct resolved {
 	/* of the adapter, after sources_lora() */
 	bool lora_tried;
 	const char *lora_fault;
-	const struct hub_source *lora; /* NULL without one */
+	const struct hub_source *lora; /* NULL without one of a hub */
+	const char *lora_dir;	       /* where it is, or will be fetched to */
+	const char *lora_version;      /* its commit, or a hash of its files; NULL: not known */
 };
 
 struct sources;
@@ -44,6 +47,11 @@ const struct resolved *sources_get(struct sources *s, size_t index, bool need_ve
 
 /* The same with its adapter looked up: for engines that merge one. */
 const struct resolved *sources_lora(struct sources *s, size_t index, bool need_version);
+
+/* Ask about the models of hubs at these places of the configuration, and about their adapters where
+ * lora[i], many at once: sources_get() and sources_lora() then know the answers. Those that are
+ * known already are not asked about. ERR_CANCELLED: a signal came. */
+int sources_ask(struct sources *s, const bool *model, const bool *lora, struct err *e);
 
 /* The same without asking anybody: NULL when it was not looked up yet. */
 const struct resolved *sources_seen(const struct sources *s, size_t index);

@@ -18,7 +18,7 @@ static const char *plural(uint64_t n)
 	return n == 1 ? "" : "s";
 }
 
-static void show_hub_source(FILE *f, const char *name, const struct hub_source *h)
+void summary_hub_source(FILE *f, const char *name, const struct hub_source *h)
 {
 	uint64_t missing = hub_source_missing_bytes(h);
 	char size[24];
@@ -47,9 +47,9 @@ void summary_models(FILE *f, const struct session *s)
 		const struct resolved *r = sources_seen(s->sources, i);
 
 		if (r && r->hub)
-			show_hub_source(f, r->model->name, r->hub);
+			summary_hub_source(f, r->model->name, r->hub);
 		if (r && r->lora)
-			show_hub_source(f, "  its adapter", r->lora);
+			summary_hub_source(f, "  its adapter", r->lora);
 	}
 	summary_renamed(f, s);
 }
@@ -194,7 +194,7 @@ static void show_repos(FILE *f, struct session *s, int64_t run_id)
 static void first_line(FILE *f, const struct scheduler_result *r, const int64_t *counts,
 		       const struct plan_totals *t, int64_t took_ms)
 {
-	char took[24], sent[24];
+	char took[24], sent[24], dropped[24];
 	int64_t good = counts[JOB_DONE] + counts[JOB_READY];
 
 	units_format_duration(took_ms, took, sizeof(took));
@@ -211,6 +211,11 @@ static void first_line(FILE *f, const struct scheduler_result *r, const int64_t 
 		fprintf(f, ", %lld tried again", (long long)r->retried);
 	if (r->adopted)
 		fprintf(f, ", %lld taken over from a run that was killed", (long long)r->adopted);
+	if (r->dropped) {
+		units_format_size(r->dropped_bytes, dropped, sizeof(dropped));
+		fprintf(f, ", %lld source%s (%s) taken out of the cache", (long long)r->dropped,
+			plural((uint64_t)r->dropped), dropped);
+	}
 	if (r->commits)
 		fprintf(f, ", %s sent in %lld commit%s", sent, (long long)r->commits,
 			plural((uint64_t)r->commits));

@@ -10,6 +10,8 @@
 /* Models of hubs, one a line: commit, architecture, size, licence, who may read it, what is still
  * to be fetched. */
 void summary_models(FILE *f, const struct session *s);
+/* One of them: "NAME: REPO at COMMIT, ...". */
+void summary_hub_source(FILE *f, const char *name, const struct hub_source *h);
 /* Those that have another name now. */
 void summary_renamed(FILE *f, const struct session *s);
 /* "9 points: 7 new, 2 done" and what they need. */

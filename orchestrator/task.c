@@ -10,6 +10,7 @@
 #include "core/crash.h"
 #include "core/mem.h"
 #include "core/path.h"
+#include "orchestrator/environment.h"
 #include "orchestrator/jobdir.h"
 #include "orchestrator/task_private.h"
 #include "orchestrator/workdir.h"
@@ -45,6 +46,9 @@ static struct task *task_new(struct scheduler *s, const struct job_row *job, int
 	t->dir = workdir_job(t->a, s->cfg->work, job->key, number);
 	t->artifact = workdir_artifact(t->a, s->cfg->work, job->key);
 	t->engine = engine_find(&s->session->engines, job->spec.engine);
+	if (t->engine && t->engine->package)
+		t->environment =
+			environment_of_version(s->cfg, job->spec.engine, job->spec.engine_version);
 	for (size_t i = 0; i < s->cfg->n_models; i++) {
 		if (strcmp(s->cfg->models[i].name, job->spec.model) == 0)
 			t->source = job->spec.lora ? sources_lora(s->session->sources, i, true)
@@ -76,6 +80,7 @@ void task_free(struct task *t)
 	release_slot(t);
 	admit_disk_free(&s->adm, (uint64_t)(t->job.output_bytes + t->job.scratch_bytes));
 	s->sealing -= t->phase == TASK_SEAL;
+	drop_reconsider(s);
 	if (t->lock_fd >= 0)
 		close(t->lock_fd);
 	arena_free(t->a);
@@ -113,7 +118,9 @@ static void fill_attempt(const struct task *t, const struct verdict *v, struct a
 	r->signal = t->x.signal;
 	r->cause = v->cause;
 	r->message = v->message;
-	r->peak_rss_bytes = (int64_t)t->peak_rss_bytes;
+	r->peak_rss_bytes = (int64_t)t->used.peak_rss_bytes;
+	r->user_ms = t->used.user_ms;
+	r->system_ms = t->used.system_ms;
 	r->done = t->done;
 	r->total = t->total;
 	r->stage = t->stage;
@@ -249,10 +256,12 @@ static void setup_work(uv_work_t *w)
 				.file = t->job.file,
 				.source_dir = t->source->dir,
 				.source_format = t->source->facts.format,
-				.lora_dir = t->job.spec.lora && t->source->lora
-						    ? t->source->lora->dir
-						    : NULL,
+				.source_file = t->source->facts.file,
+				.lora_dir = t->job.spec.lora ? t->source->lora_dir : NULL,
 				.with = matrix_with(t->sched->matrix, &t->job.spec),
+				.environment = t->environment ? t->environment->path : NULL,
+				.toolkit = t->environment ? t->environment->version : NULL,
+				.trust_remote_code = t->source->model->trust_remote_code,
 				.threads = t->sched->cfg->resources.threads };
 
 	t->work_rc = look_for_artifact(t);

@@ -11,8 +11,10 @@
 #include "core/clock.h"
 #include "core/crash.h"
 #include "core/json.h"
+#include "core/mem.h"
 #include "core/path.h"
 #include "core/proc.h"
+#include "orchestrator/environment.h"
 #include "orchestrator/task_private.h"
 
 #define LOG_LIMIT_BYTES (64 << 20) /* a worker's log; above it the worker is ended */
@@ -113,11 +115,20 @@ static void on_converted(struct task *t)
 		task_fail(t, &v);
 }
 
+static void note_peak(struct task *t, uint64_t bytes)
+{
+	if (bytes > t->used.peak_rss_bytes)
+		t->used.peak_rss_bytes = bytes;
+}
+
 static void on_done(struct execution *x)
 {
 	struct task *t = x->data;
 	struct verdict v;
 
+	t->used.user_ms += x->used.user_ms;
+	t->used.system_ms += x->used.system_ms;
+	note_peak(t, x->used.peak_rss_bytes);
 	if (t->phase == TASK_CONVERT) {
 		on_converted(t);
 		return;
@@ -143,23 +154,46 @@ static uint64_t memory_limit(const struct task *t)
 
 static const char **worker_argv(struct task *t, const char *verb)
 {
-	size_t n = t->engine->n_args;
-	const char **v = arena_array(t->a, n + 4, sizeof(*v));
+	const char **v = arena_array(t->a, t->engine->n_args + ENVIRONMENT_ARGS + 4, sizeof(*v));
+	size_t n = t->environment ? environment_argv(t->environment, v) : 0;
 
-	v[0] = t->engine->program;
-	for (size_t i = 0; i < n; i++)
-		v[1 + i] = t->engine->args[i];
-	v[1 + n] = verb;
-	v[2 + n] = "job.json";
-	v[3 + n] = NULL;
+	v[n++] = t->engine->program;
+	for (size_t i = 0; i < t->engine->n_args; i++)
+		v[n++] = t->engine->args[i];
+	v[n++] = verb;
+	v[n++] = "job.json";
+	v[n] = NULL;
 	return v;
 }
 
-#define READ_MAX 5 /* model, adapter, the blobs of both, and the NULL */
+/* Model, adapter, the blobs of both; environment, its Python, the worker's folder as it is named
+ * and as it is; files of parameters. */
+#define READ_MAX (8 + ENGINE_FILES_MAX + 1)
+_Static_assert(READ_MAX - 1 <= PLACE_READ_MAX, "a place takes no more");
+
+/* The files that its parameters name. */
+static size_t allow_files(struct task *t, const char **read)
+{
+	const char *with = matrix_with(t->sched->matrix, &t->job.spec);
+	struct err ignored = ERR_INIT; /* we wrote it */
+	struct json *v = NULL;
+	size_t n = 0;
+
+	if (strcmp(with, "{}") != 0)
+		(void)json_parse(t->a, with, strlen(with), &v, &ignored);
+	for (size_t i = 0; v && i < t->engine->n_params && n < ENGINE_FILES_MAX; i++) {
+		const struct engine_param *p = &t->engine->params[i];
+		const char *path = json_str(v, p->name, "");
+
+		if (strcmp(p->type, "file") == 0 && path[0] == '/')
+			read[n++] = path;
+	}
+	return n;
+}
 
 /* What the worker may read: the model, and of one that is a snapshot of a hub's cache also the
- * blobs its links lead to. */
-static void allow_reading(const struct task *t, const char *read[READ_MAX])
+ * blobs its links lead to; its environment; files of its parameters. */
+static void allow_reading(struct task *t, const char *read[READ_MAX])
 {
 	const struct hub_source *lora = t->job.spec.lora && t->source ? t->source->lora : NULL;
 	size_t n = 0;
@@ -171,8 +205,26 @@ static void allow_reading(const struct task *t, const char *read[READ_MAX])
 	if (lora) {
 		read[n++] = lora->dir;
 		read[n++] = lora->blobs;
+	} else if (t->job.spec.lora && t->source && t->source->lora_dir) {
+		read[n++] = t->source->lora_dir;
 	}
+	if (t->environment)
+		n += environment_reads(t->a, t->environment, t->engine->program, read + n);
+	n += allow_files(t, read + n);
 	read[n] = NULL;
+}
+
+/* What keeps a worker from being started at all; ERR_ENV with the fix. */
+static int check_environment(const struct task *t, struct err *e)
+{
+	if (!t->engine->package)
+		return 0;
+	if (!t->environment)
+		return err_set(e, ERR_ENV,
+			       "jobs.yaml has no environment for %s %s any more; add it under "
+			       "`engines`",
+			       t->job.spec.engine, t->job.spec.engine_version);
+	return t->environment->fault ? err_set(e, ERR_ENV, "%s", t->environment->fault) : 0;
 }
 
 void task_spawn(struct task *t, const char *verb)
@@ -181,13 +233,22 @@ void task_spawn(struct task *t, const char *verb)
 	bool validate = strcmp(verb, "validate") == 0;
 	const char *read[READ_MAX];
 	struct place place = { .job = t->dir,
-			       .program = worker_argv(t, verb),
 			       .read = read,
 			       .network = t->engine->network,
 			       .memory_bytes = LIMIT_ADDRESS_SPACE ? memory_limit(t) : 0 };
 	struct err e = ERR_INIT;
 	struct verdict v;
 
+	if (check_environment(t, &e) < 0) {
+		verdict_of_error(&e, &v);
+		task_fail(t, &v);
+		return;
+	}
+	place.program = worker_argv(t, verb);
+	if (t->environment && environment_gpu(t->environment)) {
+		place.gpu = 1;
+		place.memory_bytes = 0; /* CUDA reserves addresses for all memory there is */
+	}
 	allow_reading(t, read);
 	t->phase = validate ? TASK_VALIDATE : TASK_CONVERT;
 	t->phase_ms = t->progress_ms = clock_mono_ms();
@@ -299,12 +360,8 @@ void task_tick(struct task *t, int64_t mono_ms)
 
 	if (t->phase != TASK_CONVERT && t->phase != TASK_VALIDATE)
 		return;
-	if (t->x.pid > 0) {
-		uint64_t rss = proc_peak_rss((pid_t)t->x.pid);
-
-		if (rss > t->peak_rss_bytes)
-			t->peak_rss_bytes = rss;
-	}
+	if (t->adopted && t->x.pid > 0)
+		note_peak(t, proc_peak_rss((pid_t)t->x.pid)); /* nobody will tell us later */
 	record_pid(t);
 	look_at_limits(t, mono_ms);
 	if (t->end_reason == END_BY_ITSELF)

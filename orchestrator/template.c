@@ -17,6 +17,7 @@ enum variable {
 	V_ENGINE,
 	V_PLATFORM,
 	V_QUANT,
+	V_TOOLKIT,
 	V_HYBRID,
 	V_OPT,
 	V_MORE_HYBRID,
@@ -26,7 +27,7 @@ enum variable {
 static const char *const variables[] = {
 	[V_MODEL] = "model",	     [V_ENGINE] = "engine", [V_PLATFORM] = "platform",
 	[V_QUANT] = "quant",	     [V_HYBRID] = "hybrid", [V_OPT] = "opt",
-	[V_MORE_HYBRID] = "+hybrid", [V_MORE_OPT] = "+opt",
+	[V_MORE_HYBRID] = "+hybrid", [V_MORE_OPT] = "+opt", [V_TOOLKIT] = "toolkit",
 };
 
 /* The variable whose name is s[0..n), or -1. */
@@ -51,11 +52,10 @@ static int refuse_variable(const char *s, size_t n, struct err *e)
 	if (near)
 		return err_set(e, ERR_INVALID, "unknown variable {%s}; did you mean {%s}?", name,
 			       near);
-	return err_set(
-		e, ERR_INVALID,
-		"unknown variable {%s}; there are {model} {engine} {platform} {quant} {hybrid} "
-		"{opt} {+hybrid} {+opt}",
-		name);
+	return err_set(e, ERR_INVALID,
+		       "unknown variable {%s}; there are {model} {engine} {platform} {quant} "
+		       "{toolkit} {hybrid} {opt} {+hybrid} {+opt}",
+		       name);
 }
 
 static int is_plain(char c)
@@ -95,7 +95,8 @@ int template_check(const char *tmpl, struct err *e)
 		v = find_variable(p + 1, n - 1);
 		if (v < 0)
 			return refuse_variable(p + 1, n - 1, e);
-		never_empty |= v != V_PLATFORM && v != V_MORE_HYBRID && v != V_MORE_OPT;
+		never_empty |=
+			v != V_PLATFORM && v != V_TOOLKIT && v != V_MORE_HYBRID && v != V_MORE_OPT;
 		p += n;
 	}
 	return never_empty ? 0
@@ -104,6 +105,21 @@ int template_check(const char *tmpl, struct err *e)
 }
 
 /* ---- filling */
+
+const char *matrix_repo_template(const struct config *c, const struct engine *en)
+{
+	if (c->upload.repo)
+		return c->upload.repo;
+	return en && en->repo_template ? en->repo_template : "{model}";
+}
+
+const char *matrix_file_template(const struct config *c, const struct engine *en)
+{
+	if (c->upload.file)
+		return c->upload.file;
+	return en && en->file_template ? en->file_template
+				       : "{model}-{platform}-{quant}{+opt}{+hybrid}";
+}
 
 /* "0.0", "0.5", "0.125": as people write a ratio. */
 static void format_ratio(double v, char out[40])
@@ -128,6 +144,8 @@ static const char *value_of(int variable, const struct job_spec *s, char text[80
 		return s->platform;
 	case V_QUANT:
 		return s->quant;
+	case V_TOOLKIT:
+		return s->toolkit ? s->toolkit : "";
 	case V_HYBRID:
 		format_ratio(s->hybrid, text);
 		break;
@@ -211,6 +229,7 @@ unsigned template_params(const char *tmpl, const struct job_spec *s)
 		[V_ENGINE] = 0,
 		[V_PLATFORM] = JOB_PARAM_PLATFORM,
 		[V_QUANT] = JOB_PARAM_QUANT,
+		[V_TOOLKIT] = 0,
 		[V_HYBRID] = JOB_PARAM_HYBRID,
 		[V_OPT] = JOB_PARAM_OPT,
 		[V_MORE_HYBRID] = JOB_PARAM_HYBRID,

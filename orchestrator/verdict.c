@@ -126,11 +126,21 @@ static void by_status(const struct execution *x, const char *said, const char *d
 		by_exit_code(x->exit_code, words[0] ? words : "it said nothing; see its log", v);
 }
 
+/* A worker that knows its failure names it; what ended the process is the weaker word. */
+static void by_worker(const struct jobdir_error *more, struct verdict *v)
+{
+	if (more->cause[0])
+		snprintf(v->cause, sizeof(v->cause), "%s", more->cause);
+	if (more->retry >= 0)
+		v->retry = more->retry;
+}
+
 void verdict_of_worker(const struct execution *x, enum task_end why, const char *dir,
 		       struct verdict *v)
 {
 	char said[500];
-	enum jobdir_result r = jobdir_result(dir, said, sizeof(said));
+	struct jobdir_error more;
+	enum jobdir_result r = jobdir_result(dir, said, sizeof(said), &more);
 	bool went_well = x->exit_unknown || (!x->start_error && !x->signal && x->exit_code == 0);
 
 	memset(v, 0, sizeof(*v));
@@ -150,6 +160,8 @@ void verdict_of_worker(const struct execution *x, enum task_end why, const char 
 		    r == JOBDIR_NONE ? "left no result.json" : "its result says error");
 	else
 		by_status(x, r == JOBDIR_ERROR ? said : "", dir, v);
+	if (r == JOBDIR_ERROR && !v->good && !v->lost && !x->start_error)
+		by_worker(&more, v);
 	if (why == END_CANCEL)
 		v->good = false, v->cancelled = true;
 }

@@ -95,12 +95,7 @@ static void put_number(struct json_out *w, const char *key, double v, bool confi
 static void put_facts(struct json_out *w, const struct facts *f)
 {
 	jw_key(w, "facts");
-	jw_object(w);
-	for (int o = 0; o < FACT_ORIGIN_COUNT; o++) {
-		jw_key(w, fact_origin_name(o));
-		jw_value(w, f->of[o]);
-	}
-	jw_end_object(w);
+	facts_write(w, f);
 }
 
 static int put_variant(struct json_out *w, const struct card *c, size_t i, struct err *e)

@@ -6,19 +6,22 @@
 #include "core/mem.h"
 #include "core/path.h"
 #include "core/units.h"
+#include "db/quality.h"
 #include "upload/card_private.h"
 
 #define TEXT_MAX ((size_t)4 << 20)
 #define UNCONFIRMED "not confirmed"
+#define CLAIMED ", claimed by a file name, not confirmed"
 
 /* Columns that only some repositories need. */
 struct columns {
-	bool model, engine, platform, hybrid, opt;
+	bool model, engine, platform, hybrid, opt, error;
 };
 
 static struct columns needed_columns(const struct card *c)
 {
 	struct columns k = { 0 };
+	struct quality_facts q;
 
 	for (size_t i = 0; i < c->n; i++) {
 		const struct job_spec *s = &c->v[i]->job->spec, *first = &c->v[0]->job->spec;
@@ -28,6 +31,7 @@ static struct columns needed_columns(const struct card *c)
 		k.platform |= s->platform[0] != '\0';
 		k.hybrid |= s->hybrid != 0;
 		k.opt |= s->opt != 0;
+		k.error |= quality_read(&c->facts[i], &q);
 	}
 	return k;
 }
@@ -54,6 +58,7 @@ static void add_file_head(struct buf *b, const struct columns *k)
 	add_head(b, "quant", true, &rule);
 	add_head(b, "hybrid", k->hybrid, &rule);
 	add_head(b, "opt", k->opt, &rule);
+	add_head(b, "error", k->error, &rule);
 	add_head(b, "size", true, &rule);
 	add_head(b, "SHA-256", true, &rule);
 	buf_addf(b, "\n%s\n", buf_str(&rule));
@@ -77,10 +82,26 @@ static void add_code_cell(struct buf *b, const char *text)
 	buf_adds(b, " |");
 }
 
-/* A parameter that nobody confirmed is not repeated. */
-static void add_param(struct buf *b, const char *text, bool confirmed, bool wanted)
+/* A parameter that nobody confirmed is not repeated; what the name of an imported file claims is,
+ * as the claim that it is. */
+static void add_param(struct buf *b, const struct facts *f, const char *name, const char *text,
+		      bool confirmed, bool wanted)
 {
-	add_cell(b, confirmed ? text : UNCONFIRMED, wanted);
+	const struct json *claim = facts_claimed(f, name);
+	struct buf shown;
+
+	if (confirmed || !claim) {
+		add_cell(b, confirmed ? text : UNCONFIRMED, wanted);
+		return;
+	}
+	buf_init(&shown, TEXT_MAX);
+	if (claim->type == JSON_STRING)
+		buf_adds(&shown, claim->str);
+	else
+		json_write_canonical(&shown, claim);
+	buf_adds(&shown, CLAIMED);
+	add_cell(b, buf_str(&shown), wanted);
+	buf_release(&shown);
 }
 
 static void add_file_row(struct buf *b, const struct columns *k, const struct card *c, size_t i,
@@ -88,8 +109,10 @@ static void add_file_row(struct buf *b, const struct columns *k, const struct ca
 {
 	const struct card_variant *v = c->v[i];
 	const struct job_spec *s = &v->job->spec;
+	const struct facts *f = &c->facts[i];
 	unsigned sure = c->confirmed[i];
 	char hex[SHA256_HEX], size[16], hybrid[32], opt[16];
+	struct quality_facts q;
 
 	hex_encode(v->files[file].sha256, SHA256_LEN, hex);
 	units_format_size((uint64_t)v->files[file].size_bytes, size, sizeof(size));
@@ -99,24 +122,53 @@ static void add_file_row(struct buf *b, const struct columns *k, const struct ca
 	add_code_cell(b, v->paths[file]);
 	add_cell(b, s->model, k->model);
 	add_cell(b, s->engine, k->engine);
-	add_param(b, s->platform, sure & JOB_PARAM_PLATFORM, k->platform);
+	add_param(b, f, "platform", s->platform, sure & JOB_PARAM_PLATFORM, k->platform);
 	if (sure & JOB_PARAM_QUANT)
 		add_code_cell(b, s->quant);
 	else
-		add_cell(b, UNCONFIRMED, true);
-	add_param(b, hybrid, sure & JOB_PARAM_HYBRID, k->hybrid);
-	add_param(b, opt, sure & JOB_PARAM_OPT, k->opt);
+		add_param(b, f, "quant", s->quant, false, true);
+	add_param(b, f, "hybrid", hybrid, sure & JOB_PARAM_HYBRID, k->hybrid);
+	add_param(b, f, "opt", opt, sure & JOB_PARAM_OPT, k->opt);
+	add_cell(b, quality_read(&c->facts[i], &q) ? quality_error_text(c->a, &q.all) : "",
+		 k->error);
 	buf_addf(b, " %s | `%s` |\n", size, hex);
+}
+
+/* The file that a variant is about: its first in the root of the repository, else its first. */
+static size_t main_file(const struct card_variant *v)
+{
+	for (size_t f = 0; f < v->n_files; f++)
+		if (!strchr(v->paths[f], '/'))
+			return f;
+	return 0;
+}
+
+/* Configuration, tokenizer and licence beside a model, which every variant has once more. */
+static bool is_companion(const struct card_variant *v, size_t file)
+{
+	return strchr(v->paths[file], '/') && !strchr(v->paths[main_file(v)], '/');
 }
 
 static void add_files(struct buf *b, const struct card *c)
 {
 	struct columns k = needed_columns(c);
+	bool companions = false;
 
 	add_file_head(b, &k);
-	for (size_t i = 0; i < c->n; i++)
-		for (size_t f = 0; f < c->v[i]->n_files; f++)
-			add_file_row(b, &k, c, i, f);
+	for (size_t i = 0; i < c->n; i++) {
+		for (size_t f = 0; f < c->v[i]->n_files; f++) {
+			if (is_companion(c->v[i], f))
+				companions = true;
+			else
+				add_file_row(b, &k, c, i, f);
+		}
+	}
+	if (companions)
+		buf_adds(b, "\nWhat belongs to a file beside it, such as its configuration, its "
+			    "tokenizer and its licence, is in a folder of its name.\n");
+	if (k.error)
+		buf_adds(b, "\nThe error is what conversion changed in the weights, as root mean "
+			    "square relative to theirs; the converter measured it.\n");
 }
 
 /* Rows of a table that many variants share are shown once, in the order of their first variant. */
@@ -157,13 +209,20 @@ static void source_row(struct buf *b, const struct card *c, size_t i)
 	}
 }
 
+static bool is_imported(const struct facts *f)
+{
+	return facts_claimed(f, "imported_from") != NULL;
+}
+
 /* "rkllm-toolkit 1.2.1": what the worker says did the work. */
 static void add_tools(struct buf *b, const struct facts *f)
 {
 	const struct json *tools = facts_get(f, "tools");
-	bool any = false;
+	bool any = is_imported(f);
 
 	buf_addc(b, ' ');
+	if (any)
+		buf_adds(b, "imported: made elsewhere, it is not known how");
 	for (size_t i = 0; tools && tools->type == JSON_OBJECT && i < tools->count; i++) {
 		const struct json *version = tools->members[i].value;
 
@@ -184,7 +243,7 @@ static void engine_row(struct buf *b, const struct card *c, size_t i)
 
 	buf_addc(b, '|');
 	add_cell(b, s->engine, true);
-	add_cell(b, s->engine_version, true);
+	add_cell(b, is_imported(&c->facts[i]) ? "not known" : s->engine_version, true);
 	add_tools(b, &c->facts[i]);
 	if (strcmp(s->with, "{}") == 0)
 		buf_adds(b, " none |");
@@ -210,7 +269,7 @@ static void add_table(struct buf *b, const struct card *c, const char *head,
 	card_set_release(&seen);
 }
 
-/* The first file of the first variant that `engine` made, as a word for a shell. NULL: any engine.
+/* The main file of the first variant that `engine` made, as a word for a shell. NULL: any engine.
  */
 static const char *example_file(const struct card *c, const char *engine)
 {
@@ -223,7 +282,7 @@ static const char *example_file(const struct card *c, const char *engine)
 		if (v->n_files == 0 || (engine && strcmp(v->job->spec.engine, engine) != 0))
 			continue;
 		buf_init(&b, TEXT_MAX);
-		sh_word(&b, v->paths[0]);
+		sh_word(&b, v->paths[main_file(v)]);
 		word = arena_strdup(c->a, buf_str(&b));
 		buf_release(&b);
 		break;

@@ -99,6 +99,7 @@ static int begin(struct wanted *w, bool wait, struct err *e)
 	if (rc < 0)
 		return rc;
 	if (fetch_cache_has_blob(&f->cache, w->file)) {
+		fetch_part_forget(&f->cache, w->file->etag);
 		fetch_part_close(
 			&(struct fetch_part){ .fd = -1, .journal_fd = -1, .lock_fd = lock_fd });
 		return keep(w, e);
@@ -202,8 +203,13 @@ static void close_all(struct fetching *f)
 	http_pool_free(f->pool);
 	fetch_pieces_free(f);
 	for (size_t i = 0; i < f->m->n_files; i++) {
-		if (f->v[i].part.path)
-			fetch_part_close(&f->v[i].part);
+		struct fetch_part *p = &f->v[i].part;
+
+		/* On a full disk, room without a whole range in it is better given back. */
+		if (p->path && f->err.code == ERR_NOSPACE && p->n_done == 0)
+			fetch_part_forget(&f->cache, p->file->etag);
+		if (p->path)
+			fetch_part_close(p);
 		free(f->v[i].resolve);
 		free(f->v[i].url);
 	}

@@ -41,6 +41,9 @@ struct fetch_options {
 	const char *revision; /* branch, tag or commit */
 	bool adapter;	      /* a LoRA adapter, not a model */
 	bool known;	      /* it was looked at before: fetch_look() without facts */
+	const char *file;     /* the GGUF file, or its first part, that is the model; NULL: the
+			       * safetensors, or the only one */
+	unsigned stall_s;     /* so long almost nothing may come of a range; 0: as http.h has it */
 	/* May be NULL: bytes that are there, of all bytes; after each range and file. */
 	void (*progress)(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
 	void *ctx;

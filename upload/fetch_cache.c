@@ -11,6 +11,7 @@
 
 #include "core/mem.h"
 #include "core/path.h"
+#include "upload/fetch_drop.h"
 #include "upload/fetch_private.h"
 
 /* https://bford.info/cachedir/, as huggingface_hub writes it */
@@ -18,8 +19,7 @@
 	"Signature: 8a477f597d28d172789f06886806bc55\n"                                            \
 	"# This file is a cache directory tag created by huggingface_hub.\n"
 
-/* "models--org--name"; heap. */
-static char *folder_name(const char *repo)
+char *fetch_cache_folder(const char *repo)
 {
 	const char *slash = strchr(repo, '/');
 
@@ -30,7 +30,7 @@ static char *folder_name(const char *repo)
 
 const char *fetch_snapshot(struct arena *a, const char *cache, const char *repo, const char *commit)
 {
-	char *folder = folder_name(repo);
+	char *folder = fetch_cache_folder(repo);
 	const char *path = arena_printf(a, "%s/%s/snapshots/%s", cache, folder, commit);
 
 	free(folder);
@@ -50,19 +50,22 @@ static void write_tag(const char *cache)
 int fetch_cache_open(struct fetch_cache *c, const struct fetch_options *o, const char *commit,
 		     struct err *e)
 {
-	char *folder = folder_name(o->repo);
+	char *folder = fetch_cache_folder(o->repo);
 	int rc;
 
 	c->root = path_join(o->cache, folder);
 	c->blobs = path_join(c->root, "blobs");
 	c->snapshot = mem_printf("%s/snapshots/%s", c->root, commit);
 	c->locks = mem_printf("%s/.locks/%s", o->cache, folder);
+	c->use_fd = -1;
 	free(folder);
-	rc = path_mkdirs(c->blobs, 0777, e);
+	rc = path_mkdirs(c->locks, 0777, e);
+	if (rc >= 0)
+		rc = fetch_use(o->cache, o->repo, commit, true, &c->use_fd, e);
+	if (rc >= 0)
+		rc = path_mkdirs(c->blobs, 0777, e);
 	if (rc >= 0)
 		rc = path_mkdirs(c->snapshot, 0777, e);
-	if (rc >= 0)
-		rc = path_mkdirs(c->locks, 0777, e);
 	if (rc >= 0)
 		write_tag(o->cache);
 	return rc < 0 ? err_wrap(e, "the cache of models; HF_HUB_CACHE names another place") : 0;
@@ -70,11 +73,14 @@ int fetch_cache_open(struct fetch_cache *c, const struct fetch_options *o, const
 
 void fetch_cache_close(struct fetch_cache *c)
 {
+	if (c->root && c->use_fd >= 0)
+		close(c->use_fd);
 	free(c->root);
 	free(c->blobs);
 	free(c->snapshot);
 	free(c->locks);
 	memset(c, 0, sizeof(*c));
+	c->use_fd = -1;
 }
 
 static bool is_file_of(const char *dir, const char *name, uint64_t size_bytes)
@@ -131,10 +137,13 @@ int fetch_cache_link(const struct fetch_cache *c, const struct fetch_file *f, st
 	char *target = mem_printf("../../blobs/%s", f->etag);
 	char *path = path_join(c->snapshot, f->name);
 	char *temp = mem_printf("%s/.quern-%ld-%s", c->snapshot, (long)getpid(), f->etag);
+	struct stat st;
 	int rc = 0;
 
 	(void)unlink(temp);
-	if (symlink(target, temp) != 0 || rename(temp, path) != 0) {
+	if (symlink(target, temp) == 0 && lstat(temp, &st) == 0)
+		fetch_owned_add_link(c, f->name, &st);
+	if (rename(temp, path) != 0) {
 		rc = err_errno(e, "%s", path);
 		(void)unlink(temp);
 	}
@@ -148,7 +157,7 @@ int fetch_cache_link(const struct fetch_cache *c, const struct fetch_file *f, st
 
 static char *ref_path(const struct fetch_options *o)
 {
-	char *folder = folder_name(o->repo);
+	char *folder = fetch_cache_folder(o->repo);
 	char *path = mem_printf("%s/%s/refs/%s", o->cache, folder, o->revision);
 
 	free(folder);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/gguf.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/path.h"
@@ -13,6 +14,7 @@
 #define FILE_MAX                                                                                   \
 	((uint64_t)1 << 44) /* bytes; hubs stop at 500 GB, sums of these do not overflow           \
 			     */
+#define GGUF_SHOWN 8	    /* names of files in a fault */
 #define CONVERTER "https://huggingface.co/spaces/safetensors/convert"
 
 static bool ends_with(const char *s, const char *tail)
@@ -45,12 +47,47 @@ struct offer {
 	bool safetensors, gguf, pickles;
 };
 
-static bool is_needed(const struct fetch_options *o, const char *name)
+static bool is_needed(const struct fetch_options *o, const char *file, const char *name)
 {
 	if (o->adapter)
 		return strcmp(name, "adapter_config.json") == 0 ||
 		       strcmp(name, "adapter_model.safetensors") == 0;
+	if (file)
+		return source_wanted(name) && source_belongs(name, file);
 	return source_wanted(name) && !ends_with(name, ".gguf");
+}
+
+/* The GGUF file that is meant: as asked for, or the only model where there are no safetensors. *out
+ * NULL: none. */
+static int choose_gguf(const struct fetch_options *o, struct arena *a, const struct fetch_file *all,
+		       size_t n, const struct offer *have, const char **out, struct err *e)
+{
+	struct source_files names = { arena_array(a, n + 1, sizeof(*names.v)), 0 };
+	const char **v, *list = "";
+	size_t found;
+
+	*out = NULL;
+	if (o->adapter || (!o->file && (have->safetensors || !have->gguf)))
+		return 0;
+	for (size_t i = 0; i < n; i++) {
+		if (o->file && strcmp(all[i].name, o->file) == 0)
+			*out = all[i].name;
+		if (path_component_ok(all[i].name))
+			names.v[names.n++].name = all[i].name;
+	}
+	if (*out)
+		return 0;
+	v = source_gguf_files(a, &names, &found);
+	if (!o->file && found == 1) {
+		*out = v[0];
+		return 0;
+	}
+	for (size_t i = 0; i < found && i < GGUF_SHOWN; i++)
+		list = arena_printf(a, "%s%s%s", list, i ? ", " : "", v[i]);
+	return err_set(e, ERR_INVALID,
+		       "%s holds %s%.100s; choose one of its %zu with `file:` (%s%s)", o->repo,
+		       o->file ? "no file " : "several GGUF models", o->file ? o->file : "", found,
+		       list, found > GGUF_SHOWN ? ", ..." : "");
 }
 
 static int refuse(const struct fetch_options *o, const struct offer *have, struct err *e)
@@ -61,11 +98,6 @@ static int refuse(const struct fetch_options *o, const struct offer *have, struc
 			"%s is no adapter that can be taken: it should hold adapter_config.json "
 			"and adapter_model.safetensors%s",
 			o->repo, have->pickles ? " (pickles can run code and are not read)" : "");
-	if (have->gguf)
-		return err_set(e, ERR_INVALID,
-			       "%s holds GGUF files only, which this version does not read at plan "
-			       "time; name the repository they were made from",
-			       o->repo);
 	if (have->pickles)
 		return err_set(
 			e, ERR_INVALID,
@@ -98,26 +130,31 @@ int fetch_choose(const struct fetch_options *o, struct arena *a, const struct fe
 		 size_t n, struct fetch_model *m, struct err *e)
 {
 	struct offer have = { 0 };
+	const char *file = NULL;
 	bool described = false;
-	int rc = 0;
+	int rc;
 
 	m->files = arena_array(a, n + 1, sizeof(*m->files));
 	m->n_files = 0;
 	m->size_bytes = 0;
-	for (size_t i = 0; rc >= 0 && i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		have.gguf |= ends_with(all[i].name, ".gguf");
 		have.pickles |= is_pickle(all[i].name);
-		if (!is_needed(o, all[i].name))
+		have.safetensors |=
+			ends_with(all[i].name, ".safetensors") && is_needed(o, NULL, all[i].name);
+	}
+	rc = choose_gguf(o, a, all, n, &have, &file, e);
+	for (size_t i = 0; rc >= 0 && i < n; i++) {
+		if (!is_needed(o, file, all[i].name))
 			continue;
 		rc = check_file(o, &all[i], e);
-		have.safetensors |= ends_with(all[i].name, ".safetensors");
 		described |= strcmp(all[i].name, "adapter_config.json") == 0;
 		m->files[m->n_files++] = all[i];
 		m->size_bytes += all[i].size_bytes;
 	}
 	if (rc < 0)
 		return rc;
-	if (!have.safetensors || (o->adapter && !described))
+	if ((!have.safetensors && !file) || (o->adapter && !described))
 		return refuse(o, &have, e);
 	qsort(m->files, m->n_files, sizeof(*m->files), by_name);
 	for (size_t i = 1; i < m->n_files; i++) {

@@ -8,12 +8,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "core/gguf.h"
 #include "core/mem.h"
 #include "core/path.h"
 #include "upload/fetch_private.h"
 
 #define HEAD_FIRST ((uint64_t)128 << 10)	   /* most headers are shorter */
 #define HEAD_MAX ((uint64_t)100 * 1000 * 1000 + 8) /* safetensors/src/tensor.rs MAX_HEADER_SIZE */
+#define GGUF_FIRST ((uint64_t)1 << 20)		   /* heads with a vocabulary have some MiB */
+#define GGUF_MAX ((uint64_t)512 << 20)		   /* what is written at most: GGUF_HEAD_MAX */
 #define SMALL_MAX ((uint64_t)64 << 20)		   /* of config, card and index */
 
 struct look {
@@ -30,7 +33,7 @@ struct shape { /* of one file in the folder */
 	struct look *l;
 	const struct fetch_file *file;
 	int fd; /* open while its bytes come: a model may have a thousand parts */
-	bool is_head, again;
+	bool is_head, is_gguf, again;
 	char *url;
 	struct http_request rq;
 };
@@ -108,11 +111,34 @@ static uint64_t head_bytes(const struct shape *s)
 	return n > HEAD_MAX - 8 ? 0 : n + 8; /* 0: the reader will say what is wrong */
 }
 
+static int read_fd(void *ctx, void *out, size_t n, uint64_t at, struct err *e)
+{
+	if (pread(*(int *)ctx, out, n, (off_t)at) != (ssize_t)n)
+		return err_errno(e, "the head of a GGUF file");
+	return 0;
+}
+
+/* How far a GGUF file has to be known: nothing says where its head ends but the head itself. Twice
+ * as much as came, until it can be read; what is wrong with it the reader will say. */
+static uint64_t gguf_bytes(struct shape *s, uint64_t came)
+{
+	struct gguf_source src = { .read = read_fd, .ctx = &s->fd, .size_bytes = came };
+	struct arena *a = arena_new();
+	struct err ignored = ERR_INIT;
+	struct gguf_file f;
+	uint64_t more = came;
+
+	if (gguf_read_head(a, &src, &f, &ignored) < 0 && came < GGUF_MAX)
+		more = 2 * came < s->file->size_bytes ? 2 * came : s->file->size_bytes;
+	arena_free(a);
+	return more;
+}
+
 static void on_done(void *ctx, const struct http_request *rq, struct http_response *rs,
 		    const struct err *e)
 {
 	struct shape *s = ctx;
-	uint64_t whole;
+	uint64_t whole, came;
 
 	(void)rs;
 	if (e->code < 0) {
@@ -121,14 +147,18 @@ static void on_done(void *ctx, const struct http_request *rq, struct http_respon
 		http_pool_stop(s->l->pool);
 		return;
 	}
-	whole = s->is_head && !s->again ? head_bytes(s) : 0;
-	if (whole <= rq->range_bytes || whole > s->file->size_bytes) {
+	came = rq->range_first + rq->range_bytes;
+	if (s->is_gguf)
+		whole = gguf_bytes(s, came);
+	else
+		whole = s->is_head && !s->again ? head_bytes(s) : 0;
+	if (whole <= came || whole > s->file->size_bytes) {
 		shape_close(s);
 		return;
 	}
 	s->again = true;
-	s->rq.range_first = rq->range_bytes;
-	s->rq.range_bytes = whole - rq->range_bytes;
+	s->rq.range_first = came;
+	s->rq.range_bytes = whole - came;
 	http_pool_add(s->l->pool, &s->rq);
 }
 
@@ -136,9 +166,13 @@ static void on_done(void *ctx, const struct http_request *rq, struct http_respon
 
 static int ask(struct look *l, struct shape *s, struct err *e)
 {
-	uint64_t size = s->file->size_bytes;
+	uint64_t size = s->file->size_bytes, first;
 
-	s->is_head = ends_with(s->file->name, ".safetensors");
+	/* Importances end in .gguf too, but are no part of the facts. */
+	s->is_gguf = ends_with(s->file->name, ".gguf") &&
+		     strncmp(s->file->name, "imatrix", strlen("imatrix")) != 0;
+	s->is_head = s->is_gguf || ends_with(s->file->name, ".safetensors");
+	first = s->is_gguf ? GGUF_FIRST : HEAD_FIRST;
 	if (!size || (!s->is_head && !wants_whole(s->file->name)))
 		return 0;
 	if (!s->is_head && size > SMALL_MAX)
@@ -148,7 +182,7 @@ static int ask(struct look *l, struct shape *s, struct err *e)
 	s->rq = (struct http_request){
 		.url = s->url,
 		.about = { .repo = l->o->repo, .revision = l->o->revision, .file = s->file->name },
-		.range_bytes = s->is_head && size > HEAD_FIRST ? HEAD_FIRST : size,
+		.range_bytes = s->is_head && size > first ? first : size,
 		.redirects = HTTP_REDIRECT_ANY,
 		.on_data = on_data,
 		.on_done = on_done,
@@ -223,7 +257,7 @@ int fetch_facts(const struct fetch_options *o, struct arena *a, struct fetch_mod
 		*e = l.err;
 	}
 	if (rc >= 0) {
-		rc = source_read_facts(a, l.dir, &m->facts, e);
+		rc = source_read_file_facts(a, l.dir, o->file, &m->facts, e);
 		if (rc < 0)
 			name_the_repository(&l, e);
 	}

@@ -197,7 +197,7 @@ static int look_at_snapshot(const struct fetch_options *o, const char *commit, s
 	if (rc == ERR_NOTFOUND)
 		return not_here(o, e);
 	if (rc >= 0 && !o->adapter)
-		rc = source_read_facts(a, dir, &m->facts, e);
+		rc = source_read_file_facts(a, dir, o->file, &m->facts, e);
 	if (rc < 0)
 		return rc;
 	m->repo = m->id = arena_strdup(a, o->repo);
@@ -205,12 +205,13 @@ static int look_at_snapshot(const struct fetch_options *o, const char *commit, s
 	m->gated = "no";
 	m->files = arena_array(a, files.n + 1, sizeof(*m->files));
 	for (size_t i = 0; i < files.n; i++) {
-		m->files[i] = (struct fetch_file){ .name = files.v[i].name,
-						   .etag = "",
-						   .size_bytes = files.v[i].size_bytes };
+		if (!source_belongs(files.v[i].name, m->facts.file))
+			continue;
+		m->files[m->n_files++] = (struct fetch_file){ .name = files.v[i].name,
+							      .etag = "",
+							      .size_bytes = files.v[i].size_bytes };
 		m->size_bytes += files.v[i].size_bytes;
 	}
-	m->n_files = files.n;
 	return 0;
 }
 

@@ -3,22 +3,30 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "core/hash.h"
 #include "core/mem.h"
 #include "core/path.h"
 #include "upload/fetch_private.h"
 
-#define FORMAT 1 /* of the files; others are made again */
+#define FORMAT 3 /* of the files; others are made again */
 #define MEMORY_MAX ((size_t)64 << 20)
 
-/* MEMORY/org--name/COMMIT.json, adapters apart; heap. */
+/* MEMORY/org--name/COMMIT.json, adapters and single files apart; heap. A file's name may be as long
+ * as a name can be: its hash stands for it. */
 static char *memory_path(const struct fetch_options *o, const char *commit)
 {
 	const char *slash = strchr(o->repo, '/');
+	char hex[SHA256_HEX] = "";
+	uint8_t sha[SHA256_LEN];
 
-	return mem_printf("%s/%.*s%s%s/%s%s.json", o->memory,
+	if (o->file) {
+		sha256_bytes(o->file, strlen(o->file), sha);
+		hex_encode(sha, SHA256_LEN, hex);
+	}
+	return mem_printf("%s/%.*s%s%s/%s%s%s%s.json", o->memory,
 			  slash ? (int)(slash - o->repo) : (int)strlen(o->repo), o->repo,
 			  slash ? "--" : "", slash ? slash + 1 : "", commit,
-			  o->adapter ? "-adapter" : "");
+			  o->adapter ? "-adapter" : "", hex[0] ? "-file-" : "", hex);
 }
 
 /* ---- facts */
@@ -30,6 +38,16 @@ void fetch_write_facts(struct json_out *w, const struct source_facts *f)
 	jw_kstr(w, "model_type", f->model_type);
 	jw_kstr(w, "dtype", f->dtype);
 	jw_kstr(w, "format", f->format);
+	jw_kstr(w, "file", f->file);
+	jw_kstr(w, "quant_form", f->quant_form);
+	jw_kstr(w, "quant_text", f->quant_text);
+	jw_kint(w, "quant_bits", f->quant_bits);
+	jw_kint(w, "quant_group", f->quant_group);
+	jw_kint(w, "quant_symmetric", f->quant_symmetric);
+	jw_kint(w, "quant_desc_act", f->quant_desc_act);
+	jw_kstr(w, "tensor_types", f->tensor_types);
+	jw_kbool(w, "remote_code", f->remote_code);
+	source_matrices_write(w, f);
 	jw_kstr(w, "license", f->license);
 	jw_kint(w, "params", (int64_t)f->params);
 	jw_kint(w, "matrix_params", (int64_t)f->matrix_params);
@@ -49,6 +67,16 @@ void fetch_read_facts(struct arena *a, const struct json *v, struct source_facts
 	f->model_type = arena_strdup(a, json_str(v, "model_type", NULL));
 	f->dtype = arena_strdup(a, json_str(v, "dtype", NULL));
 	f->format = arena_strdup(a, json_str(v, "format", NULL));
+	f->file = arena_strdup(a, json_str(v, "file", NULL));
+	f->quant_form = arena_strdup(a, json_str(v, "quant_form", NULL));
+	f->quant_text = arena_strdup(a, json_str(v, "quant_text", NULL));
+	f->quant_bits = (int)json_int(v, "quant_bits", 0);
+	f->quant_group = json_int(v, "quant_group", 0);
+	f->quant_symmetric = (int)json_int(v, "quant_symmetric", -1);
+	f->quant_desc_act = (int)json_int(v, "quant_desc_act", 0);
+	f->tensor_types = arena_strdup(a, json_str(v, "tensor_types", NULL));
+	f->remote_code = json_bool(v, "remote_code", 0);
+	source_matrices_read(a, v, f);
 	f->license = arena_strdup(a, json_str(v, "license", NULL));
 	f->params = (uint64_t)json_int(v, "params", 0);
 	f->matrix_params = (uint64_t)json_int(v, "matrix_params", 0);

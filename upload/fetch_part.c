@@ -128,17 +128,25 @@ static bool journal_read(struct fetch_part *p)
 	return good;
 }
 
+/* Written in place: half a journal is none, and nothing else stays behind. */
 static int journal_begin(struct fetch_part *p, struct err *e)
 {
+	int fd = open(p->journal, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666), rc = 0;
 	char head[80];
 	struct buf b;
-	int rc;
+
+	if (fd < 0)
+		return err_errno(e, "%s", p->journal);
 
 	buf_init(&b, sizeof(head) + p->n_chunks);
 	buf_add(&b, head, journal_head(p, head));
 	for (uint64_t i = 0; i < p->n_chunks; i++)
 		buf_addc(&b, '.');
-	rc = path_write(p->journal, b.data, b.len, 0666, e);
+	errno = ENOSPC; /* what a short write means */
+	if (write(fd, b.data, b.len) != (ssize_t)b.len)
+		rc = err_errno(e, "%s", p->journal);
+	CRASH_POINT("fetch:journal");
+	close(fd);
 	buf_release(&b);
 	return rc;
 }
@@ -215,6 +223,7 @@ static int begin_anew(struct fetch_part *p, struct err *e)
 	p->n_done = p->n_ready = 0;
 	memset(p->chunks, CHUNK_TODO, p->n_chunks + 1);
 	hash_begin(p);
+	(void)unlink(p->journal); /* before what it speaks of */
 	if (ftruncate(p->fd, 0) != 0)
 		return err_errno(e, "%s", p->path);
 	rc = take_room(p, e);
@@ -247,7 +256,7 @@ int fetch_part_open(struct fetch_part *p, const struct fetch_cache *c, const str
 	if (rc >= 0)
 		rc = journal_open(p, e);
 	if (rc == ERR_NOSPACE && p->n_done == 0)
-		(void)unlink(p->path);
+		fetch_part_forget(c, f->etag);
 	if (rc < 0)
 		fetch_part_close(p);
 	return rc;
@@ -268,6 +277,17 @@ void fetch_part_close(struct fetch_part *p)
 	free(p->journal);
 	memset(p, 0, sizeof(*p));
 	p->fd = p->journal_fd = p->lock_fd = -1;
+}
+
+void fetch_part_forget(const struct fetch_cache *c, const char *etag)
+{
+	char *path = mem_printf("%s/%s.quern-part", c->blobs, etag);
+	char *journal = mem_printf("%s.done", path);
+
+	(void)unlink(journal);
+	(void)unlink(path);
+	free(journal);
+	free(path);
 }
 
 uint64_t fetch_part_done_bytes(const struct fetch_part *p)
@@ -338,6 +358,7 @@ uint64_t fetch_part_ready(struct fetch_part *p)
 
 int fetch_part_finish(struct fetch_part *p, struct err *e)
 {
+	struct stat st;
 	char *blob;
 	int rc = 0;
 
@@ -352,8 +373,10 @@ int fetch_part_finish(struct fetch_part *p, struct err *e)
 		return rc < 0 ? rc : 0;
 	}
 	CRASH_POINT("fetch:hashed");
-	if (fsync(p->fd) != 0)
+	if (fsync(p->fd) != 0 || fstat(p->fd, &st) != 0)
 		return err_errno(e, "%s", p->path);
+	fetch_owned_add_blob(p->cache, p->file->etag, &st);
+	CRASH_POINT("fetch:owned");
 	blob = path_join(p->cache->blobs, p->file->etag);
 	if (rename(p->path, blob) != 0)
 		rc = err_errno(e, "%s", blob);

@@ -2,6 +2,8 @@
 #ifndef QUERN_UPLOAD_FETCH_PRIVATE_H
 #define QUERN_UPLOAD_FETCH_PRIVATE_H
 
+#include <sys/stat.h>
+
 #include "core/hash.h"
 #include "core/json.h"
 #include "upload/fetch.h"
@@ -36,6 +38,7 @@ struct fetch_cache {
 	char *blobs;	/* root/blobs */
 	char *snapshot; /* root/snapshots/COMMIT */
 	char *locks;	/* CACHE/.locks/models--org--name */
+	int use_fd;	/* nobody drops the snapshot meanwhile: fetch_drop.h; -1: no locks here */
 };
 int fetch_cache_open(struct fetch_cache *c, const struct fetch_options *o, const char *commit,
 		     struct err *e);
@@ -54,6 +57,40 @@ int fetch_cache_link(const struct fetch_cache *c, const struct fetch_file *f, st
 int fetch_cache_ref(const struct fetch_options *o, const char *commit, struct err *e);
 /* 1 with the commit of refs/REVISION in out, 0 when there is none. */
 int fetch_cache_read_ref(const struct fetch_options *o, char out[41]);
+
+/* "models--org--name"; heap. */
+char *fetch_cache_folder(const char *repo);
+
+/* ---- fetch_owned.c: what quern itself put into the cache */
+#define FETCH_OWNED_FILE ".quern" /* in a repository's folder of the cache */
+
+struct fetch_owned_line {
+	bool is_link;
+	const char *word; /* etag or commit */
+	const char *name; /* of the link; "" for blobs */
+	int64_t inode, mtime_ns;
+};
+struct fetch_owned {
+	struct fetch_owned_line *v;
+	size_t n;
+};
+/* Before it gets its name; a failure is none. */
+void fetch_owned_add_blob(const struct fetch_cache *c, const char *etag, const struct stat *st);
+void fetch_owned_add_link(const struct fetch_cache *c, const char *name, const struct stat *st);
+/* root: the repository's folder. Lines that cannot be understood are left out. */
+void fetch_owned_read(struct arena *a, const char *root, struct fetch_owned *out);
+/* Did quern put it there? st: lstat() of what is there now. */
+bool fetch_owned_blob(const struct fetch_owned *o, const char *etag, const struct stat *st);
+bool fetch_owned_link(const struct fetch_owned *o, const char *commit, const char *name,
+		      const struct stat *st);
+
+/* ---- fetch_use.c: fetch_drop.h's fetch_use() from the other side */
+/* flock(2): 1 locked, 0 somebody has it, -1 no locks here. */
+int fetch_flock(int fd, int operation);
+/* Nobody uses the snapshot, nor may from now on: the descriptor to close, or -1. */
+int fetch_use_alone(const char *cache, const char *folder, const char *commit);
+/* Its last use, ns since the epoch; 0: none that is known. */
+int64_t fetch_use_last(const char *cache, const char *folder, const char *commit);
 
 /* ---- fetch_part.c: one blob on its way */
 enum chunk_state { CHUNK_TODO, CHUNK_ASKED, CHUNK_DONE };
@@ -77,6 +114,8 @@ struct fetch_part {
 int fetch_part_open(struct fetch_part *p, const struct fetch_cache *c, const struct fetch_file *f,
 		    int lock_fd, struct err *e);
 void fetch_part_close(struct fetch_part *p); /* what came stays */
+/* The blob is there: nobody will go on with what an earlier try left. Under the blob's lock. */
+void fetch_part_forget(const struct fetch_cache *c, const char *etag);
 uint64_t fetch_part_done_bytes(const struct fetch_part *p);
 /* The next chunk nobody asked for: 1 with its place, 0 none. */
 int fetch_part_next(struct fetch_part *p, uint64_t *chunk, uint64_t *first, uint64_t *bytes);

@@ -31,6 +31,7 @@ static struct piece *piece_new(struct wanted *w, const char *url, http_done_fn o
 	p->rq.on_done = on_done;
 	p->rq.ctx = p;
 	p->rq.bulk = true;
+	p->rq.floor_s = w->f->o->stall_s;
 	p->next = w->f->pieces;
 	w->f->pieces = p;
 	w->f->in_flight++;

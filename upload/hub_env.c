@@ -14,6 +14,7 @@
 #include "upload/http.h"
 
 #define ENDPOINT_DEFAULT "https://huggingface.co"
+#define STALL_MAX_S 3600
 #define TOKEN_MAX 4096 /* bytes of a token file; tokens are below 100 */
 
 bool hub_env_is_true(const char *value)
@@ -140,6 +141,24 @@ static int read_endpoint(struct hub_env *env, struct err *e)
 	return 0;
 }
 
+static int read_timeout(struct hub_env *env, struct err *e)
+{
+	const char *given = first_of("HF_HUB_DOWNLOAD_TIMEOUT", NULL);
+	char *end = NULL;
+	unsigned long s;
+
+	if (!given)
+		return 0;
+	s = strtoul(given, &end, 10);
+	if (*end || given[0] < '0' || given[0] > '9' || s == 0 || s > STALL_MAX_S)
+		return err_set(e, ERR_INVALID,
+			       "HF_HUB_DOWNLOAD_TIMEOUT is no number of seconds from 1 to %d; "
+			       "correct it or unset it",
+			       STALL_MAX_S);
+	env->stall_s = (unsigned)s;
+	return 0;
+}
+
 int hub_env_read(struct hub_env *out, struct err *e)
 {
 	int rc;
@@ -148,6 +167,8 @@ int hub_env_read(struct hub_env *out, struct err *e)
 	out->offline = hub_env_is_true(getenv("HF_HUB_OFFLINE")) ||
 		       hub_env_is_true(getenv("TRANSFORMERS_OFFLINE"));
 	rc = read_endpoint(out, e);
+	if (rc >= 0)
+		rc = read_timeout(out, e);
 	if (rc >= 0)
 		rc = read_folders(out, e);
 	if (rc >= 0)
@@ -165,6 +186,28 @@ void hub_env_release(struct hub_env *env)
 	free(env->home);
 	free(env->cache);
 	memset(env, 0, sizeof(*env));
+}
+
+static const char *const secrets[] = { "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "QUERN_GIT_TOKEN" };
+
+void hub_env_forget(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(secrets); i++) {
+		char *value = getenv(secrets[i]);
+
+		if (value) /* in place: unsetenv() alone only forgets where it is */
+			explicit_bzero(value, strlen(value));
+		(void)unsetenv(secrets[i]);
+	}
+}
+
+bool hub_env_has_secret(void)
+{
+	for (size_t i = 0; i < ARRAY_LEN(secrets); i++) {
+		if (first_of(secrets[i], NULL))
+			return true;
+	}
+	return false;
 }
 
 void hub_env_protect(void)

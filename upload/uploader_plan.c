@@ -55,10 +55,18 @@ static int load_rows(struct upload *u, int64_t job_id, struct artifact_row **row
 		       (long long)job_id);
 }
 
+/* What a worker leaves for its next conversions: caches of a quantization, calibration data, and
+ * pickles, which may run anything where they are loaded. It stays in the artifact. */
+static const char *const never_published[] = { "*.qparams", "data_quant.json", "*.pkl",
+					       "*.pickle" };
+
 static bool is_excluded(const struct upload *u, const char *name)
 {
 	const char *slash = strrchr(name, '/');
 
+	for (size_t i = 0; i < ARRAY_LEN(never_published); i++)
+		if (glob_match(never_published[i], slash ? slash + 1 : name))
+			return true;
 	for (size_t i = 0; i < u->opt->n_exclude; i++) {
 		const char *pattern = u->opt->exclude[i];
 

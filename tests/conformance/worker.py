@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Does a program keep the worker protocol (docs/worker-protocol.md)? Any program, any language.
 
-    worker.py --source MODEL [--job JSON] [--verbs convert,validate] [--launch QUERN_LAUNCH] -- PROGRAM [ARGS...]
+    worker.py --source MODEL [--job JSON] [--verbs convert,validate] [--launch QUERN_LAUNCH [--read PATH]...] -- PROGRAM [ARGS...]
 
 --source   a model that the worker can convert
 --job      members of job.json to set, e.g. '{"quant": "Q8_0", "with": {}}'
 --verbs    what the engine's manifest lists
 --launch   quern-launch: the worker is also run inside the sandbox
+--read     what it may read there beside the source and the system's folders
 --ignores-source   the worker does not read its source (only that it is there is expected then)
 --only     run the checks whose name contains this
 
@@ -90,7 +91,8 @@ class Suite:
         with open(folder / "lock", "w") as lock, open(folder / "log", "wb") as log:
             if sandbox:
                 command = [self.opt.launch, "--job", str(folder), "--lock-fd", str(lock.fileno()),
-                           "--read", str(self.source), "--", *command]
+                           "--read", str(self.source), *[x for p in self.opt.read for x in ("--read", p)],
+                           "--", *command]
                 env = {"SECRET_TOKEN": "must not arrive"}
             # Python ignores SIGPIPE, and restore_signals=False hands that on.
             return subprocess.Popen(command, cwd=folder, env=env, stdin=subprocess.DEVNULL, stdout=stdout,
@@ -319,12 +321,12 @@ class Suite:
         need(code == 0, f"a good result: validate ended with {code}: {self.log(folder)[-300:]}")
         need(self.check_result(folder) == good, "validate changed the result")
         self.compare_facts(folder, out)
+        file = self.largest(folder)  # the same one all along: an empty file is the largest no more
         for what, bad in self.damages(folder):
-            self.largest(folder).write_bytes(bad)
+            file.write_bytes(bad)
             code, _ = self.run(folder, "validate", "job.json")
             need(code == 3, f"{what}: validate ended with {code}, expected 3")
             need(self.log(folder), f"{what}: no line on standard error")
-        file = self.largest(folder)
         file.unlink()
         code, _ = self.run(folder, "validate", "job.json")
         need(code == 3, f"a missing file: validate ended with {code}, expected 3")
@@ -405,6 +407,7 @@ def main():
     ap.add_argument("--job", default="{}")
     ap.add_argument("--verbs", default="convert,validate")
     ap.add_argument("--launch")
+    ap.add_argument("--read", action="append", default=[])
     ap.add_argument("--ignores-source", action="store_true")
     ap.add_argument("--only", default="")
     ap.add_argument("program", nargs="+")

@@ -7,10 +7,24 @@
 #include "core/arena.h"
 #include "core/err.h"
 #include "core/json.h"
+#include "core/source_quant.h"
 #include "workers/gguf/arch.h"
 #include "workers/gguf/writer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void try_quantization(struct arena *a, const struct json *config)
+{
+	struct source_quant q;
+	struct err e = ERR_INIT;
+
+	if (source_quant_read(a, config, &q, &e) < 0) {
+		assert(e.code < 0 && e.msg[0]);
+		return;
+	}
+	assert((q.method == QUANT_NONE) == !q.form && q.bits >= 0 && q.bits <= 32);
+	assert(q.method == QUANT_NONE || source_quant_text(a, &q)[0]);
+}
 
 static void try_one(struct arena *a, const struct arch *arch, const struct json *config)
 {
@@ -37,6 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct json *config;
 
 	if (json_parse(a, (const char *)data, size, &config, &e) == 0) {
+		try_quantization(a, config);
 		for (size_t i = 0; arch_get(i); i++)
 			try_one(a, arch_get(i), config);
 	}

@@ -4,7 +4,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "workers/gguf/reader.h"
+#include "core/gguf.h"
 
 struct memory {
 	const uint8_t *p;

@@ -32,8 +32,8 @@ static void walk(struct arena *a, const struct config *c, const struct engines *
 	struct matrix_point p;
 
 	for (int i = 0; i < POINTS_MAX && matrix_next(m, &p); i++) {
-		const char *repo = template_fill(a, c->upload.repo, &p.spec),
-			   *file = template_fill(a, c->upload.file, &p.spec);
+		const char *repo = template_fill(a, matrix_repo_template(c, p.engine), &p.spec),
+			   *file = template_fill(a, matrix_file_template(c, p.engine), &p.spec);
 
 		if (strchr(repo, '/') || strchr(file, '/'))
 			abort();

@@ -1,4 +1,5 @@
 """One cache for quern and the official Python client: each sees what the other fetched, and neither fetches it again."""
+import json
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent / "lib"), str(HERE)]
 from hub_files import publish  # noqa: E402
-from matrix import Matrix, expect  # noqa: E402
+from matrix import Matrix, expect, preload  # noqa: E402
 from models import tiny  # noqa: E402
 from testhub import TestHub  # noqa: E402
 
@@ -24,7 +25,7 @@ from huggingface_hub import scan_cache_dir, snapshot_download
 print(snapshot_download("my-org/tiny", local_files_only=sys.argv[1] == "local"))
 info = scan_cache_dir()
 assert not info.warnings, info.warnings
-assert [r.repo_id for r in info.repos] == ["my-org/tiny"], info
+assert "my-org/tiny" in [r.repo_id for r in info.repos], info
 """
 
 
@@ -70,4 +71,44 @@ def both_ways():
         print("ok both ways")
 
 
+SCAN = """
+import json
+from huggingface_hub import scan_cache_dir
+info = scan_cache_dir()
+print(json.dumps({"warnings": [str(w) for w in info.warnings],
+                  "revisions": {r.repo_id: len(r.revisions) for r in info.repos}}))
+"""
+
+
+def scan(hub, home):
+    done = subprocess.run([sys.executable, "-c", SCAN], env=hub.environment(home), timeout=120, stdout=subprocess.PIPE,
+                          text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def what_quern_drops():
+    """The client finds nothing wrong with a cache from which quern took a model, and fetches it again."""
+    with Matrix(JOBS) as m, TestHub() as hub:
+        env = {k: v for k, v in hub.environment(m.root).items() if k not in ("PATH", "HOME")}
+        small = {**env, **preload("small_disk", SMALL_DISK=m.root, SMALL_DISK_BYTES=30 << 20)}
+        for name in ("my-org/tiny", "my-org/other"):
+            hub.repo(name)
+        files = tiny(mib=20)
+        publish(hub, "my-org/tiny", files)
+        publish(hub, "my-org/other", tiny(mib=20, seed=2))
+        expect(m.quern("run", **small), 0, "1 converted")
+        m.write(JOBS.replace("my-org/tiny", "my-org/other"))
+        expect(m.quern("run", **small), 0, "1 converted", "my-org/tiny at", "taken out of the cache")
+        assert scan(hub, m.root) == {"warnings": [], "revisions": {"my-org/other": 1, "my-org/tiny": 0}}, scan(hub, m.root)
+        same(client(hub, m.root, "online"), files)
+        # and what the client fetched now is not quern's to take
+        m.write(JOBS)
+        expect(m.quern("run", **small), 0, "nothing to do")
+        m.write(JOBS.replace("my-org/tiny", "my-org/other").replace("engine: noop", "engine: noop, opt: 1"))
+        expect(m.quern("run", **small), 4, "no job fits the free disk")
+        assert scan(hub, m.root)["revisions"]["my-org/tiny"] == 1
+        print("ok what quern drops")
+
+
 both_ways()
+what_quern_drops()

@@ -99,6 +99,12 @@ class Matrix:
         return dict(self.sql("SELECT label, state FROM v_matrix"))
 
 
+def preload(library, **more):
+    """Environment for a quern in which a library of tests/lib stands before libc."""
+    return {"LD_PRELOAD": BUILD / "test-tools" / f"{library}.so",
+            "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0", **more}
+
+
 def expect(done, code, *words):
     """A finished quern: its exit code and what its output must say."""
     assert done.returncode == code, f"exit {done.returncode}, not {code}:\n{done.stdout}"

@@ -1,10 +1,12 @@
 """Models that are small, or large and full of different bytes."""
+import functools
 import hashlib
 import json
 
 MIB = 1 << 20
 
 
+@functools.cache
 def safetensors(mib=0, seed=1):
     """A file with one matrix: 16 bytes, or so many MiB that differ everywhere."""
     rows = mib * MIB // 4096 or 2

@@ -102,23 +102,35 @@ class Model:
         flat = np.ctypeslib.as_array(lib.llama_get_logits(self.ctx), (n * self.n_vocab,))
         return flat.reshape(n, self.n_vocab).astype(np.float64)
 
-    def perplexity(self, ids, window=256):
-        """Of the predictions made at the second half of each window: llama.cpp's convention."""
-        total, count = 0.0, 0
-        for at in range(0, len(ids) - window + 1, window):
+    def predictions(self, ids, window=256, every=1):
+        """What is predicted at the second half of each window: log-probabilities [n, n_vocab], and the tokens that come."""
+        rows, tokens = [], []
+        for at in range(0, len(ids) - window + 1, window * every):
             part = ids[at:at + window]
             x = self.logits(part)[window // 2:window - 1]
-            x = x - x.max(axis=1, keepdims=True)
-            log_sum = np.log(np.exp(x).sum(axis=1))
-            total += (log_sum - x[np.arange(len(x)), part[window // 2 + 1:]]).sum()
-            count += len(x)
-        return float(np.exp(total / count))
+            x -= x.max(axis=1, keepdims=True)
+            rows.append((x - np.log(np.exp(x).sum(axis=1, keepdims=True))).astype(np.float32))
+            tokens += part[window // 2 + 1:]
+        return np.concatenate(rows), np.array(tokens)
+
+    def perplexity(self, ids, window=256):
+        """Of the predictions made at the second half of each window: llama.cpp's convention."""
+        return perplexity(*self.predictions(ids, window))
 
     def greedy(self, ids, n):
         out = list(ids)
         for _ in range(n):
             out.append(int(self.logits(out)[-1].argmax()))
         return out[len(ids):]
+
+
+def perplexity(log_p, tokens):
+    return float(np.exp(-log_p[np.arange(len(tokens)), tokens].mean(dtype=np.float64)))
+
+
+def divergence(exact, log_p):
+    """Kullback and Leibler's, of the predictions from exact ones: a mean in nats."""
+    return float((np.exp(exact) * (exact - log_p)).sum(axis=1).mean(dtype=np.float64))
 
 
 def quantize_rows(x, type_id, block, size, importances=None):

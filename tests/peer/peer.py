@@ -72,6 +72,13 @@ def write_gguf(path, tensors, metadata):
     path.write_bytes(head + bytes(-len(head) % 32) + data)
 
 
+def write_imatrix(path, importances):
+    """A file of importances in the older format: sums of 4 calls."""
+    entries = [struct.pack("<i", len(name)) + name.encode() + struct.pack("<ii", 4, len(v)) +
+               (4 * v).astype("<f4").tobytes() for name, v in importances.items()]
+    path.write_bytes(struct.pack("<i", len(entries)) + b"".join(entries) + struct.pack("<ii", 7, 4) + b"text")
+
+
 def fake(spec, name):
     out = WORK / name
     done = run(QUERN, "fake", spec, out)

@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """llama.cpp's own quantizer, release v0.5.0, as a program: what llama-quantize does, through llama_model_quantize().
 
-    quantizer.py IN.gguf OUT.gguf FILE_TYPE THREADS [OUTPUT_TYPE]
+    quantizer.py IN.gguf OUT.gguf FILE_TYPE THREADS [OUTPUT_TYPE [IMATRIX.json]]
 
-OUTPUT_TYPE (Q8_0, ...): type of the output matrix and the embedding, in place of llama.cpp's choice. The library and
+OUTPUT_TYPE (Q8_0, ...; "" leaves it): type of the output matrix and the embedding, in place of llama.cpp's choice.
+IMATRIX.json: importances of each matrix by name, of its columns. The library and
 the processor variant that it chose go to standard output, the seconds and the CPU seconds that the call took to the
 last line. Exits 77 when the library is not installed (see setup.sh). A program of its own, so that its library meets
 no other build.
 """
 import ctypes as c
+import json
 import os
 import re
 import sys
@@ -18,15 +20,22 @@ from pathlib import Path
 FILE_TYPES = {  # include/llama.h: enum llama_ftype
     "F16": 1, "Q4_0": 2, "Q4_1": 3, "Q8_0": 7, "Q5_0": 8, "Q5_1": 9, "Q2_K": 10, "Q3_K_S": 11, "Q3_K_M": 12, "Q3_K_L": 13,
     "Q4_K_S": 14, "Q4_K_M": 15, "Q5_K_S": 16, "Q5_K_M": 17, "Q6_K": 18, "Q2_K_S": 21, "IQ4_NL": 25, "IQ4_XS": 30,
-    "TQ1_0": 36, "TQ2_0": 37, "MXFP4_MOE": 38}
+    "TQ1_0": 36, "TQ2_0": 37, "MXFP4_MOE": 38, "IQ2_XXS": 19, "IQ2_XS": 20, "IQ3_XS": 22, "IQ3_XXS": 23, "IQ1_S": 24,
+    "IQ3_S": 26, "IQ3_M": 27, "IQ2_S": 28, "IQ2_M": 29, "IQ1_M": 31, "Q1_0": 40, "Q2_0": 41}
 TENSOR_TYPES = {"F16": 1, "Q4_0": 2, "Q8_0": 8, "Q6_K": 14}  # ggml/include/ggml.h: enum ggml_type
 LOG = c.CFUNCTYPE(None, c.c_int, c.c_char_p, c.c_void_p)
+
+
+class Importances(c.Structure):
+    """struct llama_model_imatrix_data; a list of them ends with one without a name."""
+    _fields_ = [("name", c.c_char_p), ("data", c.POINTER(c.c_float)), ("size", c.c_size_t)]
 
 
 class Params(c.Structure):
     """The head of struct llama_model_quantize_params (include/llama.h); what follows keeps its default."""
     _fields_ = [("nthread", c.c_int32), ("ftype", c.c_int), ("output_tensor_type", c.c_int),
-                ("token_embedding_type", c.c_int), ("rest", c.c_uint8 * 496)]
+                ("token_embedding_type", c.c_int), ("flags", c.c_uint8 * 8), ("imatrix", c.POINTER(Importances)),
+                ("rest", c.c_uint8 * 480)]
 
 
 def folder():
@@ -53,7 +62,14 @@ def load(where):
     return lib, loaded.group() if loaded else "no CPU backend"
 
 
-def main(source, out, quant, threads, output_type=None):
+def importances(path):
+    with open(path, encoding="utf-8") as f:
+        found = json.load(f)
+    rows = [Importances(name.encode(), (c.c_float * len(v))(*v), len(v)) for name, v in found.items()]
+    return (Importances * (len(rows) + 1))(*rows, Importances())
+
+
+def main(source, out, quant, threads, output_type=None, imatrix=None):
     where = folder()
     lib, backend = load(where)
     words = []
@@ -71,6 +87,10 @@ def main(source, out, quant, threads, output_type=None):
     params.ftype = FILE_TYPES[quant]
     if output_type:
         params.output_tensor_type = params.token_embedding_type = TENSOR_TYPES[output_type]
+    if imatrix:
+        if params.imatrix:
+            sys.exit("struct llama_model_quantize_params is not what this program knows")
+        params.imatrix = importances(imatrix)
     start, cpu_start = time.monotonic(), time.process_time()
     failed = lib.llama_model_quantize(source.encode(), out.encode(), c.byref(params))
     seconds, cpu_seconds = time.monotonic() - start, time.process_time() - cpu_start

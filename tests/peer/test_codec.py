@@ -6,16 +6,20 @@ import struct
 import numpy as np
 
 import llama
-from peer import KJV, convert, fake, inspect, raw_bytes, run_all, values, write_gguf
+from peer import KJV, convert, fake, inspect, raw_bytes, run_all, values, write_gguf, write_imatrix
 
 # number in ggml, elements and bytes of a block
 TYPES = {"Q4_0": (2, 32, 18), "Q4_1": (3, 32, 20), "Q5_0": (6, 32, 22), "Q5_1": (7, 32, 24), "Q8_0": (8, 32, 34),
          "Q2_K": (10, 256, 84), "Q3_K": (11, 256, 110), "Q4_K": (12, 256, 144), "Q5_K": (13, 256, 176),
          "Q6_K": (14, 256, 210), "IQ4_NL": (20, 32, 18), "IQ4_XS": (23, 256, 136), "TQ1_0": (34, 256, 54),
-         "TQ2_0": (35, 256, 66), "MXFP4": (39, 32, 17), "F16": (1, 1, 2), "BF16": (30, 1, 2)}
+         "TQ2_0": (35, 256, 66), "MXFP4": (39, 32, 17), "IQ1_S": (19, 256, 50), "IQ1_M": (29, 256, 56),
+         "IQ2_XXS": (16, 256, 66), "IQ2_XS": (17, 256, 74), "IQ2_S": (22, 256, 82), "IQ3_XXS": (18, 256, 98),
+         "IQ3_S": (21, 256, 110), "NVFP4": (40, 64, 36), "Q1_0": (41, 128, 18), "Q2_0": (42, 64, 18), "F16": (1, 1, 2), "BF16": (30, 1, 2)}
 # A file type whose base each is.
-BASES = {"Q3_K": "Q3_K_S", "Q4_K": "Q4_K_S", "Q5_K": "Q5_K_S"}
-PURE = ("--with", "pure=true")
+BASES = {"Q3_K": "Q3_K_S", "Q4_K": "Q4_K_S", "Q5_K": "Q5_K_S", "IQ2_S": "IQ2_M"}
+PURE = ("--with", "pure=true", "--with", "without_imatrix=true")
+# ggml wants importances for these: equal ones, where there are none.
+WANT_IMPORTANCES = ("IQ1_S", "IQ2_XXS", "IQ2_XS")
 BLOCKS = [t for t in TYPES if t not in ("F16", "BF16", "MXFP4")]
 
 
@@ -56,6 +60,8 @@ ODD, PLAIN = model_of("odd", odd_weights), model_of("plain", plain_weights)
 
 
 def pure(source, kind, *more):
+    if kind == "NVFP4":  # no file type of llama-quantize's
+        return convert(source, "Q4_0", None, 2, "--with", 'tensor_type={".*": "NVFP4"}', *more)
     return convert(source, BASES.get(kind, kind), None, 2, *PURE, *more)
 
 
@@ -83,7 +89,8 @@ def errors(source, kind, *more):
     type_id, block, size = TYPES[kind]
     for t in matrices(path, kind):
         x = values(plain, t["name"]).reshape(-1, t["shape"][0])
-        peer = llama.quantize_rows(x, type_id, block, size).tobytes()
+        equal = np.ones(x.shape[1], dtype=np.float32) if kind in WANT_IMPORTANCES else None
+        peer = llama.quantize_rows(x, type_id, block, size, equal).tobytes()
         yield (t["name"], x, squared_error(x, values(path, t["name"]).reshape(x.shape)),
                squared_error(x, llama.dequantize(peer, type_id, x.size).reshape(x.shape)))
 
@@ -91,15 +98,17 @@ def errors(source, kind, *more):
 def test_error_is_not_above_ggml():
     """Of each tensor of a trained model, and of all rows of normal and Laplace weights; opt 1 is better still."""
     for kind in BLOCKS:
-        for source in (PLAIN, KJV) if kind in ("Q8_0", "Q4_0", "Q4_K", "Q3_K") else (PLAIN,):
+        for source in (PLAIN, KJV) if kind in ("Q8_0", "Q4_0", "Q4_K", "Q3_K", "IQ3_S", "IQ2_XXS") else (PLAIN,):
             total = np.zeros(2)
             for name, _, ours, theirs in errors(source, kind):
                 total += ours.sum(), theirs.sum()
-                assert ours.sum() <= theirs.sum(), (kind, source.name, name, ours.sum(), theirs.sum())
+                slack = 1 + 1e-6 if kind == "Q1_0" else 1  # the same scale, summed otherwise
+                assert ours.sum() <= theirs.sum() * slack, (kind, source.name, name, ours.sum(), theirs.sum())
             deep = sum(ours.sum() for _, _, ours, _ in errors(source, kind, "--opt", "1"))
             root = np.sqrt([total[0] / total[1], deep / total[1]])
             print(f"  {source.name} {kind}: error over ggml's {root[0]:.4f}, with opt 1 {root[1]:.4f}")
-            assert deep < total[0], (kind, deep, total)
+            # For one bit least squares has one answer.
+            assert deep < total[0] or (kind == "Q1_0" and deep == total[0]), (kind, deep, total)
 
 
 def test_error_of_odd_rows():
@@ -111,13 +120,6 @@ def test_error_of_odd_rows():
         signal = (x[:22].astype(np.float64) ** 2).sum(axis=1)
         worse = np.flatnonzero((ours[:22] > theirs[:22] * 1.2**2 + 1e-30) & (ours[:22] > usual * signal / 4))
         assert not worse.size, (kind, name, [(int(r), ours[r], theirs[r], signal[r]) for r in worse])
-
-
-def write_imatrix(path, importances):
-    """The older format: sums of 4 calls."""
-    entries = [struct.pack("<i", len(name)) + name.encode() + struct.pack("<ii", 4, len(v)) +
-               (4 * v).astype("<f4").tobytes() for name, v in importances.items()]
-    path.write_bytes(struct.pack("<i", len(entries)) + b"".join(entries) + struct.pack("<ii", 7, 4) + b"text")
 
 
 def write_imatrix_gguf(path, importances):

@@ -1,11 +1,12 @@
-"""Weights that change on their way: adapters and 8-bit floats with factors give the tensors that PyTorch computes."""
+"""Weights that change on their way: adapters, 8-bit floats with factors, GPTQ, AWQ and compressed-tensors give the tensors
+that PyTorch and numpy compute."""
 import json
 import subprocess
 import sys
 
 import numpy as np
 
-from peer import WORK, WORKER, fake, inspect, run_all, values
+from peer import QUERN, WORK, WORKER, fake, inspect, run, run_all, values
 
 try:
     import torch
@@ -15,7 +16,7 @@ except ImportError as missing:
     sys.exit(77)
 
 
-def worker(source, lora=None, quant="F32", code=0):
+def worker(source, lora=None, quant="F32", code=0, threads=2):
     """The engine's program itself: a job in a folder of its own."""
     n = len(list(WORK.glob("job-*")))
     job = WORK / f"job-{n}"
@@ -24,7 +25,7 @@ def worker(source, lora=None, quant="F32", code=0):
         "protocol": 1, "job": f"{n:064x}", "attempt": 1, "verb": "convert",
         "engine": {"name": "gguf", "version": "0.1.0"}, "name": "m", "file": "m", "source": {"dir": str(source), "format": "safetensors"},
         "lora": {"dir": str(lora)} if lora else None, "platform": "", "quant": quant, "hybrid": 0, "opt": 0, "with": {},
-        "out": "out", "threads": 2}))
+        "out": "out", "threads": threads}))
     done = subprocess.run([str(WORKER), "convert", "job.json"], cwd=job, capture_output=True, text=True)
     assert done.returncode == code, (done.returncode, done.stderr)
     return done.stderr if code else job / "out" / "m.gguf"
@@ -44,7 +45,7 @@ def same(a, b, bound=0.0):
     return changed
 
 
-def adapter(name, base, modules, rank=4, rules=None, whole=(), embedding=()):
+def adapter(name, base, modules, rank=4, rules=None, whole=(), embedding=(), dora_end=""):
     """A random adapter for these modules, its folder, and the base with it merged by the formula."""
     torch.manual_seed(3)
     config = {"peft_type": "LORA", "r": rank, "lora_alpha": 6, "target_modules": list(modules), **(rules or {})}
@@ -59,7 +60,12 @@ def adapter(name, base, modules, rank=4, rules=None, whole=(), embedding=()):
             tensors[f"base_model.model.{module}.{end}"] = x
         alpha = next((v for k, v in config.get("alpha_pattern", {}).items() if module.endswith("." + k)), 6)
         delta = (b.double() @ a.double()) * (alpha / (rank ** 0.5 if config.get("use_rslora") else rank))
-        merged[f"{module}.weight"] = (w.double() + (delta.T if turned else delta)).float()
+        after = w.double() + (delta.T if turned else delta)
+        if config.get("use_dora"):
+            lengths = torch.rand(n_out) + 0.5
+            after = after * (lengths.double() / after.norm(dim=1))[:, None]
+            tensors[f"base_model.model.{module}.lora_magnitude_vector{dora_end}"] = lengths
+        merged[f"{module}.weight"] = after.float()
     for tensor in whole:
         merged[tensor] = torch.randn_like(merged[tensor])
         tensors[f"base_model.model.{tensor}"] = merged[tensor]
@@ -88,7 +94,10 @@ def test_adapters_are_merged():
              {"rules": {"fan_in_fan_out": True}}),
             ("mixtral", [layer + "block_sparse_moe.experts.2.w1", layer + "self_attn.o_proj"], {}),
             ("deepseek3", [layer + "self_attn.kv_b_proj", layer + "self_attn.q_b_proj"], {}),
-            ("internlm2", [layer + "attention.wqkv"], {"rank": 3})):
+            ("internlm2", [layer + "attention.wqkv"], {"rank": 3}),
+            ("qwen3", [layer + "self_attn.q_proj", layer + "mlp.down_proj"], {"rules": {"use_dora": True}}),
+            ("granite", [layer + "self_attn.k_proj"], {"rules": {"use_dora": True}, "dora_end": ".weight"}),
+            ("deepseek2", [layer + "self_attn.kv_b_proj"], {"rules": {"use_dora": True}})):
         source = base(name)
         folder, merged = adapter(name, source, modules, **options)
         with_adapter = worker(source, folder)
@@ -114,7 +123,15 @@ def test_adapters_that_do_not_fit_are_refused():
         assert all(w in said for w in words), (name, said)
 
     first = f"base_model.model.{module}.lora_A.weight"
-    refused("dora", lambda t, c: c.update(use_dora=True), "use_dora")
+    length = f"base_model.model.{module}.lora_magnitude_vector"
+    refused("dora-none", lambda t, c: c.update(use_dora=True), "lora_magnitude_vector", "missing")
+    refused("dora-turned", lambda t, c: c.update(use_dora=True, fan_in_fan_out=True), "use_dora with fan_in_fan_out")
+    refused("dora-short", lambda t, c: (c.update(use_dora=True), t.update({length: torch.ones(5)})), "one number for each row")
+    refused("dora-alone", lambda t, c: (c.update(use_dora=True), t.update({length: torch.ones(128), length.replace(".0.", ".1."):
+                                                                            torch.ones(128)})), "no lora_A beside it")
+    refused("dora-infinite", lambda t, c: (c.update(use_dora=True), t.update({length: torch.full([128], float("inf"))})),
+            "row 0 of", "q_proj")
+    refused("qalora", lambda t, c: c.update(use_qalora=True), "use_qalora")
     refused("kind", lambda t, c: c.update(peft_type="IA3"), "IA3")
     refused("regex", lambda t, c: c.update(alpha_pattern={"q_.*": 3}), "regular expression")
     refused("half", lambda t, c: t.pop(f"base_model.model.{module}.lora_B.weight"), "lora_B", "missing")
@@ -125,6 +142,7 @@ def test_adapters_that_do_not_fit_are_refused():
     refused("nan", lambda t, c: t.update({first: t[first] * float("nan")}), "not a finite number")
     (WORK / "empty-adapter").mkdir()
     assert "adapter_config.json" in worker(source, WORK / "empty-adapter", code=3)
+    subprocess.run(["rm", "-rf", str(WORK / "qwen3-base")], check=True)
     tied = base("qwen3")
     folder, _ = adapter("tied", tied, [], embedding=["model.embed_tokens"])
     assert "shares with its output" in worker(tied, folder, code=3)
@@ -177,13 +195,215 @@ def test_every_eight_bit_float():
         assert np.array_equal(got, every.float().repeat(128).numpy())
 
 
+# ---- codes of a few bits
+
+def rounded(w, bits, group, symmetric):
+    """Codes from 0 on [out, in], scales and zero points [out, groups] of a matrix, by rounding to the nearest."""
+    rows, cols = w.shape
+    g = w.reshape(rows, cols // group, group)
+    low, high = g.min(2).clip(max=0), g.max(2).clip(min=0)
+    if symmetric:
+        scale, zero = 2 * np.abs(g).max(2) / (2 ** bits - 1), np.full(low.shape, 2 ** (bits - 1))
+    else:
+        scale = (high - low) / (2 ** bits - 1)
+        zero = np.rint(-low / np.maximum(scale, 1e-9)).clip(1, 2 ** bits - 1).astype(np.int64)
+    scale = np.maximum(scale, 1e-5).astype(np.float16)
+    codes = (np.rint(g / scale.astype(np.float32)[:, :, None]) + zero[:, :, None]).clip(0, 2 ** bits - 1)
+    return codes.reshape(rows, cols).astype(np.uint32), scale, zero.astype(np.uint32)
+
+
+def words(codes, bits, axis):
+    """Codes as 32-bit words along an axis, the first in the lowest bits; a short last word is filled with zeros."""
+    codes = np.moveaxis(codes, axis, -1)
+    each = 32 // bits
+    codes = np.concatenate([codes, np.zeros((*codes.shape[:-1], -codes.shape[-1] % each), np.uint32)], -1)
+    codes = codes.reshape(*codes.shape[:-1], -1, each)
+    packed = np.bitwise_or.reduce(codes << (np.arange(each, dtype=np.uint32) * bits), -1)
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(packed, -1, axis)).view(np.int32))
+
+
+def as_gptq(module, w, bits, group, symmetric, order=None, stored_less=1):
+    cols = w.shape[1]
+    order = np.arange(cols) if order is None else order
+    codes, scale, zero = rounded(w[:, order], bits, group, symmetric)
+    groups, back = np.arange(cols) // group, np.empty(cols, np.int64)
+    back[order] = np.arange(cols)
+    codes, groups = codes[:, back], groups[back]
+    meant = (codes.astype(np.float32) - zero[:, groups].astype(np.float32)) * scale[:, groups].astype(np.float32)
+    return {f"{module}.qweight": words(codes.T, bits, 0), f"{module}.qzeros": words((zero - stored_less).T, bits, 1),
+            f"{module}.scales": torch.from_numpy(np.ascontiguousarray(scale.T)),
+            f"{module}.g_idx": torch.from_numpy(groups.astype(np.int32))}, meant
+
+
+def as_awq(module, w, group):
+    codes, scale, zero = rounded(w, 4, group, False)
+
+    def packed(x):
+        x = x.reshape(x.shape[0], -1, 8)[:, :, [0, 2, 4, 6, 1, 3, 5, 7]]
+        return words(x.reshape(x.shape[0], -1), 4, 1)
+
+    meant = (codes.astype(np.float32) - zero.repeat(group, 1)) * scale.astype(np.float32).repeat(group, 1)
+    return {f"{module}.qweight": packed(codes.T), f"{module}.qzeros": packed(zero.T),
+            f"{module}.scales": torch.from_numpy(np.ascontiguousarray(scale.T))}, meant.astype(np.float32)
+
+
+def as_pack(module, w, bits, group, symmetric):
+    codes, scale, zero = rounded(w, bits, group, symmetric)
+    meant = (codes.astype(np.float32) - zero.repeat(group, 1)) * scale.astype(np.float32).repeat(group, 1)
+    tensors = {f"{module}.weight_packed": words(codes, bits, 1), f"{module}.weight_scale": torch.from_numpy(scale),
+               f"{module}.weight_shape": torch.tensor(w.shape)}
+    if not symmetric:
+        tensors[f"{module}.weight_zero_point"] = words(zero, bits, 0)
+    return tensors, meant.astype(np.float32)
+
+
+def as_int8(module, w, group, symmetric, static=False):
+    codes, scale, zero = rounded(w, 8, group, symmetric)
+    signed = (codes.astype(np.int64) - 128).astype(np.int8)
+    meant = (codes.astype(np.float32) - zero.repeat(group, 1)) * scale.astype(np.float32).repeat(group, 1)
+    tensors = {f"{module}.weight": torch.from_numpy(signed), f"{module}.weight_scale": torch.from_numpy(scale)}
+    if not symmetric:
+        tensors[f"{module}.weight_zero_point"] = torch.from_numpy((zero.astype(np.int64) - 128).astype(np.int8))
+    if static:
+        tensors[f"{module}.input_scale"] = torch.tensor([0.1])
+    return tensors, meant.astype(np.float32)
+
+
+def as_float8(module, w, rows, cols):
+    """A factor for each block of rows x cols."""
+    across, down = -(-w.shape[0] // rows), -(-w.shape[1] // cols)
+    factor = torch.rand(across, down) * 0.01 + 1e-3
+    spread = factor.repeat_interleave(rows, 0).repeat_interleave(cols, 1)[:w.shape[0], :w.shape[1]]
+    codes = (torch.from_numpy(w) / spread).clamp(-400, 400).to(torch.float8_e4m3fn)
+    scale = factor.reshape(1) if factor.numel() == 1 else factor
+    return {f"{module}.weight": codes, f"{module}.weight_scale": scale}, (codes.float() * spread).numpy()
+
+
+def quantized(label, name, config, make, spec=""):
+    """The base with its projections replaced by what make gives, and what they stand for."""
+    source = fake(f"{name}-tiny:fill=random,dtype=F32{spec}", f"{label}-base")
+    stored, meant = WORK / f"{label}-stored", WORK / f"{label}-meant"
+    tensors, plain = {}, {}
+    for i, (tensor, w) in enumerate(weights(source).items()):
+        tensors[tensor] = plain[tensor] = w
+        if w.ndim != 2 or ("proj" not in tensor and "experts" not in tensor and "wqkv" not in tensor):
+            continue
+        parts, values_meant = make(tensor.removesuffix(".weight"), w.numpy(), i)
+        tensors.pop(tensor)
+        tensors.update(parts)
+        plain[tensor] = torch.from_numpy(values_meant)
+    for folder, t in ((stored, tensors), (meant, plain)):
+        subprocess.run(["cp", "-r", str(source), str(folder)], check=True)
+        save_file({k: v.contiguous() for k, v in t.items()}, folder / "model.safetensors", {"format": "pt"})
+    full = json.loads((stored / "config.json").read_text())
+    (stored / "config.json").write_text(json.dumps({**full, "quantization_config": config}))
+    return stored, meant
+
+
+def groups(**args):
+    return {"group_0": {"targets": ["Linear"], "weights": {"type": "int", **args}, "input_activations": None}}
+
+
+def compressed(form, **args):
+    return {"quant_method": "compressed-tensors", "format": form, "quantization_status": "compressed", "ignore": ["lm_head"],
+            "config_groups": groups(**args)}
+
+
+def gptq(bits, group, **more):
+    return {"quant_method": "gptq", "bits": bits, "group_size": group, "desc_act": False, "sym": True, "lm_head": False, **more}
+
+
+def test_codes_of_a_few_bits():
+    rng = np.random.default_rng(7)
+    awq = {"quant_method": "awq", "bits": 4, "group_size": 32, "zero_point": True, "version": "gemm"}
+    pack, int8, float8 = "pack-quantized", "int-quantized", "float-quantized"
+    cases = [
+        ("gptq4", "llama", gptq(4, 32), lambda m, w, i: as_gptq(m, w, 4, 32, True)),
+        ("gptq4-asym-v2", "qwen2", gptq(4, 64, sym=False, checkpoint_format="gptq_v2"),
+         lambda m, w, i: as_gptq(m, w, 4, 64, False, stored_less=0)),
+        ("gptq8-order", "llama", gptq(8, 32, desc_act=True),
+         lambda m, w, i: as_gptq(m, w, 8, 32, False, rng.permutation(w.shape[1]))),
+        ("gptq2-row", "qwen3", gptq(2, -1), lambda m, w, i: as_gptq(m, w, 2, w.shape[1], True)),
+        ("gptq4-experts", "mixtral", gptq(4, 32), lambda m, w, i: as_gptq(m, w, 4, 32, False)),
+        ("gptq4-wqkv", "internlm2", gptq(4, 32), lambda m, w, i: as_gptq(m, w, 4, 32, True)),
+        ("gptq4-latent", "deepseek2", gptq(4, 16), lambda m, w, i: as_gptq(m, w, 4, 16, True)),
+        ("awq", "llama", awq, lambda m, w, i: as_awq(m, w, 32)),
+        ("awq-experts", "qwen3-moe", awq, lambda m, w, i: as_awq(m, w, 32)),
+        ("pack4", "llama", compressed(pack, num_bits=4, group_size=32, strategy="group"),
+         lambda m, w, i: as_pack(m, w, 4, 32, True)),
+        ("pack4-asym", "qwen2", compressed(pack, num_bits=4, group_size=64, strategy="group", symmetric=False),
+         lambda m, w, i: as_pack(m, w, 4, 64, False)),
+        ("pack8-row", "gemma3", compressed(pack, num_bits=8, group_size=None, strategy="channel"),
+         lambda m, w, i: as_pack(m, w, 8, w.shape[1], True)),
+        ("int8-row", "llama", compressed(int8, num_bits=8, strategy="channel"), lambda m, w, i: as_int8(m, w, w.shape[1], True)),
+        ("int8-asym", "mistral", compressed(int8, num_bits=8, strategy="group", group_size=32, symmetric=False),
+         lambda m, w, i: as_int8(m, w, 32, False, static=True)),
+        ("float8-tensor", "llama", compressed(float8, num_bits=8, strategy="tensor"), lambda m, w, i: as_float8(m, w, *w.shape)),
+        ("float8-row", "qwen3", compressed(float8, num_bits=8, strategy="channel"), lambda m, w, i: as_float8(m, w, 1, w.shape[1])),
+        ("float8-block", "llama", compressed(float8, num_bits=8, strategy="block", block_structure=[48, 80]),
+         lambda m, w, i: as_float8(m, w, 48, 80)),
+        # Two widths in one checkpoint: the words of each row say which.
+        ("pack-mixed", "llama", {**compressed(pack), "config_groups": {
+            **groups(num_bits=4, group_size=32, strategy="group"),
+            "group_1": {"weights": {"num_bits": 8, "group_size": 32, "strategy": "group"}}}},
+         lambda m, w, i: as_pack(m, w, 8 if i % 2 else 4, 32, True)),
+    ]
+    for label, name, config, make in cases:
+        stored, meant = quantized(label, name, config, make)
+        for quant in ("F32", "Q4_K_M"):
+            ours, theirs = worker(stored, quant=quant), worker(meant, quant=quant)
+            if ours.read_bytes() != theirs.read_bytes():
+                same(ours, theirs)  # says which tensor
+                raise AssertionError((label, quant))
+
+
+def test_rows_beyond_a_tile():
+    """Matrices of several tiles, and of fewer rows in the last."""
+    stored, meant = quantized("wide", "llama", gptq(4, 128), lambda m, w, i: as_gptq(m, w, 4, 128, False),
+                              ",hidden=768,heads=8,ffn=1408")
+    one, two = worker(stored, quant="Q8_0"), worker(stored, quant="Q8_0", threads=5)
+    assert one.read_bytes() == two.read_bytes() == worker(meant, quant="Q8_0").read_bytes()
+
+
+def test_codes_that_do_not_fit_are_refused():
+    def spoiled(label, change, *words_said, config=None, make=None):
+        stored, _ = quantized(f"bad-{label}", "llama", config or gptq(4, 32), make or (lambda m, w, i: as_gptq(m, w, 4, 32, True)))
+        tensors = load_file(stored / "model.safetensors")
+        change(tensors, "model.layers.0.self_attn.q_proj")
+        save_file({k: v.contiguous() for k, v in tensors.items()}, stored / "model.safetensors")
+        said = worker(stored, code=3)
+        assert all(w in said for w in words_said), (label, said)
+
+    pack = dict(config=compressed("pack-quantized", num_bits=4, group_size=32, strategy="group", symmetric=False),
+                make=lambda m, w, i: as_pack(m, w, 4, 32, False))
+    spoiled("no-scales", lambda t, m: t.pop(m + ".scales"), "q_proj", "missing")
+    spoiled("short-scales", lambda t, m: t.update({m + ".scales": t[m + ".scales"][:3]}), "q_proj", "scales")
+    spoiled("zeros", lambda t, m: t.update({m + ".qzeros": t[m + ".qzeros"][:, :-1]}), "q_proj", "zero points")
+    spoiled("order", lambda t, m: t.update({m + ".g_idx": t[m + ".g_idx"] + 1}), "g_idx", "of group 4; there are 4")
+    spoiled("order-short", lambda t, m: t.update({m + ".g_idx": t[m + ".g_idx"][:-1]}), "q_proj", "columns")
+    spoiled("shape", lambda t, m: t.update({m + ".qweight": t[m + ".qweight"][:-1]}), "q_proj")
+    spoiled("twice", lambda t, m: t.update({m + ".weight": torch.zeros(128, 128)}), "q_proj", "as floats too")
+    spoiled("nan", lambda t, m: t[m + ".scales"].fill_(float("nan")), "q_proj", "not a finite number")
+    spoiled("huge", lambda t, m: t.update({m + ".weight_shape": torch.tensor([1 << 40, 1 << 40])}), "weight_shape", **pack)
+    spoiled("other-shape", lambda t, m: t.update({m + ".weight_shape": torch.tensor([128, 64])}), "q_proj", **pack)
+    spoiled("pack-zeros", lambda t, m: t.update({m + ".weight_zero_point": t[m + ".weight_zero_point"][1:]}), "zero points", **pack)
+    spoiled("int", lambda t, m: t.pop(m + ".weight_scale"), "q_proj", "holds integers",
+            config=compressed("int-quantized", num_bits=8, strategy="channel"), make=lambda m, w, i: as_int8(m, w, 128, True))
+
+
 def test_other_quantized_checkpoints_are_refused():
     source = WORK / "every-base"
     config = json.loads((source / "config.json").read_text())
-    config["quantization_config"] = {"quant_method": "gptq", "bits": 4}
-    (source / "config.json").write_text(json.dumps(config))
-    said = worker(source, code=3)
-    assert "gptq" in said and "fp8" in said, said
+    for q, name in ((gptq(3, 128), "gptq-3bit"), (gptq(4, 128, checkpoint_format="marlin"), "gptq-marlin"),
+                    ({"quant_method": "awq", "bits": 4, "version": "gemv"}, "awq-gemv"),
+                    ({"quant_method": "bitsandbytes", "load_in_4bit": True}, "bitsandbytes-4bit"),
+                    ({"quant_method": "mxfp4"}, "mxfp4"), (compressed("nvfp4-pack-quantized"), "compressed-tensors-nvfp4-pack-quantized"),
+                    ({**compressed("pack-quantized", num_bits=4), "quantization_status": "frozen"}, "compressed-tensors-frozen")):
+        (source / "config.json").write_text(json.dumps({**config, "quantization_config": q}))
+        said = worker(source, code=3)
+        assert f"({name})" in said, said
+        planned = run(QUERN, "convert", source, "-o", WORK / "x.gguf", "--engine", "gguf", "--quant", "Q8_0")
+        assert planned.returncode == 2 and f"({name})" in planned.stdout and "gptq-4bit" in planned.stdout, planned.stdout
 
 
 run_all(globals())

@@ -46,18 +46,21 @@ def test_wishes_that_make_no_sense():
     refused("matches", "Q4_K_M", *with_(by_pattern({"ffn": "Q5_0", "up": "Q8_0"})))
     refused("no matrix has a name like", "Q4_K_M", *with_(by_pattern({"fnn_up": "Q5_0"})))
     refused("no extended regular expression", "Q4_K_M", *with_(by_pattern({"ffn(": "Q5_0"})))
-    refused("no type that is written", "Q4_K_M", *with_(by_pattern({"ffn": "IQ2_XXS"})))
+    refused("no type that is written", "Q4_K_M", *with_(by_pattern({"ffn": "Q8_K"})))
+    refused("blk.0.ffn_up.weight becomes IQ2_XXS, which needs importances", "Q4_K_M", *with_(by_pattern({"ffn_up": "IQ2_XXS"})))
     refused("no type that is written", "Q4_K_M", *with_("output_type=Q9"))
-    refused("needs importances", "Q2_K_S")
+    for quant in ("Q2_K_S", "IQ3_XXS", "IQ1_M"):
+        refused("without_imatrix: true", quant)
     refused("a file in the model's folder", "Q4_K_M", *with_("imatrix=/etc/passwd"))
 
 
-def convert_job(quant, hybrid, opt, threads):
+def convert_job(quant, hybrid, opt, threads, parameters=None):
     """The worker itself, to see its result."""
     folder = WORK / f"job-{quant}-{hybrid}-{opt}-{threads}"
     (folder / "out").mkdir(parents=True)
     job = {"protocol": 1, "job": "0" * 64, "attempt": 1, "name": "x", "source": {"dir": str(KJV)}, "out": "out", "file": "m",
-           "platform": "", "quant": quant, "hybrid": hybrid, "opt": opt, "threads": threads, "with": {}}
+           "platform": "", "quant": quant, "hybrid": hybrid, "opt": opt, "threads": threads,
+           "with": parameters or {}}
     (folder / "job.json").write_text(json.dumps(job))
     subprocess.run([str(WORKER), "convert", str(folder / "job.json")], check=True,
                    stdout=subprocess.DEVNULL)
@@ -96,12 +99,20 @@ def test_quality_is_that_of_the_file():
 
 
 def test_threads_change_nothing():
-    for quant, hybrid, opt in (("Q4_K_M", 0.3, 1), ("IQ4_XS", 0, 0)):
+    for quant, hybrid, opt in (("Q4_K_M", 0.3, 1), ("IQ4_XS", 0, 0), ("IQ3_M", 0.5, 0), ("IQ1_S", 0, 0), ("Q2_0", 0.5, 1)):
         seen = set()
         for threads in (1, 3, 16):
-            path, facts = convert_job(quant, hybrid, opt, threads)
+            path, facts = convert_job(quant, hybrid, opt, threads, {"without_imatrix": True})
             seen.add((hashlib.sha256(path.read_bytes()).hexdigest(), json.dumps(facts, sort_keys=True)))
         assert len(seen) == 1, quant
+
+
+def test_every_new_type_loads():
+    for quant in ("IQ3_M", "IQ3_XS", "IQ3_XXS", "IQ2_M", "IQ2_XS", "IQ2_XXS", "IQ1_M", "IQ1_S", "Q2_0", "Q1_0"):
+        path, _ = convert_job(quant, 0, 0, 2, {"without_imatrix": True})
+        m = llama.Model(path)
+        assert np.isfinite(m.logits([1, 5, 9])).all(), quant
+        m.close()
 
 
 run_all(globals())

@@ -170,6 +170,8 @@ def test_show_a_finished_job():
         assert job["state"] == "done" and job["engine"] == "noop" and job["quant"] == "none", job
         assert [e["event"] for e in job["events"]] == ["claim", "exit_ok", "valid", "upload", "uploaded"], job
         assert len(job["attempts"]) == 1 and job["attempts"][0]["exit_code"] == 0, job
+        attempt = job["attempts"][0]  # over in a moment, and still its use is known
+        assert attempt["peak_rss_bytes"] > 0 and attempt["user_ms"] + attempt["system_ms"] > 0, attempt
         for f in job["files"]:
             data = Path(f["path"]).read_bytes()
             assert len(data) == f["size_bytes"] and hashlib.sha256(data).hexdigest() == f["sha256"], f

@@ -1,11 +1,14 @@
 """Models of a hub: looked at, fetched, resumed, and refused with a sentence that helps."""
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
@@ -129,6 +132,47 @@ def test_a_clone_of_a_known_blob_is_not_fetched_again():
         code, lines = p.fetch()
         assert code == 0 and lines[-1]["files_fetched"] == 1 and lines[-1]["files_kept"] == 3, lines
         p.check()
+
+
+def test_many_models_are_looked_at_together():
+    """Eight at a time, no more, and told in the order of the file."""
+    names = [f"m{i:02}" for i in range(16)]
+    with Place(text=JOBS.replace("  - {id: org/tiny, name: m}\n", "".join(f"  - {{id: org/{n}}}\n" for n in names))) as p:
+        p.hub.repos = {f"org/{n}": Repo(tiny(seed=i)) for i, n in enumerate(names)}
+        together, lock, most, now = threading.Barrier(8), threading.Lock(), 0, 0
+
+        def meet(handler):
+            nonlocal most, now
+            with lock:
+                now += 1
+                most = max(most, now)
+            together.wait(30)
+            with lock:
+                now -= 1
+        p.hub.rule("GET /api/models/org/.*/revision", meet, times=16)
+        told = expect(p.quern("plan"), 0, "32 new").stdout
+        assert most == 8 and not together.broken, most
+        assert [n for line in told.splitlines() for n in names if line.startswith(f"{n}: org/{n} at")] == names, told
+        p.hub.rule("GET /api/models/org/m03/revision", status(404, X_Error_Code="RepoNotFound"), times=99)
+        expect(p.quern("plan", "--only", "m0[1-4]/*"), 0, "6 new, 2 not legal", "org/m03 does not exist")
+        p.hub.forget()
+        expect(p.quern("plan", "--only", "m07/*"), 0, "2 new")
+        assert len(p.hub.lines()) == 1, p.hub.lines()
+
+
+def test_a_signal_ends_a_plan_that_waits_for_a_hub():
+    with Place() as p:
+        asked = threading.Event()
+
+        def wait(handler):
+            asked.set()
+            time.sleep(20)
+        p.hub.rule("GET /api", wait, times=99)
+        run = p.start("run")
+        assert asked.wait(30)
+        run.terminate()
+        assert run.wait(10) == 130, run.stdout.read()
+        assert not p.sql("SELECT * FROM run")
 
 
 # ---- what is refused
@@ -318,6 +362,85 @@ def test_a_killed_run_goes_on():
         p.hub.rules.clear()
         expect(p.quern("run"), 0, "2 converted")
         p.check()
+
+
+def test_a_fetch_that_dies_at_each_of_its_steps():
+    """What has a name is whole; what is missing is fetched, and the client's cache is as it should be."""
+    with Place(Repo(tiny(mib=17))) as p:
+        assert p.fetch("--metadata")[0] == 0
+        files = p.hub.repos["org/tiny"].commits[p.hub.repos["org/tiny"].head]
+        died, n = 99, 0
+        while died:
+            n += 1
+            shutil.rmtree(p.cache, ignore_errors=True)
+            died, lines = p.fetch(QUERN_CRASH_AT=n)
+            assert died in (0, 99), lines
+            for link in p.snapshot().iterdir():
+                assert link.name.startswith(".quern-") or link.read_bytes() == files[link.name], (n, link)
+            for blob in (p.cache / "blobs").iterdir():
+                assert ".quern-part" in blob.name or blob.read_bytes() in files.values(), (n, blob)
+            code, lines = p.fetch()
+            assert code == 0, (n, lines)
+            p.check()
+        assert n > 15, n  # seven steps of the large file with two ranges, five of each small one
+
+
+# ---- the way there
+
+class Proxy(BaseHTTPRequestHandler):
+    """Asks the hub for everything, whatever host is named; tunnels nowhere."""
+
+    def log_message(self, *args):
+        pass
+
+    def do_GET(self):
+        self.server.heard.append((f"{self.command} {self.path}", dict(self.headers)))
+        path = "/" + self.path.split("/", 3)[3]
+        rq = urllib.request.Request(self.server.hub.url + path, headers=dict(self.headers), method=self.command)
+        with urllib.request.urlopen(rq) as answer:
+            body = answer.read()
+            self.send_response(answer.status)
+            for name, value in answer.headers.items():
+                if name not in ("Server", "Date"):
+                    self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+    def do_CONNECT(self):
+        self.server.heard.append((f"{self.command} {self.path}", dict(self.headers)))
+        self.send_error(403)
+
+
+def test_proxies():
+    with Place() as p:
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+        server.hub, server.heard = p.hub, []
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        address = f"127.0.0.1:{server.server_port}"
+        far = {"HF_ENDPOINT": "http://hub.invalid", "HF_TOKEN": TOKEN}
+        for name in "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy":
+            server.heard.clear()
+            code, lines = p.fetch(**far, **{name: f"http://me:secret@{address}"})
+            assert code == 0, (name, lines)
+            assert all(line.split()[1].startswith("http://hub.invalid/") for line, _ in server.heard)
+            assert server.heard[0][1]["Proxy-Authorization"].startswith("Basic "), server.heard[0]
+            shutil.rmtree(p.root / "hf")
+        # a tunnel gets no token of ours, and a refusal of it is said without the proxy's password
+        server.heard.clear()
+        secure = {**far, "HF_ENDPOINT": "https://hub.invalid"}
+        code, lines = p.fetch("--metadata", **secure, HTTPS_PROXY=f"http://me:secret@{address}")
+        assert code == 1 and "proxy" in lines[-1]["message"] and "secret" not in lines[-1]["message"], lines
+        assert {line for line, _ in server.heard} == {"CONNECT hub.invalid:443"}, server.heard
+        assert not any(TOKEN in str(headers) for _, headers in server.heard)
+        # what is near needs none
+        server.heard.clear()
+        for names in {"NO_PROXY": "127.0.0.1"}, {"no_proxy": "127.0.0.1"}, {"NO_PROXY": "*"}:
+            assert p.fetch("--metadata", HTTP_PROXY=f"http://{address}", ALL_PROXY=f"http://{address}", **names)[0] == 0, names
+        # and no client of a web server chooses ours
+        assert p.fetch("--metadata", HTTP_PROXY=f"http://{address}", REQUEST_METHOD="GET")[0] == 0
+        assert not server.heard
+        server.shutdown()
+        server.server_close()
 
 
 # ---- secrets

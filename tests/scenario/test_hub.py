@@ -1,5 +1,7 @@
 """Models of the test Hub, which official clients use unchanged: converted with faults on, and with nothing left to do."""
+import concurrent.futures
 import json
+import shutil
 import ssl
 import subprocess
 import sys
@@ -72,19 +74,103 @@ def test_a_matrix_is_done_and_then_nothing():
         p.check()
 
 
+STEPS = [("hub", "GET", "/api/models/my-org/tiny/revision/*"), ("hub", "GET", "/api/models/my-org/tiny/tree/*"),
+         ("hub", "GET", "/my-org/tiny/resolve/*/config.json"), ("hub", "GET", "/my-org/tiny/resolve/*.safetensors"),
+         ("hub", "HEAD", "/my-org/tiny/resolve/*.safetensors"), ("cdn", "GET", "/lfs/*")]
+FAULTS = [[{"do": "status", "status": code} for code in (500, 502, 503)],
+          [{"do": "status", "status": 504}, {"do": "status", "status": 429},
+           {"do": "status", "status": 429, "headers": {"Retry-After": "0"}},
+           {"do": "status", "status": 429, "headers": {"RateLimit": '"resolvers";r=0;t=1'}}],
+          [{"do": "reset"}, {"do": "stall", "seconds": 1}, {"do": "truncate", "bytes": 20}, {"do": "length", "add": 5}]]
+
+
+def survives(step, actions):
+    origin, method, path = step
+    if method == "HEAD":
+        actions = [a for a in actions if a["do"] not in ("truncate", "length")]
+    with Place(mib=17) as p:
+        p.hub.faults(*({"origin": origin, "method": method, "path": path, "action": action} for action in actions))
+        # a plan looks at headers, a fetch takes the files
+        for options in ["--metadata"], []:
+            code, last = p.fetch(*options)
+            assert code == 0, (step, actions, last)
+        done = [r for r in p.hub.requests(method) if r["origin"] == origin]
+        assert len(done) > len(actions), (step, actions, done)
+        p.check()
+
+
 def test_each_step_survives_each_fault():
-    steps = [("hub", "GET", "/api/models/my-org/tiny/revision/*"), ("hub", "GET", "/api/models/my-org/tiny/tree/*"),
-             ("hub", "GET", "/my-org/tiny/resolve/*/config.json"), ("hub", "HEAD", "/my-org/tiny/resolve/*.safetensors"),
-             ("cdn", "GET", "/lfs/*")]
-    actions = [{"do": "status", "status": 500}, {"do": "status", "status": 504}, {"do": "reset"},
-               {"do": "status", "status": 429, "headers": {"Retry-After": "0"}}, {"do": "truncate", "bytes": 20}]
-    for origin, method, path in steps:
+    with concurrent.futures.ThreadPoolExecutor(9) as pool:  # most of it is waiting
+        for future in [pool.submit(survives, step, actions) for step in STEPS for actions in FAULTS]:
+            future.result()
+
+
+def test_a_range_that_stalls_or_trickles_is_asked_for_again():
+    for action in {"do": "stall", "seconds": 600}, {"do": "trickle", "bytes": 200}:
         with Place(mib=17) as p:
-            p.hub.faults(*({"origin": origin, "method": method, "path": path, "action": action} for action in actions
-                           if method != "HEAD" or action["do"] != "truncate"))
-            code, last = p.fetch()
-            assert code == 0, (path, last)
+            assert p.fetch("--metadata", "--memory", "memory")[0] == 0
+            p.hub.faults({"origin": "cdn", "action": action})
+            code, last = p.fetch("--memory", "memory", HF_HUB_DOWNLOAD_TIMEOUT=1)
+            assert code == 0, last
             p.check()
+
+
+def test_a_shorter_answer_is_gone_on_with():
+    with Place(mib=17) as p:
+        p.hub.faults({"origin": "cdn", "skip": 1, "action": {"do": "length", "add": -5}})
+        code, last = p.fetch()
+        assert code == 0, last
+        p.check()
+
+
+def test_a_page_instead_of_a_file_is_no_model():
+    """A gateway's HTML, with 200, in the place of each thing that is asked for."""
+    for origin, method, path in STEPS:
+        if method == "HEAD":
+            continue
+        with Place(mib=17) as p:
+            p.hub.faults({"origin": origin, "method": method, "path": path, "times": None, "action": {"do": "html"}})
+            code, last = p.fetch("--metadata")
+            if code == 0:
+                code, last = p.fetch()
+            assert code == 1 and last["event"] == "error" and last["message"], (path, last)
+            assert not list((p.root / "hf/hub").glob("*/snapshots/*/model.safetensors")), path
+            p.hub.faults()
+            assert p.fetch("--metadata")[0] == 0 and p.fetch()[0] == 0
+            p.check()
+
+
+def test_the_token_follows_to_no_other_host():
+    """Each thing that is asked for sends elsewhere: to a host that writes down what it is sent."""
+    heard = []
+
+    class Other(Missing):
+        def do_GET(self):
+            heard.append(dict(self.headers))
+            super().do_GET()
+        do_HEAD = do_GET
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Other)
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    for origin, method, path in STEPS:
+        with Place(mib=17) as p:
+            p.hub.faults({"origin": origin, "method": method, "path": path, "times": None,
+                          "action": {"do": "redirect", "to": f"http://localhost:{server.server_port}/else/where?X-Signature=1"}})
+            code, last = p.fetch(HF_TOKEN=p.hub.token)
+            assert code == 1, (path, last)
+            assert "X-Signature" not in last["message"], last
+    assert heard  # files may lie elsewhere, answers of the hub may not
+    assert not [h for h in heard if "authorization" in {name.lower() for name in h}], heard
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_hub_that_names_no_commit():
+    for commit in "../../../../etc", "a" * 39, "A" * 40, "":
+        with Place() as p:
+            p.hub.faults({"path": "/api/models/*", "times": None, "action": {"do": "replace", "old": p.commit, "new": commit}})
+            code, last = p.fetch()
+            assert code == 1 and "names no commit" in last["message"], (commit, last)
+            assert not (p.root / "hf/hub/models--my-org--tiny/snapshots").exists()
 
 
 MERGER = """\
@@ -146,13 +232,18 @@ def test_a_certificate_that_nobody_trusts():
         context.load_cert_chain(cert, key)
         server = ThreadingHTTPServer(("127.0.0.1", 0), Missing)
         server.socket = context.wrap_socket(server.socket, server_side=True)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
         address = f"https://localhost:{server.server_port}"
         code, last = p.fetch(HF_ENDPOINT=address)
         assert code == 1 and last["code"] == "env" and "SSL_CERT_FILE" in last["message"], last
-        for name in ("SSL_CERT_FILE", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE"):
-            code, last = p.fetch(HF_ENDPOINT=address, **{name: cert})
-            assert code == 1 and last["code"] == "notfound", last
+        folder = p.root / "certs"
+        folder.mkdir()
+        shutil.copy(cert, folder)
+        subprocess.run(["openssl", "rehash", folder], check=True)
+        for name, value in (("SSL_CERT_FILE", cert), ("CURL_CA_BUNDLE", cert), ("REQUESTS_CA_BUNDLE", cert),
+                            ("SSL_CERT_DIR", folder), ("REQUESTS_CA_BUNDLE", folder)):
+            code, last = p.fetch(HF_ENDPOINT=address, **{name: value})
+            assert code == 1 and last["code"] == "notfound", (name, last)
         server.shutdown()
         server.server_close()
 
@@ -195,10 +286,11 @@ def test_a_hub_that_lies_is_caught():
 
 
 def test_redirects_in_a_circle_end():
-    with Place() as p:
-        p.hub.faults({"path": "/api/*", "times": None, "action": {"do": "redirect", "to": "self"}})
-        code, last = p.fetch()
-        assert code == 1 and "without an end" in last["message"], last
+    for path in "/api/*", "/my-org/tiny/resolve/*", "/lfs/*":
+        with Place(mib=17) as p:
+            p.hub.faults({"path": path, "times": None, "action": {"do": "redirect", "to": "self"}})
+            code, last = p.fetch()
+            assert code == 1 and "without an end" in last["message"], (path, last)
 
 
 def test_private_and_gated_repositories():
@@ -211,11 +303,13 @@ def test_private_and_gated_repositories():
 
 
 def test_a_token_that_is_revoked_in_the_middle():
-    with Place(mib=17, private=True) as p:
-        p.hub.faults({"method": "HEAD", "path": "/my-org/tiny/resolve/*", "action": {"do": "revoke"}})
-        code, last = p.fetch(HF_TOKEN=p.hub.token)
-        assert code == 1 and "does not accept the token" in last["message"], last
-        assert p.hub.token not in last["message"]
+    """At each thing that is asked of the hub: said so, and what came before it stays."""
+    for origin, method, path in STEPS[:-1]:
+        with Place(mib=17, private=True) as p:
+            p.hub.faults({"origin": origin, "method": method, "path": path, "action": {"do": "revoke"}})
+            code, last = p.fetch(HF_TOKEN=p.hub.token)
+            assert code == 1 and "does not accept the token" in last["message"], (path, last)
+            assert p.hub.token not in last["message"]
 
 
 run_all(globals())

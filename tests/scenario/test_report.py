@@ -1,6 +1,8 @@
 """quern report: text, JSON and one HTML page, of good runs, bad runs, and names that are hostile."""
 import json
+import os
 import re
+import shutil
 import sqlite3
 import sys
 from html.parser import HTMLParser
@@ -114,6 +116,33 @@ def test_json_has_what_the_text_has():
         assert r["nights"][0]["converted"] == 4 and r["nights"][0]["failed"] == 6
         expect(m.quern("report", "-o", "r.json"), 0)
         assert json.loads((m.root / "r.json").read_text()) == r
+
+
+def test_quality_of_every_type_in_the_first_matrix():
+    source = Path(os.environ["QUERN_SOURCE"])
+    with Matrix((source / "jobs.yaml").read_text().replace("work: .quern", "work: work")) as m:
+        shutil.copytree(source / "tests/data/kjv-llama", m.root / "tests/data/kjv-llama")
+        expect(m.quern("run", "--no-upload"), 0)
+        engines = json.loads(expect(m.quern("engines", "--json"), 0).stdout)["engines"]
+        types = {q["name"] for e in engines if e["name"] == "gguf" for q in e["quants"]} - {"Q2_K_S"}  # wants importances
+        jobs = json.loads(expect(m.quern("report", "--json"), 0).stdout)["jobs"]
+        quality = {j["variant"]: j["quality"] for j in jobs if j["model"] == "kjv-llama"}
+        assert set(quality) == types and len(types) > 20, (set(quality), types)
+        for name, q in quality.items():
+            worst = [w["relative_error"] for w in q["worst"]]
+            assert q["tensors"] == 29 and len(worst) == 10 and worst == sorted(worst, reverse=True), (name, q)
+            assert worst[-1] <= worst[0] and worst[0] >= q["relative_error"], (name, q)
+            lossless = name in ("F32", "BF16")  # the checkpoint is BF16
+            assert (q["relative_error"] == 0) == lossless and (q["snr_db"] is None) == lossless, (name, q)
+        assert quality["F16"]["relative_error"] < 1e-6 < 0.004 < quality["Q8_0"]["relative_error"] < 0.006
+        assert quality["Q4_0"]["snr_db"] > quality["Q2_K"]["snr_db"] > 10
+        expect(m.quern("report"), 0, "largest error: kjv-llama/gguf/TQ", "attn_v.weight")
+        # A worker may name its tensors as it likes.
+        with sqlite3.connect(m.work / "state.db") as db:
+            db.execute("UPDATE artifact SET facts = replace(facts, 'blk.2.attn_v.weight', '<b>&\\u0007')")
+        p, text = page(m)
+        assert "Quality" in p.words and "exact" in p.words and "\x07" not in text
+        assert any("<b>&\\x07" in w for w in p.words), text
 
 
 def test_the_page_is_whole_and_foreign_text_is_text():

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
-from matrix import BUILD, JOBS, Matrix, expect, run_all  # noqa: E402
+from matrix import BUILD, JOBS, Matrix, expect, preload, run_all  # noqa: E402
 
 
 def with_mode(mode, **more):
@@ -185,12 +185,6 @@ def test_the_second_signal_ends_them():
         assert p.returncode == 130
         assert set(m.states().values()) == {"pending"}
         assert m.sql("SELECT max(attempts) FROM job") == [(0,)], "an interrupted attempt must not count"
-
-
-def preload(library, **more):
-    """Environment for a quern in which a library of tests/lib stands before libc."""
-    return {"LD_PRELOAD": BUILD / "test-tools" / f"{library}.so",
-            "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0", **more}
 
 
 def durations(value, name=""):

@@ -111,6 +111,40 @@ static void a_card_says_what_the_rows_say(void **state)
 	free(text);
 }
 
+/* Each variant brings its configuration: the table would be six times as long and say no more. */
+static void what_is_beside_a_model_is_one_sentence(void **state)
+{
+	static const char *const paths[] = { "m-w8a8/LICENSE", "m-w8a8.rkllm",
+					     "m-w8a8/config.json" };
+	struct artifact_row files[3];
+	struct fixture f;
+	char *text;
+
+	(void)state;
+	fixture_init(&f);
+	for (size_t i = 0; i < 3; i++)
+		files[i] = artifact(paths[i], 1000, FACTS("Q8_0", ""));
+	f.jobs[0].spec.engine = "rkllm";
+	f.v[0].files = files;
+	f.v[0].paths = (const char **)paths;
+	f.v[0].n_files = 3;
+	text = card(&f, 2, NULL);
+	assert_non_null(strstr(text, "| `m-w8a8.rkllm` |"));
+	assert_non_null(strstr(text, "| `m-Q4_0.gguf` |"));
+	assert_null(strstr(text, "config.json"));
+	assert_non_null(strstr(text, "is in a folder of its name"));
+	assert_non_null(strstr(text, "./llm_demo m-w8a8.rkllm 128"));
+	free(text);
+	/* Files that are the variant itself stay in the table. */
+	f.v[0].files = &files[2];
+	f.v[0].paths = (const char **)&paths[2];
+	f.v[0].n_files = 1;
+	text = card(&f, 2, NULL);
+	assert_non_null(strstr(text, "| `m-w8a8/config.json` |"));
+	assert_null(strstr(text, "is in a folder of its name"));
+	free(text);
+}
+
 static void order_of_rows_does_not_matter(void **state)
 {
 	struct fixture f, g;
@@ -880,10 +914,30 @@ static void a_hostile_manifest_is_refused(void **state)
 	buf_release(&b);
 }
 
+/* Only where a worker has measured it; of others the cell is empty. */
+static void a_card_says_the_error(void **state)
+{
+	struct fixture f;
+	char *text;
+
+	(void)state;
+	fixture_init(&f);
+	f.files[1].facts = "{\"worker\":{\"quant\":\"Q4_0\",\"hybrid\":0,\"opt\":0,\"quality\":{"
+			   "\"columns\":[\"relative\"],\"tensors\":{},\"all\":[0.08123]}}}";
+	text = card(&f, 2, NULL);
+	assert_non_null(strstr(text, "| file | quant | error | size | SHA-256 |\n"));
+	assert_non_null(strstr(text, "| `m-Q4_0.gguf` | `Q4_0` | 0.0812 | 1000 B | "));
+	assert_non_null(strstr(text, "| `m-Q8_0.gguf` | `Q8_0` |  | 2.0 KiB | "));
+	assert_non_null(strstr(text, "\nThe error is what conversion changed"));
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_card_says_what_the_rows_say),
+		cmocka_unit_test(what_is_beside_a_model_is_one_sentence),
+		cmocka_unit_test(a_card_says_the_error),
 		cmocka_unit_test(order_of_rows_does_not_matter),
 		cmocka_unit_test(columns_come_when_needed),
 		cmocka_unit_test(a_persons_text_survives),

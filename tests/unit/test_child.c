@@ -136,6 +136,18 @@ static void tells_its_signal(void **state)
 	assert_int_equal(r->child.signal, SIGUSR1);
 }
 
+/* Also when it was there for a moment only, and by a child of its own. */
+static void tells_what_it_used(void **state)
+{
+	struct run *r = *state;
+
+	run_shell(r, "dd if=/dev/zero of=/dev/null bs=100M count=1 2>/dev/null");
+	assert_int_equal(r->child.exit_code, 0);
+	assert_true(r->child.used.peak_rss_bytes >= 100u << 20);
+	assert_true(r->child.used.user_ms > 0 || r->child.used.system_ms > 0);
+	assert_true(r->child.used.user_ms < 60000 && r->child.used.system_ms < 60000);
+}
+
 static void ends_also_when_its_output_ended_long_before(void **state)
 {
 	struct run *r = *state;
@@ -310,6 +322,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(tells_lines_and_its_exit_code, setup, teardown),
 		cmocka_unit_test_setup_teardown(tells_its_signal, setup, teardown),
+		cmocka_unit_test_setup_teardown(tells_what_it_used, setup, teardown),
 		cmocka_unit_test_setup_teardown(ends_also_when_its_output_ended_long_before, setup,
 						teardown),
 		cmocka_unit_test_setup_teardown(signals_are_as_at_the_start_of_a_program, setup,

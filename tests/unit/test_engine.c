@@ -71,7 +71,7 @@ static void test_legal(void **state)
 	assert_string_equal(check(gguf, "", "Q8_0", 0, 1), "");
 	assert_string_equal(check(rk, "rk3588", "w4a16", 0, 0),
 			    "quant w4a16 is not legal for platform rk3588 in engine rkllm 1.3.0; "
-			    "legal: w8a8, w8a8_g128");
+			    "legal: w8a8, w8a8_g128; nearest: w8a8");
 	assert_string_equal(
 		check(rk, "tpu", "w8a8", 0, 0),
 		"platform tpu is not legal in engine rkllm 1.3.0; legal: rk3588, rk3576");
@@ -120,11 +120,11 @@ static void test_estimate(void **state)
 	const struct source_facts huge = { .matrix_params = UINT64_MAX, .size_bytes = UINT64_MAX };
 	struct estimate out;
 
-	engine_estimate(gguf, &s, &facts, 2, &out);
+	engine_estimate(gguf, &s, NULL, &facts, 2, &out);
 	assert_int_equal(out.output_bytes, 1062500 + 4000 + 500 + 1024);
 	assert_int_equal(out.scratch_bytes, (1062500 + 4000 + 500 + 1024) / 4);
 	assert_int_equal(out.memory_bytes, (64 << 20) + 2 * (16 << 20) + 8 * 4096 + 1001000);
-	engine_estimate(gguf, &s, &huge, 2, &out);
+	engine_estimate(gguf, &s, NULL, &huge, 2, &out);
 	assert_true(out.output_bytes > (uint64_t)1 << 62);
 }
 

@@ -32,6 +32,7 @@ static void confirmation_is_the_asked_value(void **state)
 		{ "{}", 0 },
 		{ "{\"worker\":{\"quant\":\"w8a8\"}}", JOB_PARAM_QUANT },
 		{ "{\"file\":{\"quant\":\"w8a8\"}}", JOB_PARAM_QUANT },
+		{ "{\"name\":{\"quant\":\"w8a8\"}}", 0 }, /* and a name only claims */
 		{ "{\"source\":{\"quant\":\"w8a8\"}}",
 		  0 }, /* a source says nothing of the output */
 		{ "{\"worker\":{\"quant\":\"w8a8x\"}}", 0 },

@@ -114,7 +114,7 @@ static void describe_tells_what_is_made(void **state)
 		struct fake_spec s = parse(specs[i]);
 		const char *dir = make(p, arena_printf(p->a, "m%zu", i), specs[i]);
 		struct err e = ERR_INIT;
-		struct source_facts f;
+		struct source_facts f, told = { 0 };
 		struct json *v;
 		struct buf b;
 
@@ -135,6 +135,15 @@ static void describe_tells_what_is_made(void **state)
 		assert_int_equal(json_int(v, "n_tensors", 0), f.n_tensors);
 		assert_int_equal(json_int(v, "max_row", 0), f.max_row);
 		assert_int_equal(json_int(v, "tokenizer_bytes", 0), f.tokenizer_bytes);
+		source_matrices_read(p->a, v, &told);
+		assert_true(f.n_matrices >= 3);
+		assert_int_equal(told.n_matrices, f.n_matrices);
+		for (size_t k = 0; k < f.n_matrices; k++) {
+			assert_string_equal(told.matrices[k].name, f.matrices[k].name);
+			assert_int_equal(told.matrices[k].out, f.matrices[k].out);
+			assert_int_equal(told.matrices[k].in, f.matrices[k].in);
+			assert_int_equal(told.matrices[k].count, f.matrices[k].count);
+		}
 	}
 }
 

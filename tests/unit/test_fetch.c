@@ -62,7 +62,9 @@ static void what_is_no_model_is_said(void **state)
 		const char *says;
 	} cases[] = {
 		{ { "config.json", "pytorch_model.bin" }, false, "pickles only" },
-		{ { "config.json", "m.gguf" }, false, "GGUF files only" },
+		{ { "a.gguf", "b.gguf" },
+		  false,
+		  "choose one of its 2 with `file:` (a.gguf, b.gguf)" },
 		{ { "config.json", "data.csv" }, false, "no weights" },
 		{ { "adapter_config.json", "adapter_model.bin" }, true, "no adapter" },
 		{ { "adapter_model.safetensors" }, true, "adapter_config.json" },

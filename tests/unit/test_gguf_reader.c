@@ -7,7 +7,8 @@
 
 #include <cmocka.h>
 
-#include "workers/gguf/reader.h"
+#include "core/gguf.h"
+#include "workers/gguf/writer.h"
 
 static int read_buf(void *ctx, void *out, size_t n, uint64_t at, struct err *e)
 {
@@ -155,12 +156,32 @@ static void each_rule_has_its_sentence(void **state)
 	refused(&b, "array of type 9");
 }
 
+/* core/ knows the sizes, the engine the codecs too. */
+static void core_has_the_same_types(void **state)
+{
+	(void)state;
+	for (uint32_t id = 0; id < 256; id++) {
+		const struct gguf_block_type *c = gguf_type_by_id(id);
+		const struct type *t = type_by_id(id);
+
+		assert_int_equal(!c, !t);
+		assert_true(!c || id <= GGUF_TYPE_MAX);
+		if (!c)
+			continue;
+		assert_string_equal(c->name, t->name);
+		assert_int_equal(c->block, t->block);
+		assert_int_equal(c->bytes, t->bytes);
+	}
+	assert_int_equal(GGUF_TYPE_MAX, TYPE_ID_MAX);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_we_write_we_read),
 		cmocka_unit_test(every_cut_is_refused),
 		cmocka_unit_test(each_rule_has_its_sentence),
+		cmocka_unit_test(core_has_the_same_types),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

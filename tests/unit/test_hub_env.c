@@ -25,6 +25,7 @@ static const char *const all[] = {
 	"HUGGINGFACE_HUB_CACHE",
 	"HF_HUB_OFFLINE",
 	"TRANSFORMERS_OFFLINE",
+	"HF_HUB_DOWNLOAD_TIMEOUT",
 };
 
 static int clean(void **state)
@@ -170,6 +171,47 @@ static void offline_is_said_in_two_ways(void **state)
 	}
 }
 
+static void timeouts_are_seconds(void **state)
+{
+	static const char *const bad[] = {
+		"0", "-1", "soon", "1.5", "3601", "99999999999999999999"
+	};
+	struct err e = ERR_INIT;
+	struct hub_env env;
+
+	(void)state;
+	read_env(&env);
+	assert_int_equal(env.stall_s, 0);
+	hub_env_release(&env);
+	setenv("HF_HUB_DOWNLOAD_TIMEOUT", "20", 1);
+	read_env(&env);
+	assert_int_equal(env.stall_s, 20);
+	hub_env_release(&env);
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+		setenv("HF_HUB_DOWNLOAD_TIMEOUT", bad[i], 1);
+		assert_int_equal(hub_env_read(&env, &e), ERR_INVALID);
+		hub_env_release(&env);
+	}
+}
+
+static void what_was_read_is_not_in_the_environment_any_more(void **state)
+{
+	const char *where;
+	struct hub_env env;
+
+	(void)state;
+	setenv("HF_TOKEN", "hf_secret", 1);
+	where = getenv("HF_TOKEN");
+	assert_true(hub_env_has_secret());
+	read_env(&env);
+	hub_env_forget();
+	assert_string_equal(env.token, "hf_secret");
+	assert_null(getenv("HF_TOKEN"));
+	assert_string_equal(where, "");
+	assert_false(hub_env_has_secret());
+	hub_env_release(&env);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -179,6 +221,8 @@ int main(void)
 		cmocka_unit_test_setup(a_token_file_that_cannot_be_read_is_said, clean),
 		cmocka_unit_test_setup(endpoints_lose_their_slash_and_must_be_addresses, clean),
 		cmocka_unit_test_setup(offline_is_said_in_two_ways, clean),
+		cmocka_unit_test_setup(timeouts_are_seconds, clean),
+		cmocka_unit_test_setup(what_was_read_is_not_in_the_environment_any_more, clean),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

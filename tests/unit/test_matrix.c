@@ -73,7 +73,7 @@ static void test_illegal(void **state)
 	assert_string_equal(
 		p.illegal,
 		"quant w4a16 is not legal for platform rk3588 in engine rkllm 1.3.0; legal: "
-		"w8a8, w8a8_g128");
+		"w8a8, w8a8_g128; nearest: w8a8");
 	assert_ptr_equal(p.engine, engine_find(&x->es, "rkllm"));
 	assert_ptr_equal(p.target, &x->c->targets[0]);
 	matrix_free(m);

@@ -243,10 +243,41 @@ static void test_no_weights(void **state)
 	assert_int_equal(source_read_facts(*state, "m", &f, &e), ERR_NOTFOUND);
 	put("m/x.gguf", "GGUF");
 	assert_int_equal(source_read_facts(*state, "m", &f, &e), ERR_INVALID);
-	assert_non_null(strstr(e.msg, "GGUF"));
+	assert_non_null(strstr(e.msg, "x.gguf: "));
 	put_bytes("m/model.safetensors", "\x02\0\0\0\0\0\0\0{}", 10);
 	assert_int_equal(source_read_facts(*state, "m", &f, &e), ERR_INVALID);
 	assert_non_null(strstr(e.msg, "hold no tensor"));
+}
+
+/* The weights that codes stand for are counted, and linear layers by their shapes. */
+static void test_quantized(void **state)
+{
+	static const char header[] =
+		"{\"l.q.qweight\":{\"dtype\":\"I32\",\"shape\":[4,8],\"data_offsets\":[0,128]},"
+		"\"l.q.qzeros\":{\"dtype\":\"I32\",\"shape\":[1,1],\"data_offsets\":[128,132]},"
+		"\"l.q.scales\":{\"dtype\":\"F16\",\"shape\":[1,8],\"data_offsets\":[132,148]},"
+		"\"l.k.weight\":{\"dtype\":\"F16\",\"shape\":[8,32],\"data_offsets\":[148,660]},"
+		"\"embed_tokens.weight\":{\"dtype\":\"F16\",\"shape\":[4,32],"
+		"\"data_offsets\":[660,916]}}    ";
+	const size_t n = sizeof(header) - 1;
+	char file[8 + sizeof(header) - 1 + 916] = { (char)(n & 255), (char)(n >> 8) };
+	struct source_facts f;
+	struct err e = ERR_INIT;
+
+	memcpy(file + 8, header, n);
+	put_bytes("m/model.safetensors", file, sizeof(file));
+	put("m/config.json", "{\"architectures\":[\"X\"],\"quantization_config\":{"
+			     "\"quant_method\":\"gptq\",\"bits\":4,\"group_size\":32}}");
+	if (source_read_facts(*state, "m", &f, &e) < 0)
+		fail_msg("%s", e.msg);
+	assert_string_equal(f.quant_form, "gptq-4bit");
+	assert_string_equal(f.quant_text, "GPTQ, 4 bits, groups of 32");
+	assert_int_equal(f.matrix_params, 2 * 8 * 32 + 4 * 32);
+	assert_int_equal(f.vector_params, 0);
+	assert_int_equal(f.size_bytes, 916);
+	assert_int_equal(f.n_matrices, 1);
+	assert_string_equal(f.matrices[0].name, "l.k.weight");
+	assert_true(f.matrices[0].out == 8 && f.matrices[0].in == 32 && f.matrices[0].count == 2);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -255,7 +286,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_wanted),	  T(test_list),	      T(test_links),	  T(test_facts),
-		T(test_licenses), T(test_bad_config), T(test_no_weights),
+		T(test_licenses), T(test_bad_config), T(test_no_weights), T(test_quantized),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

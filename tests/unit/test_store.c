@@ -1,6 +1,8 @@
 /* test_store: jobs and transactions do what store.h says. */
 #include "store_helper.h"
 
+#include <fcntl.h>
+
 #define DB "store.db"
 
 struct fixture {
@@ -453,6 +455,40 @@ static void test_half_a_move_is_never_committed(void **state)
 	move(f->s, id, JOB_PENDING, EV_CLAIM); /* and life goes on */
 }
 
+/* The lock by which SQLite knows that the file is in use; its shared bytes begin at 1 GiB + 2
+ * (https://www.sqlite.org/lockingv3.html). Asked by another process, as locks are. */
+static int is_in_use(void)
+{
+	struct flock l = {
+		.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = 0x40000002, .l_len = 510
+	};
+	int status = 0, fd;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		fd = open(DB, O_RDWR | O_CLOEXEC);
+		_exit(fd >= 0 && fcntl(fd, F_GETLK, &l) == 0 ? l.l_type != F_UNLCK : 2);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) < 2);
+	return WEXITSTATUS(status);
+}
+
+/* Whoever believes that nobody uses the file removes the WAL when it leaves, with what is in it. */
+static void test_a_second_connection_leaves_the_locks(void **state)
+{
+	struct fixture *f = *state;
+	struct err e = ERR_INIT;
+	struct store *again;
+
+	add_job(f->s, 1, f->run);
+	assert_true(is_in_use());
+	OK(store_open_again(f->s, &again, &e));
+	OK(store_checkpoint(again, &e));
+	store_close(again);
+	assert_true(is_in_use());
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
@@ -472,6 +508,7 @@ int main(void)
 		TEST(test_rollback_undoes_all_levels),
 		TEST(test_conflict_does_not_spoil_the_batch),
 		TEST(test_half_a_move_is_never_committed),
+		TEST(test_a_second_connection_leaves_the_locks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,6 +21,7 @@ static const char *fill(struct arena *a, const char *tmpl, const char *platform,
 				    .engine = "gguf",
 				    .platform = platform,
 				    .quant = "Q8_0",
+				    .toolkit = *platform ? "1.2.3" : NULL,
 				    .hybrid = hybrid,
 				    .opt = opt };
 	struct err e = ERR_INIT;
@@ -51,6 +52,8 @@ static void test_fill(void **state)
 		{ "x_{engine}", "", 0, 0, "x_gguf" },
 		{ "{model}{model}", "", 0, 0, "kjvkjv" },
 		{ "fixed", "", 0, 0, "fixed" },
+		{ "{model}-{platform}-{toolkit}", "rk3588", 0, 0, "kjv-rk3588-1.2.3" },
+		{ "{model}-{platform}-{toolkit}", "", 0, 0, "kjv" },
 	};
 	struct arena *a = arena_new();
 
@@ -68,12 +71,12 @@ static void test_check(void **state)
 		const char *tmpl, *why;
 	} cases[] = {
 		{ "{modle}", "unknown variable {modle}; did you mean {model}?" },
-		{ "{m}",
-		  "unknown variable {m}; there are {model} {engine} {platform} {quant} {hybrid} "
-		  "{opt} {+hybrid} {+opt}" },
-		{ "{}",
-		  "unknown variable {}; there are {model} {engine} {platform} {quant} {hybrid} "
-		  "{opt} {+hybrid} {+opt}" },
+		{ "{m}", "unknown variable {m}; there are {model} {engine} {platform} {quant} "
+			 "{toolkit} {hybrid} "
+			 "{opt} {+hybrid} {+opt}" },
+		{ "{}", "unknown variable {}; there are {model} {engine} {platform} {quant} "
+			"{toolkit} {hybrid} "
+			"{opt} {+hybrid} {+opt}" },
 		{ "{model", "\"{\" without \"}\"; a variable is written {model}" },
 		{ "model}",
 		  "the character '}' cannot be in a name; use letters, digits, '.', '_' and "

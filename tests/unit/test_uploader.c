@@ -474,6 +474,35 @@ static void excluded_files_stay_here(void **state)
 	assert_null(strstr(read_text(f, "quern.json"), "safetensors"));
 }
 
+/* Caches and calibration data belong to the artifact and to nobody's repository. */
+static void what_is_for_the_next_conversion_stays_here(void **state)
+{
+	static const struct fixture_job caches[] = {
+		{ "w4a16",
+		  "1",
+		  "kjv-w4a16",
+		  { "kjv-w4a16.rkllm", "kjv-w4a16.qparams" },
+		  { "model", "cache" },
+		  NULL },
+		{ "w8a8",
+		  "1",
+		  "kjv-w8a8",
+		  { "kjv-w8a8.rkllm", "data_quant.json" },
+		  { "model", "[]" },
+		  NULL },
+	};
+	struct upload_fixture *f = &((struct state *)*state)->f;
+	struct uploader_result res;
+
+	fixture_job(f, &caches[0]);
+	fixture_job(f, &caches[1]);
+	assert_int_equal(fixture_upload(f, &res), 0);
+	assert_published(f, "kjv-w4a16.rkllm", "model");
+	assert_null(find(f, "kjv-w4a16.qparams"));
+	assert_null(find(f, "kjv-w8a8/data_quant.json"));
+	assert_null(strstr(read_text(f, "quern.json"), "qparams"));
+}
+
 static void a_job_may_not_write_the_card(void **state)
 {
 	static const struct fixture_job bad = {
@@ -717,6 +746,7 @@ int main(int argc, char **argv)
 		TEST(a_changed_artifact_is_not_published),
 		TEST(a_done_artifact_may_go),
 		TEST(excluded_files_stay_here),
+		TEST(what_is_for_the_next_conversion_stays_here),
 		TEST(a_job_may_not_write_the_card),
 		TEST(a_hub_that_refuses_leaves_jobs_ready),
 		TEST(a_lost_object_is_sent_again),

@@ -46,6 +46,10 @@ static int read_fields(struct arena *a, const struct json *v, struct worker_job 
 		return ERR_INVALID;
 	if (!j->source)
 		return err_set(e, ERR_INVALID, "job.json: \"source\" has no \"dir\"");
+	j->source_file = json_str(source, "file", NULL);
+	if (j->source_file && !path_component_ok(j->source_file))
+		return err_set(e, ERR_INVALID,
+			       "job.json: \"file\" of \"source\" must be a plain name");
 	if (!path_component_ok(j->file) || !path_component_ok(out))
 		return err_set(e, ERR_INVALID,
 			       "job.json: \"file\" and \"out\" must be plain names");

@@ -22,10 +22,11 @@ struct worker_job {
 	const char *dir; /* the job folder, absolute */
 	const char *key; /* 64 hex digits */
 	int attempt;
-	const char *name;   /* of the model, for metadata */
-	const char *source; /* folder to read, absolute */
-	const char *out;    /* folder to write, absolute; exists and is empty */
-	const char *file;   /* base name for the output, without extension */
+	const char *name;	 /* of the model, for metadata */
+	const char *source;	 /* folder to read, absolute */
+	const char *source_file; /* which GGUF file of it; NULL: the folder as it is */
+	const char *out;	 /* folder to write, absolute; exists and is empty */
+	const char *file;	 /* base name for the output, without extension */
 	const char *platform, *quant;
 	double hybrid;
 	int opt;

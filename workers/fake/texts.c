@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "core/json.h"
+#include "core/source.h"
 #include "workers/fake/tokenizer.h"
 
 #define FAKE_LICENSE "apache-2.0"
@@ -136,6 +137,24 @@ void fake_readme(const struct fake_spec *s, struct buf *out)
 	buf_addc(out, '\n');
 }
 
+static void write_matrices(const struct fake_spec *s, struct json_out *w)
+{
+	struct arena *a = arena_new();
+	struct source_facts facts = { 0 };
+	struct matrix_list l = { 0 };
+
+	for (size_t i = 0; i < fake_tensor_count(s); i++) {
+		struct fake_tensor t;
+
+		fake_tensor_get(s, i, &t);
+		if (t.n_dims == 2)
+			matrix_list_add(&l, arena_strdup(a, t.name), t.shape[0], t.shape[1], 1);
+	}
+	matrix_list_finish(a, &l, &facts);
+	source_matrices_write(w, &facts);
+	arena_free(a);
+}
+
 void fake_describe(const struct fake_spec *s, struct buf *out)
 {
 	struct fake_totals t;
@@ -160,6 +179,7 @@ void fake_describe(const struct fake_spec *s, struct buf *out)
 	jw_kint(&w, "largest_tensor_bytes", (int64_t)t.largest_tensor_bytes);
 	jw_kint(&w, "n_tensors", (int64_t)fake_tensor_count(s));
 	jw_kint(&w, "max_row", (int64_t)t.max_row);
+	write_matrices(s, &w);
 	buf_clear(&text);
 	if (fake_has_sentencepiece(s))
 		fake_tokenizer_model(s, &text);

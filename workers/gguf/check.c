@@ -105,3 +105,17 @@ int64_t check_mxfp4(const void *in, size_t n)
 	}
 	return -1;
 }
+
+/* NVFP4, 36 bytes for 64: four scales (E4M3 without sign), where 127 is no number, then nibbles. */
+int64_t check_nvfp4(const void *in, size_t n)
+{
+	const unsigned char *p = in;
+
+	for (size_t b = 0; b < n / 64; b++) {
+		for (int k = 0; k < 4; k++) {
+			if ((p[36 * b + k] & 127) == 127)
+				return (int64_t)b;
+		}
+	}
+	return -1;
+}

@@ -40,7 +40,17 @@ typedef void decode_fn(const void *in, float *x, size_t n);
 	DO(iq4_xs, isa)                                                                            \
 	DO(tq1_0, isa)                                                                             \
 	DO(tq2_0, isa)                                                                             \
-	DO(mxfp4, isa)
+	DO(mxfp4, isa)                                                                             \
+	DO(iq1_s, isa)                                                                             \
+	DO(iq1_m, isa)                                                                             \
+	DO(iq2_xxs, isa)                                                                           \
+	DO(iq2_xs, isa)                                                                            \
+	DO(iq2_s, isa)                                                                             \
+	DO(iq3_xxs, isa)                                                                           \
+	DO(iq3_s, isa)                                                                             \
+	DO(nvfp4, isa)                                                                             \
+	DO(q1_0, isa)                                                                              \
+	DO(q2_0, isa)
 
 #define DECLARE_ENCODER(name, isa) encode_fn encode_##name##_##isa;
 #define DECLARE_ISA(isa)                                                                           \
@@ -52,6 +62,8 @@ DECLARE_ISA(portable)
 #if defined(__x86_64__)
 DECLARE_ISA(avx2)
 DECLARE_ISA(avx512)
+#elif defined(__aarch64__)
+DECLARE_ISA(neon)
 #endif
 
 /* decode_small.c */

@@ -1,5 +1,6 @@
-/* Eight-bit floats of checkpoints, read only. E4M3FN: bias 7, no infinity, NaN is all ones; E5M2:
- * as IEEE 754, bias 15. Source: "FP8 Formats for Deep Learning", arXiv 2209.05433, table 1. */
+/* Eight-bit floats and integers of checkpoints, read only. E4M3FN: bias 7, no infinity, NaN is all
+ * ones; E5M2: as IEEE 754, bias 15. Source: "FP8 Formats for Deep Learning", arXiv 2209.05433,
+ * table 1. */
 #include <math.h>
 #include <stdint.h>
 
@@ -15,6 +16,14 @@ static float e4m3(uint8_t v)
 	if ((v & 0x7f) == 0x7f)
 		x = NAN;
 	return v & 0x80 ? -x : x;
+}
+
+void load_i8(const void *in, float *x, size_t n)
+{
+	const int8_t *p = in;
+
+	for (size_t i = 0; i < n; i++)
+		x[i] = (float)p[i];
 }
 
 void load_f8_e4m3(const void *in, float *x, size_t n)

@@ -15,6 +15,8 @@
 #include "core/source.h"
 #include "workers/common/fileio.h"
 #include "workers/common/protocol.h"
+#include "workers/gguf/dora.h"
+#include "workers/gguf/gguf_input.h"
 #include "workers/gguf/imatrix.h"
 #include "workers/gguf/layout.h"
 #include "workers/gguf/mix.h"
@@ -31,14 +33,19 @@ struct conversion {
 	struct json *config;
 	struct hparams h;
 	struct st_model model;
+	struct source_quant quant;
+	struct packed_set packed;
 	struct lora lora; /* v NULL: none */
 	struct mix mix;
 	struct quality *quality; /* of each tensor */
 	struct imatrix imatrix;
 	const char *imatrix_path; /* or NULL */
+	const char *imatrix_name; /* in the output; the key has no name of a file elsewhere */
 	struct layout layout;
 	struct tokenizer tokenizer;
 	struct source_facts facts;
+	const char *architecture; /* as the file names it */
+	struct gguf_input *input; /* NULL: from a checkpoint */
 	struct gguf_writer w;
 	int zero_nonfinite;
 	const char *pre; /* the user's choice, or NULL */
@@ -66,16 +73,18 @@ static const char *size_label(struct arena *a, uint64_t params)
 
 static void write_general(struct conversion *c)
 {
-	gguf_str(&c->w, "general.architecture", c->arch->name);
-	gguf_str(&c->w, "general.type", "model");
-	gguf_str(&c->w, "general.name", c->job.name);
-	gguf_str(&c->w, "general.license", c->facts.license);
-	gguf_str(&c->w, "general.size_label", size_label(c->a, c->layout.params));
-	gguf_u32(&c->w, "general.file_type", file_type_number(c->mix.quant));
-	gguf_u32(&c->w, "general.quantization_version", QUANTIZATION_VERSION);
+	if (!c->input) {
+		gguf_str(&c->w, "general.architecture", c->architecture);
+		gguf_str(&c->w, "general.type", "model");
+		gguf_str(&c->w, "general.name", c->job.name);
+		gguf_str(&c->w, "general.license", c->facts.license);
+		gguf_str(&c->w, "general.size_label", size_label(c->a, c->layout.params));
+		gguf_u32(&c->w, "general.file_type", file_type_number(c->mix.quant));
+		gguf_u32(&c->w, "general.quantization_version", QUANTIZATION_VERSION);
+	}
 	if (!c->imatrix_path)
 		return;
-	gguf_str(&c->w, "quantize.imatrix.file", path_basename(c->imatrix_path));
+	gguf_str(&c->w, "quantize.imatrix.file", c->imatrix_name);
 	gguf_str(&c->w, "quantize.imatrix.dataset", c->imatrix.dataset);
 	gguf_u32(&c->w, "quantize.imatrix.entries_count", (uint32_t)c->imatrix.n);
 	gguf_u32(&c->w, "quantize.imatrix.chunks_count", c->imatrix.chunks);
@@ -93,15 +102,17 @@ static int check_job(struct conversion *c, struct err *e)
 		return err_set(e, ERR_INVALID, "quant %s is not written by this version", j->quant);
 	c->imatrix_path = json_str(j->with, "imatrix", NULL);
 	c->mix.has_imatrix = c->imatrix_path != NULL;
-	if (file_type_needs_imatrix(c->mix.quant) && !c->mix.has_imatrix)
-		return err_set(e, ERR_INVALID,
-			       "quant %s needs importances: `with: {imatrix: FILE}`", j->quant);
 	if (j->opt < 0 || j->opt > 1 || j->hybrid < 0 || j->hybrid > 1)
 		return err_set(e, ERR_INVALID,
 			       "opt %d, hybrid %g: opt is 0 or 1, hybrid from 0 to 1", j->opt,
 			       j->hybrid);
 	if (mix_read(j->with, &c->mix, e) < 0)
 		return e->code;
+	if (file_type_needs_imatrix(c->mix.quant) && !c->mix.has_imatrix && !c->mix.without_imatrix)
+		return err_set(e, ERR_INVALID,
+			       "quant %s needs importances: `with: {imatrix: FILE}`; `with: "
+			       "{without_imatrix: true}` makes it without, for what it is worth",
+			       j->quant);
 	if (strcmp(nonfinite, "error") != 0 && strcmp(nonfinite, "zero") != 0)
 		return err_set(e, ERR_INVALID, "nonfinite is \"%.60s\"; it may be error or zero",
 			       nonfinite);
@@ -121,14 +132,22 @@ static int read_imatrix(struct conversion *c, struct err *e)
 
 	if (!c->imatrix_path)
 		return 0;
-	/* What is in it changes the output: it must be a file that the source's hash covers. */
-	if (!path_component_ok(c->imatrix_path) || !source_wanted(c->imatrix_path))
+	/* What is in it changes the output: either it is a file that the source's hash covers, or
+	 * one that quern has hashed for the key and gives by its absolute path. */
+	if (c->imatrix_path[0] != '/' &&
+	    (!path_component_ok(c->imatrix_path) || !source_wanted(c->imatrix_path) ||
+	     !source_belongs(c->imatrix_path, c->facts.file)))
 		return err_set(
 			e, ERR_INVALID,
-			"imatrix is \"%.100s\"; it is the name of a file in the model's folder, "
-			"imatrix.dat or one that ends in .gguf",
-			c->imatrix_path);
-	c->imatrix_path = arena_printf(c->a, "%s/%s", c->job.source, c->imatrix_path);
+			"imatrix is \"%.100s\"; it is a path, or the name of a file in the model's "
+			"folder, imatrix.dat or one that ends in .gguf%s",
+			c->imatrix_path,
+			c->input ? " and, beside a model in GGUF, begins with imatrix" : "");
+	c->imatrix_name = "imatrix";
+	if (c->imatrix_path[0] != '/') {
+		c->imatrix_name = c->imatrix_path;
+		c->imatrix_path = arena_printf(c->a, "%s/%s", c->job.source, c->imatrix_path);
+	}
 	if (imatrix_read_file(c->a, c->imatrix_path, &c->imatrix, e) < 0)
 		return e->code;
 	for (size_t i = 0; i < c->layout.n; i++) {
@@ -177,7 +196,7 @@ static int by_loss(const void *x, const void *y)
 
 static const struct type *better_type(const struct out_tensor *t)
 {
-	return t->source && t->n_dims > 1 && t->type->id != TYPE_F32
+	return t->source && t->n_dims > 1 && t->type->id != TYPE_F32 && !layout_copies(t)
 		       ? mix_promoted(t->type, t->ne[0])
 		       : NULL;
 }
@@ -221,12 +240,37 @@ static int hybrid_promote(struct conversion *c, struct err *e)
 
 /* ---- the model */
 
-static int read_model(struct conversion *c, struct err *e)
+/* One that is in GGUF already. */
+static int read_gguf(struct conversion *c, struct err *e)
 {
+	int requantize = json_bool(c->job.with, "allow_requantize", 0);
+
+	if (json_get(json_get(c->job.root, "lora"), "dir"))
+		return err_set(e, ERR_INVALID,
+			       "lora: adapters are merged into checkpoints only, not into GGUF; "
+			       "give the safetensors of the model");
+	if (c->pre)
+		return err_set(e, ERR_INVALID,
+			       "pre_tokenizer: the metadata of a model in GGUF stays as it is");
+	c->input = arena_alloc(c->a, sizeof(*c->input));
+	if (gguf_input_open(c->a, c->job.source, c->facts.file, requantize, c->input, e) < 0 ||
+	    gguf_input_layout(c->a, c->input, &c->layout, e) < 0)
+		return e->code;
+	c->architecture = c->input->architecture;
+	c->model = c->input->files;
+	gguf_input_mix(c->input, &c->mix);
+	if (c->facts.quant_form)
+		worker_warn("the source is quantized already (%s): what its rounding lost stays "
+			    "lost, and each further rounding adds to it",
+			    c->facts.quant_text);
+	return 0;
+}
+
+static int read_checkpoint(struct conversion *c, struct err *e)
+{
+	struct checkpoint from;
 	const char *hf_class, *dir;
 
-	if (source_read_facts(c->a, c->job.source, &c->facts, e) < 0)
-		return e->code;
 	if (tokenizer_read_json(c->a, c->job.source, "config.json", &c->config, e) < 0)
 		return e->code;
 	hf_class = c->facts.architecture;
@@ -236,23 +280,39 @@ static int read_model(struct conversion *c, struct err *e)
 			       "architecture %s is not converted by this version; `quern engines` "
 			       "lists those that are",
 			       hf_class);
+	c->architecture = c->arch->name;
+	if (source_quant_read(c->a, c->config, &c->quant, e) < 0 ||
+	    packed_check_form(&c->quant, e) < 0)
+		return e->code;
 	if (hparams_read(c->a, c->arch, c->config, &c->h, e) < 0 ||
 	    tokenizer_open(c->a, c->job.source, c->config, c->h.vocab, c->pre, &c->tokenizer, e) <
 		    0 ||
-	    st_open_model(c->a, c->job.source, &c->model, e) < 0)
+	    st_open_model(c->a, c->job.source, &c->model, e) < 0 ||
+	    packed_open(c->a, &c->quant, &c->model, &c->packed, e) < 0)
 		return e->code;
 	if (c->arch->globals[0].how == CUT_TO_TOKENS)
 		c->h.tokens = c->tokenizer.n_tokens;
 	dir = json_str(json_get(c->job.root, "lora"), "dir", NULL);
 	if (dir && lora_open(c->a, dir, &c->model, c->h.tied, &c->lora, e) < 0)
 		return e->code;
-	if (layout_make(c->a, c->arch, &c->h, &c->model, dir ? &c->lora : NULL, &c->layout, e) < 0)
+	from = (struct checkpoint){ &c->model, &c->quant, &c->packed, dir ? &c->lora : NULL };
+	if (layout_make(c->a, c->arch, &c->h, &from, &c->layout, e) < 0 ||
+	    dora_prepare(c->a, &from, &c->lora, c->job.threads, e) < 0)
 		return e->code;
 	c->mix.arch = c->arch->name;
 	c->mix.layers = (uint32_t)c->h.layers;
 	c->mix.heads = (uint32_t)c->h.heads;
 	c->mix.kv_heads = (uint32_t)c->h.kv_heads;
 	c->mix.experts = (uint32_t)c->h.experts;
+	return 0;
+}
+
+static int read_model(struct conversion *c, struct err *e)
+{
+	if (source_read_file_facts(c->a, c->job.source, c->job.source_file, &c->facts, e) < 0)
+		return e->code;
+	if ((c->facts.file ? read_gguf(c, e) : read_checkpoint(c, e)) < 0)
+		return e->code;
 	if (read_imatrix(c, e) < 0 || mix_apply(&c->mix, &c->layout, e) < 0)
 		return e->code;
 	return hybrid_promote(c, e);
@@ -260,10 +320,16 @@ static int read_model(struct conversion *c, struct err *e)
 
 static int write_metadata(struct conversion *c, struct err *e)
 {
-	write_general(c);
-	hparams_write(c->a, c->arch, &c->h, &c->w);
-	if (tokenizer_write(c->a, &c->tokenizer, c->h.tokens, &c->w, e) < 0)
+	if (c->input &&
+	    gguf_input_metadata(c->input, c->imatrix_path != NULL, file_type_number(c->mix.quant),
+				QUANTIZATION_VERSION, &c->w, e) < 0)
 		return e->code;
+	write_general(c);
+	if (!c->input) {
+		hparams_write(c->a, c->arch, &c->h, &c->w);
+		if (tokenizer_write(c->a, &c->tokenizer, c->h.tokens, &c->w, e) < 0)
+			return e->code;
+	}
 	for (size_t i = 0; i < c->layout.n; i++) {
 		struct out_tensor *t = &c->layout.v[i];
 
@@ -340,12 +406,15 @@ static void write_measures(const struct quality *q, struct json_out *w)
 {
 	jw_num(w, short_number(quality_rmse(q)));
 	jw_num(w, short_number(quality_relative(q)));
-	jw_num(w, short_number(quality_snr(q)));
+	if (q->error > 0)
+		jw_num(w, short_number(quality_snr(q)));
+	else
+		jw_null(w);
 	jw_num(w, short_number(q->worst));
 	jw_num(w, short_number(quality_saturated(q)));
 }
 
-/* One row for the whole and one for each tensor in blocks; columns are named once. */
+/* One row for the whole and one for each matrix; columns are named once. */
 static void write_quality(struct conversion *c, struct json_out *w)
 {
 	static const char *const columns[] = { "rmse", "relative", "snr_db", "max_error",
@@ -392,6 +461,21 @@ static void write_promoted(struct conversion *c, struct json_out *w)
 	jw_end_array(w);
 }
 
+static void write_numbers(struct conversion *c, struct json_out *w)
+{
+	const struct gguf_input *in = c->input;
+	uint64_t context = in ? in->context : c->h.context;
+	uint64_t vocabulary = in ? in->vocabulary : c->h.vocab; /* with the padding of the file */
+	const char *pre = in ? in->pre : c->tokenizer.pre;
+
+	if (context)
+		jw_kint(w, "context_length", (int64_t)context);
+	if (pre)
+		jw_kstr(w, "pre_tokenizer", pre);
+	if (vocabulary)
+		jw_kint(w, "vocabulary", (int64_t)vocabulary);
+}
+
 static const char *facts_text(struct conversion *c)
 {
 	int64_t fallbacks = 0;
@@ -407,7 +491,7 @@ static const char *facts_text(struct conversion *c)
 	buf_init(&b, 1u << 20);
 	jw_init(&w, &b, 0);
 	jw_object(&w);
-	jw_kstr(&w, "architecture", c->arch->name);
+	jw_kstr(&w, "architecture", c->architecture);
 	jw_kstr(&w, "quant", c->job.quant);
 	jw_knum(&w, "hybrid", c->job.hybrid);
 	jw_kint(&w, "opt", c->job.opt);
@@ -418,9 +502,7 @@ static const char *facts_text(struct conversion *c)
 		write_promoted(c, &w);
 	write_quality(c, &w);
 	jw_kint(&w, "parameters", (int64_t)elements);
-	jw_kint(&w, "context_length", (int64_t)c->h.context);
-	jw_kstr(&w, "pre_tokenizer", c->tokenizer.pre);
-	jw_kint(&w, "vocabulary", (int64_t)c->h.vocab); /* with the padding that the file has */
+	write_numbers(c, &w);
 	jw_key(&w, "tools");
 	jw_object(&w);
 	jw_kstr(&w, "quern-gguf", QUERN_VERSION);

@@ -18,8 +18,15 @@
 #include "workers/gguf/codebook.inc"
 #include "workers/gguf/codec.h"
 #include "workers/gguf/half.h"
+#include "workers/gguf/lattice.h"
 
 #define SHIFT 0.125f
+
+const struct codebook codebooks[LATTICE_COUNT] = {
+	[LATTICE_IQ2_XXS] = { iq2_xxs, 256, 8, 2 }, [LATTICE_IQ2_XS] = { iq2_xs, 512, 8, 2 },
+	[LATTICE_IQ2_S] = { iq2_s, 1024, 8, 2 },    [LATTICE_IQ3_XXS] = { iq3_xxs, 256, 4, 3 },
+	[LATTICE_IQ3_S] = { iq3_s, 512, 4, 3 },	    [LATTICE_IQ1] = { iq1_s, 2048, 8, 2 },
+};
 
 static uint16_t u16_at(const unsigned char *p)
 {

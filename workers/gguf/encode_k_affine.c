@@ -14,6 +14,7 @@ struct kind {
 	float scale_hi;		  /* of s and m */
 	const struct grid *grids; /* that the search tries */
 	int n_plain, n_deep;	  /* how many of them; deep: with importances, or at opt 1 */
+	int stretch;		  /* d and dmin are stretched: see stretch_of() */
 };
 
 /* As they are stored; d and dmin the same for the lanes of a super-block. */
@@ -159,12 +160,70 @@ INLINE void refit(const struct tile *t, enum importance given, const struct kind
 	}
 }
 
+/* ---- what is stored */
+
+INLINE void codes_of(const struct tile *t, int g, const struct kind *k, const struct fit *f,
+		     vf *code)
+{
+	vf per = inverse(lanes_of(&f->d, g) * lanes_of(&f->s, g));
+	vf b = lanes_of(&f->dmin, g) * lanes_of(&f->m, g);
+
+	for (int i = 0; i < k->n; i++)
+		code[i] = affine_code(t->x[g][i] + b, per, splat(0), k->code_hi);
+}
+
+/* The fit that its codes are stored with. */
+INLINE struct fit stored_fit(const struct tile *t, enum importance given, const struct kind *k,
+			     const struct fit *f)
+{
+	struct subs xx = { { 0 } }, xy = { { 0 } };
+	struct fit out = *f;
+
+	if (!k->stretch)
+		return out;
+	for (int g = 0; g < GROUPS; g++) {
+		vf a = lanes_of(&f->d, g) * lanes_of(&f->s, g);
+		vf b = lanes_of(&f->dmin, g) * lanes_of(&f->m, g);
+		vf code[SUB_MAX], wxx = splat(0), wxy = splat(0);
+
+		codes_of(t, g, k, f, code);
+		for (int i = 0; i < k->n; i++) {
+			vf wx = weigh(weights_of(t, g, given), i, t->x[g][i]);
+
+			wxx += wx * t->x[g][i];
+			wxy += wx * (a * code[i] - b);
+		}
+		set_lanes(&xx, g, wxx);
+		set_lanes(&xy, g, wxy);
+	}
+	for (int first = 0; first < SUBS; first += k->subs) {
+		float by = stretch_of(&xx, &xy, first, k->subs, STRETCH_MOST);
+
+		spread(&out.d, first, k->subs, half_round(f->d.v[first] * by));
+		spread(&out.dmin, first, k->subs, half_round(f->dmin.v[first] * by));
+	}
+	return out;
+}
+
+/* Of the sub-blocks as they are read back. */
 INLINE void errors(const struct tile *t, enum importance given, const struct kind *k,
 		   const struct fit *f, struct subs *out)
 {
-	for (int g = 0; g < GROUPS; g++)
-		set_lanes(out, g,
-			  error_of(t, g, given, k, f, lanes_of(&f->s, g), lanes_of(&f->m, g)));
+	struct fit stored = stored_fit(t, given, k, f);
+
+	for (int g = 0; g < GROUPS; g++) {
+		vf a = lanes_of(&stored.d, g) * lanes_of(&stored.s, g);
+		vf b = lanes_of(&stored.dmin, g) * lanes_of(&stored.m, g);
+		vf code[SUB_MAX], sum = splat(0);
+
+		codes_of(t, g, k, f, code);
+		for (int i = 0; i < k->n; i++) {
+			vf r = t->x[g][i] - (a * code[i] - b);
+
+			sum += weigh(weights_of(t, g, given), i, r) * r;
+		}
+		set_lanes(out, g, sum);
+	}
 }
 
 /* For each super-block the better of two. */
@@ -227,14 +286,12 @@ INLINE struct fit encode_tile(struct tile *t, enum importance given, const struc
 	struct fit f = best_fit(t, given, k, opt);
 
 	for (int g = 0; g < GROUPS; g++) {
-		vf code[SUB_MAX], per = inverse(lanes_of(&f.d, g) * lanes_of(&f.s, g));
-		vf b = lanes_of(&f.dmin, g) * lanes_of(&f.m, g);
+		vf code[SUB_MAX];
 
-		for (int i = 0; i < k->n; i++)
-			code[i] = affine_code(t->x[g][i] + b, per, splat(0), k->code_hi);
+		codes_of(t, g, k, &f, code);
 		put_codes(t, g, code, k->n);
 	}
-	return f;
+	return stored_fit(t, given, k, &f);
 }
 
 /* ---- Q2_K */
@@ -244,7 +301,7 @@ static const struct grid q2_grids[] = {
 	{ 3.9f, 0.5f },	 { 4.05f, -0.5f }, { 3.15f, -0.25f }, { 3.15f, 0.25f },
 	{ 2.55f, 0.5f }, { 4.65f, 0 },	   { 4.8f, 0.75f },   { 4.5f, -0.75f },
 };
-static const struct kind q2 = { 16, 16, 3, 15, q2_grids, 4, 12 };
+static const struct kind q2 = { 16, 16, 3, 15, q2_grids, 4, 12, 1 };
 
 INLINE void tile_q2_k(struct tile *t, enum importance given, unsigned char *out, int supers,
 		      int opt)
@@ -303,7 +360,7 @@ static const struct grid q4_grids[] = {
 	{ 15.9f, 0 },	  { 14.1f, -0.75f }, { 15.9f, 0.25f }, { 15.9f, -0.25f }, { 14.7f, -0.25f },
 	{ 14.7f, 0.25f }, { 13.8f, -0.5f },  { 15.9f, -0.5f }, { 16.2f, 0.5f },	  { 14.1f, 0.75f },
 };
-static const struct kind q4 = { 32, 8, 15, 63, q4_grids, 10, 15 };
+static const struct kind q4 = { 32, 8, 15, 63, q4_grids, 10, 15, 0 };
 
 INLINE void tile_q4_k(struct tile *t, enum importance given, unsigned char *out, int supers,
 		      int opt)
@@ -322,7 +379,7 @@ static const struct grid q5_grids[] = {
 	{ 29.76f, -0.75f }, { 29.76f, 0.75f }, { 31.62f, -0.25f }, { 31.62f, 0.25f },
 	{ 29.14f, 0.75f },  { 30.38f, -0.5f }, { 28.52f, -0.5f },
 };
-static const struct kind q5 = { 32, 8, 31, 63, q5_grids, 8, 15 };
+static const struct kind q5 = { 32, 8, 31, 63, q5_grids, 8, 15, 0 };
 
 INLINE void tile_q5_k(struct tile *t, enum importance given, unsigned char *out, int supers,
 		      int opt)

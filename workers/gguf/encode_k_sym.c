@@ -24,7 +24,7 @@ INLINE vf three_bits(vf v)
 }
 
 static const float q3_steps[] = { -4.2f, -3.2f, -4.7f, -3.8f, -5.2f, -6.4f, 4.5f };
-static const struct kind q3 = { 16, 16, three_bits, -32, 31, q3_steps, 3, 7, 3, 1 };
+static const struct kind q3 = { 16, 16, three_bits, -32, 31, q3_steps, 3, 7, 3, 1, 1 };
 
 /* Low four bits of sixteen in eight bytes, then the high two in four. */
 INLINE void pack_q3_scales(const struct subs *s, unsigned char *out)
@@ -70,6 +70,7 @@ INLINE void tile_q3_k(struct tile *t, enum importance given, unsigned char *out,
 
 	(void)supers;
 	put_whole(t, &q3, &f, 4);
+	f = stored_fit(t, given, &q3, &f);
 	pack_q3_codes(t->code, out);
 	pack_q3_scales(&f.s, out + 96);
 	put_half(out + 108, f.d.v[0]);
@@ -84,7 +85,7 @@ INLINE vf six_bits(vf v)
 
 static const float q6_steps[] = { -32,	  -31, -30, -29,    -28,    -27,
 				  -32.4f, -26, -25, -31.5f, -30.5f, -24 };
-static const struct kind q6 = { 16, 16, six_bits, -128, 127, q6_steps, 6, 12, 4, 2 };
+static const struct kind q6 = { 16, 16, six_bits, -128, 127, q6_steps, 6, 12, 4, 2, 0 };
 
 INLINE void pack_q6_codes(const uint8_t *q, unsigned char *out)
 {
@@ -118,7 +119,7 @@ INLINE void tile_q6_k(struct tile *t, enum importance given, unsigned char *out,
 /* ---- IQ4_XS */
 
 static const float iq4_steps[] = { -128, -136, 114, -122, -108, 120, -142, 110, -154, -114 };
-static const struct kind iq4 = { 32, 8, iq4_level, -32, 31, iq4_steps, 7, 10, 5, 2 };
+static const struct kind iq4 = { 32, 8, iq4_level, -32, 31, iq4_steps, 7, 10, 5, 2, 0 };
 
 INLINE void put_iq4_scales(const float *s, unsigned char *out)
 {

@@ -6,6 +6,7 @@
  * trained so, and very wrong for others. Least squares finds both: where every weight is -d, 0 or d
  * it gives that d. */
 #include "workers/gguf/codec.h"
+#include "workers/gguf/fp4.h"
 #include "workers/gguf/small.h"
 #include "workers/gguf/super.h"
 
@@ -130,38 +131,6 @@ INLINE void tile_tq1_0(struct tile *t, enum importance given, unsigned char *out
 
 /* ---- MXFP4 */
 
-/* E2M1, doubled: 0 1 2 3 4 6 8 12. */
-#define FP4_EACH(DO)                                                                               \
-	DO(0, 1, 1)                                                                                \
-	DO(1, 2, 2)                                                                                \
-	DO(2, 3, 3)                                                                                \
-	DO(3, 4, 4)                                                                                \
-	DO(4, 6, 5)                                                                                \
-	DO(6, 8, 6)                                                                                \
-	DO(8, 12, 7)
-
-INLINE vf fp4_level(vf size)
-{
-	vf level = splat(0);
-
-#define STEP(below, here, code)                                                                    \
-	level = pick(above(size, splat((below + here) / 2.0f)), splat(here), level);
-	FP4_EACH(STEP)
-#undef STEP
-	return level;
-}
-
-INLINE vf fp4_code(vf size)
-{
-	vf at = splat(0);
-
-#define STEP(below, here, code)                                                                    \
-	at = pick(above(size, splat((below + here) / 2.0f)), splat(code), at);
-	FP4_EACH(STEP)
-#undef STEP
-	return at;
-}
-
 /* 2^(e-128) and its inverse for a stored exponent e from 1 to 254, a whole number; 2^-127 is
  * subnormal. */
 INLINE vf power(vf e)
@@ -212,18 +181,11 @@ INLINE vf fp4_exponent(const vf *x, const vf *w, int opt)
 
 INLINE void some_mxfp4(const vf *x, const vf *w, enum importance given, unsigned char *out, int opt)
 {
-	vf e = fp4_exponent(x, w, opt), per = inverse_power(e), code[SMALL];
-	vf some = splat(0);
+	vf e = fp4_exponent(x, w, opt), code[SMALL];
+	vf some = fp4_codes(x, SMALL, inverse_power(e), code);
 	vu stored;
 
 	(void)given;
-	for (int i = 0; i < SMALL; i++) {
-		vf c = fp4_code(magnitude(x[i]) * per);
-
-		some = vmax(some, c);
-		/* Zero is written without a sign. */
-		code[i] = c + pick(above(splat(0), x[i] * c), splat(8), splat(0));
-	}
 	stored = whole(pick(above(some, splat(0)), e, splat(0)));
 	for (int k = 0; k < LANES; k++)
 		out[17 * k] = (unsigned char)stored[k];

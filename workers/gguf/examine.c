@@ -7,13 +7,14 @@
 #include <unistd.h>
 
 #include "core/buf.h"
+#include "core/gguf.h"
 #include "core/json.h"
 #include "core/mem.h"
 #include "core/safetensors.h"
 #include "workers/common/fileio.h"
 #include "workers/common/protocol.h"
 #include "workers/gguf/facts.h"
-#include "workers/gguf/reader.h"
+#include "workers/gguf/type.h"
 
 #define PIECE (256u * 1024) /* elements looked at together; a multiple of every block */
 #define JSON_OUT_MAX (256u << 20)
@@ -44,14 +45,14 @@ typedef int (*piece_fn)(const struct gguf_tensor_info *t, const void *data, uint
 
 static int each_piece(int fd, const struct gguf_tensor_info *t, piece_fn fn, struct err *e)
 {
-	void *data = mem_alloc((size_t)type_bytes(t->type, PIECE));
+	void *data = mem_alloc((size_t)gguf_type_bytes(t->type, PIECE));
 	int rc = 0;
 
 	for (uint64_t at = 0; rc == 0 && at < t->n; at += PIECE) {
 		size_t n = t->n - at < PIECE ? (size_t)(t->n - at) : PIECE;
 
-		rc = file_read_at(fd, data, (size_t)type_bytes(t->type, n),
-				  t->offset + type_bytes(t->type, at), t->name, e);
+		rc = file_read_at(fd, data, (size_t)gguf_type_bytes(t->type, n),
+				  t->offset + gguf_type_bytes(t->type, at), t->name, e);
 		if (rc == 0)
 			rc = fn(t, data, at, n, e);
 	}
@@ -62,7 +63,7 @@ static int each_piece(int fd, const struct gguf_tensor_info *t, piece_fn fn, str
 static int check_piece(const struct gguf_tensor_info *t, const void *data, uint64_t at, size_t n,
 		       struct err *e)
 {
-	int64_t bad = type_check(t->type, data, n);
+	int64_t bad = type_check(type_by_id(t->type->id), data, n);
 
 	if (bad < 0)
 		return 0;
@@ -113,7 +114,7 @@ static int print_piece(const struct gguf_tensor_info *t, const void *data, uint6
 	int rc = 0;
 
 	(void)at;
-	t->type->decode(data, x, n);
+	type_by_id(t->type->id)->decode(data, x, n);
 	if (fwrite(x, sizeof(*x), n, stdout) != n)
 		rc = err_errno(e, "standard output");
 	free(x);
@@ -134,7 +135,7 @@ int dequantize_main(const char *path, const char *tensor)
 	}
 	if (rc == 0 && !t)
 		rc = err_set(&e, ERR_INVALID, "%s: there is no tensor %s", path, tensor);
-	else if (rc == 0 && !t->type->decode)
+	else if (rc == 0 && !type_by_id(t->type->id)->decode)
 		rc = err_set(&e, ERR_INVALID, "%s: type %s is not decoded by this version", path,
 			     t->type->name);
 	else if (rc == 0)
@@ -223,7 +224,7 @@ static void write_gguf(struct json_out *w, const struct gguf_file *f)
 		int64_t n = 0;
 
 		for (size_t i = 0; i < f->n_tensors; i++)
-			n += (uint32_t)f->tensors[i].type->id == id;
+			n += f->tensors[i].type->id == id;
 		if (n)
 			jw_kint(w, type_by_id(id)->name, n);
 	}

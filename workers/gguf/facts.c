@@ -10,7 +10,7 @@ static uint64_t elements_of(const struct gguf_file *f, const struct type *t)
 	uint64_t n = 0;
 
 	for (size_t i = 0; i < f->n_tensors; i++)
-		n += f->tensors[i].type == t ? f->tensors[i].n : 0;
+		n += f->tensors[i].type->id == (uint32_t)t->id ? f->tensors[i].n : 0;
 	return n;
 }
 
@@ -45,7 +45,7 @@ static void write_types(struct json_out *w, const struct gguf_file *f)
 		int64_t n = 0;
 
 		for (size_t i = 0; i < f->n_tensors; i++)
-			n += (uint32_t)f->tensors[i].type->id == id;
+			n += f->tensors[i].type->id == id;
 		if (n)
 			jw_kint(w, type_by_id(id)->name, n);
 	}

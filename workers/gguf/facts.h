@@ -4,8 +4,8 @@
 #ifndef QUERN_WORKERS_GGUF_FACTS_H
 #define QUERN_WORKERS_GGUF_FACTS_H
 
+#include "core/gguf.h"
 #include "core/json.h"
-#include "workers/gguf/reader.h"
 
 /* One JSON object: architecture, context_length, parameters, pre_tokenizer, quant, tensor_types,
  * tensors, vocabulary; without those that the file does not say. */

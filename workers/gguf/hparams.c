@@ -246,30 +246,6 @@ static int check_activation(const struct arch *arch, const struct json *config, 
 		       arch->name, arch->activation, v->type == JSON_STRING ? v->str : "another");
 }
 
-/* Checkpoints that are quantized already: 8-bit floats with a factor for each block are read. */
-static int read_quantization(const struct json *config, struct hparams *h, struct err *e)
-{
-	const struct json *q = config_get(config, "quantization_config");
-	const struct json *size = json_get(q, "weight_block_size");
-	const char *method = json_str(q, "quant_method", "none");
-
-	if (!q)
-		return 0;
-	if (strcmp(method, "fp8") != 0)
-		return err_set(
-			e, ERR_INVALID,
-			"config.json: the weights are quantized (%.40s); of such only fp8 is "
-			"read: give the model that they were made of",
-			method);
-	if (!size || size->type != JSON_ARRAY || size->count != 2)
-		return 0;
-	if (take_count(size->members[0].value, "weight_block_size", 1 << 20, &h->block_rows, e) <
-		    0 ||
-	    take_count(size->members[1].value, "weight_block_size", 1 << 20, &h->block_cols, e) < 0)
-		return e->code;
-	return 0;
-}
-
 int hparams_read(struct arena *a, const struct arch *arch, const struct json *c, struct hparams *h,
 		 struct err *e)
 {
@@ -277,7 +253,7 @@ int hparams_read(struct arena *a, const struct arch *arch, const struct json *c,
 
 	*h = arch->defaults;
 	if (read_fields(common, c, h, e) < 0 || read_fields(arch->fields, c, h, e) < 0 ||
-	    check_activation(arch, c, e) < 0 || read_quantization(c, h, e) < 0)
+	    check_activation(arch, c, e) < 0)
 		return e->code;
 	if (need(h->layers, "num_hidden_layers", e) < 0 || need(h->embd, "hidden_size", e) < 0 ||
 	    need(h->heads, "num_attention_heads", e) < 0 || need(h->vocab, "vocab_size", e) < 0)

@@ -49,8 +49,6 @@ struct hparams {
 	uint64_t vocab_key;	/* vocab_size as a key */
 	const char *qkv_layout; /* tensor_data_layout */
 
-	uint64_t block_rows, block_cols; /* of 8-bit weights, with a factor each */
-
 	/* positions */
 	double rope_theta, rope_theta_local, rope_partial;
 	enum rope_scaling scaling;

@@ -9,6 +9,7 @@
 
 #include "core/mem.h"
 #include "workers/common/fileio.h"
+#include "workers/gguf/type.h"
 
 #define ENTRIES_MAX 65536
 #define NAME_LEN_MAX 1024

@@ -8,7 +8,7 @@
 
 #include "core/arena.h"
 #include "core/err.h"
-#include "workers/gguf/reader.h"
+#include "core/gguf.h"
 
 struct importance {
 	const char *name; /* of the tensor */

@@ -2,8 +2,8 @@
  *
  * Element i of LANES blocks is one vector: whatever an encoder does to a block, it does to LANES of
  * them at once, without an operation between lanes. So a block gets the same bytes whatever LANES
- * is, and wherever in a row it lies: the same source is compiled for 4 (SSE2, NEON, plain C), 8
- * (AVX2) and 16 lanes (AVX-512), see codec.h. Only operations that IEEE 754 defines to the last bit
+ * is, and wherever in a row it lies: the same source is compiled for 4 (plain C, NEON), 8 (AVX2)
+ * and 16 lanes (AVX-512), see codec.h. Only operations that IEEE 754 defines to the last bit
  * are used, none fused (-ffp-contract=off). */
 #ifndef QUERN_WORKERS_GGUF_LANES_H
 #define QUERN_WORKERS_GGUF_LANES_H
@@ -16,6 +16,8 @@
 
 #if defined(__AVX512F__) || defined(__AVX2__)
 #include <immintrin.h>
+#elif defined(QUERN_NEON)
+#include <arm_neon.h>
 #endif
 
 #if defined(__AVX512F__)
@@ -113,6 +115,34 @@ INLINE int any(vm m)
 {
 	return !_mm256_testz_si256((__m256i)m, (__m256i)m);
 }
+#elif defined(QUERN_NEON)
+typedef vi vm;
+
+INLINE vm above(vf a, vf b)
+{
+	return a > b;
+}
+
+INLINE vf pick(vm m, vf yes, vf no)
+{
+	return vbslq_f32((uint32x4_t)m, yes, no);
+}
+
+/* Not vminq_f32() and vmaxq_f32(): of two zeros, and with a NaN, they choose differently. */
+INLINE vf vmin(vf a, vf b)
+{
+	return pick(a < b, a, b);
+}
+
+INLINE vf vmax(vf a, vf b)
+{
+	return pick(a > b, a, b);
+}
+
+INLINE int any(vm m)
+{
+	return vmaxvq_u32((uint32x4_t)m) != 0;
+}
 #else
 typedef vi vm;
 
@@ -203,6 +233,10 @@ INLINE void store_half(vf v, uint16_t *out)
 	__m128i h = _mm256_cvtps_ph((__m256)v, _MM_FROUND_TO_NEAREST_INT);
 
 	memcpy(out, &h, sizeof(h));
+#elif defined(QUERN_NEON)
+	float16x4_t h = vcvt_f16_f32(v);
+
+	memcpy(out, &h, sizeof(h));
 #else
 	for (int k = 0; k < LANES; k++)
 		out[k] = float_to_half(v[k]);
@@ -215,6 +249,11 @@ INLINE vf load_half(const uint16_t *h)
 	return (vf)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)h));
 #elif defined(__AVX2__)
 	return (vf)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)h));
+#elif defined(QUERN_NEON)
+	float16x4_t half;
+
+	memcpy(&half, h, sizeof(half));
+	return vcvt_f32_f16(half);
 #else
 	vf v = { 0 };
 

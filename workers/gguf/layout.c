@@ -5,12 +5,15 @@
 #include <string.h>
 
 #include "core/mem.h"
+#include "workers/gguf/packed.h"
+#include "workers/gguf/scales.h"
 #include "workers/gguf/writer.h"
 
 struct making {
 	struct arena *a;
 	const struct arch *arch;
 	const struct hparams *h;
+	const struct checkpoint *from;
 	const struct st_model *m;
 	const struct lora *lora; /* NULL: none */
 	struct layout *out;
@@ -29,14 +32,51 @@ static int ends_with(const char *s, const char *end)
 	return n >= m && strcmp(s + n - m, end) == 0;
 }
 
-/* Vectors, norms, routers, learned positions and what is no weight stay F32. */
-static void keep_type(struct out_tensor *t)
+int layout_keeps(const struct out_tensor *t)
 {
+	static const char *const parts[] = {
+		"_norm.weight",
+		"ffn_gate_inp.weight",
+		"altup",
+		"laurel",
+		"per_layer_model_proj",
+		"ssm_conv1d",
+		"shortconv.conv.weight",
+		"time_mix_first.weight",
+		"time_mix_w0.weight",
+		"time_mix_w1.weight",
+		"time_mix_w2.weight",
+		"time_mix_v0.weight",
+		"time_mix_v1.weight",
+		"time_mix_v2.weight",
+		"time_mix_a0.weight",
+		"time_mix_a1.weight",
+		"time_mix_a2.weight",
+		"time_mix_g1.weight",
+		"time_mix_g2.weight",
+		"time_mix_decay_w1.weight",
+		"time_mix_decay_w2.weight",
+		"time_mix_lerp_fused.weight",
+		"attn_rel_b.weight",
+		".position_embd",
+	};
 	const char *name = t->name;
+	int n_dims = t->n_dims;
 
-	if (t->n_dims < 2 || !ends_with(name, ".weight") || ends_with(name, "_norm.weight") ||
-	    ends_with(name, "ffn_gate_inp.weight") || strcmp(name, "position_embd.weight") == 0)
-		t->type = type_by_id(TYPE_F32);
+	while (n_dims > 1 && t->ne[n_dims - 1] == 1)
+		n_dims--;
+	if (n_dims < 2 || !ends_with(name, "weight") || strcmp(name, "position_embd.weight") == 0 ||
+	    strcmp(name, "token_types.weight") == 0)
+		return 1;
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++)
+		if (strstr(name, parts[i]))
+			return 1;
+	return 0;
+}
+
+int layout_copies(const struct out_tensor *t)
+{
+	return t->stored && t->stored == t->type && (t->type->block > 1 || !t->type->decode);
 }
 
 /* ---- names of the checkpoint */
@@ -106,8 +146,8 @@ static int check_source(struct making *k, const struct st_tensor *s, const struc
 	w = want + 3 - n;
 	if (!load_of(s->dtype))
 		return err_set(e, ERR_INVALID,
-			       "tensor %s has dtype %s; BF16, F16, F32, F8_E4M3 and F8_E5M2 "
-			       "are read",
+			       "tensor %s has dtype %s; BF16, F16, F32, F8_E4M3, F8_E5M2 and, "
+			       "with scales, I8 are read",
 			       s->name, s->dtype_name);
 	if (s->n_dims == n && memcmp(s->shape, w, (size_t)n * sizeof(*w)) == 0)
 		return 0;
@@ -170,42 +210,14 @@ static int find_parts(struct making *k, const struct tensor_rule *r, const char 
 	return 0;
 }
 
-/* Factors of blocks, as DeepSeek and others ship with 8-bit weights: config.json has the size of
- * the blocks, and the tensor beside the weights one number for each. */
-static int find_scale(struct making *k, struct slice *s, struct err *e)
-{
-	const struct st_tensor *source = s->source;
-	const char *name = arena_printf(k->a, "%s_scale_inv", source->name);
-	const struct st_tensor *scale = st_find(k->m, name);
-	uint64_t rows = k->h->block_rows, cols = k->h->block_cols;
-
-	if (!scale)
-		return 0;
-	if (!rows || !cols)
-		return err_set(e, ERR_INVALID,
-			       "tensor %.200s: config.json has no quantization_config with a "
-			       "weight_block_size",
-			       name);
-	if (!load_of(scale->dtype) || source->n_dims != 2 || scale->n_dims != 2 ||
-	    scale->shape[0] != (source->shape[0] + rows - 1) / rows ||
-	    scale->shape[1] != (source->shape[1] + cols - 1) / cols)
-		return err_set(e, ERR_INVALID,
-			       "tensor %.200s has not one number for each block of %llu x %llu",
-			       name, (unsigned long long)rows, (unsigned long long)cols);
-	k->used[scale - k->m->tensors] = 1;
-	s->scale = scale;
-	s->block_rows = rows;
-	s->block_cols = cols;
-	return 0;
-}
-
 /* What is done to the weights of each slice on their way. */
 static int find_work(struct making *k, struct origin *o, struct err *e)
 {
 	for (size_t i = 0; i < o->n_slices; i++) {
 		struct slice *s = &o->slices[i];
 
-		if (find_scale(k, s, e) < 0)
+		s->packed = packed_find(k->from->packed, s->source->name);
+		if (scales_find(k->a, k->m, k->from->quant, s, k->used, e) < 0)
 			return e->code;
 		s->delta = k->lora ? lora_find(k->lora, s->source->name) : NULL;
 		if (s->delta)
@@ -235,10 +247,12 @@ static int add_tensor(struct making *k, const struct tensor_rule *r, const char 
 	t->name = layer < 0 ? r->gguf : arena_printf(k->a, "blk.%d.%s", layer, r->gguf);
 	t->layer = layer;
 	t->source = parts[0];
-	memcpy(t->ne, shape.ne, sizeof(t->ne));
+	memcpy(t->ne, shape.ne, sizeof(shape.ne));
+	t->ne[3] = 1;
 	t->n_dims = shape.n_dims;
 	t->n = t->ne[0] * t->ne[1] * t->ne[2];
-	keep_type(t);
+	if (layout_keeps(t))
+		t->type = type_by_id(TYPE_F32);
 	k->out->params += t->n;
 	return 0;
 }
@@ -331,12 +345,19 @@ static int add_layer(struct making *k, int layer, struct err *e)
 /* ---- the rest of the checkpoint */
 
 /* Buffers that old checkpoints carry and nobody needs: they are computed. And what scales
- * activations, which llama.cpp keeps as they are. */
+ * activations and caches, which llama.cpp keeps as they are. */
 static int is_buffer(const char *name)
 {
-	return ends_with(name, ".rotary_emb.inv_freq") || ends_with(name, ".attention.bias") ||
-	       ends_with(name, ".masked_bias") || ends_with(name, ".activation_scale") ||
-	       ends_with(name, ".input_scale");
+	static const char *const ends[] = {
+		".rotary_emb.inv_freq", ".attention.bias", ".masked_bias",
+		".activation_scale",	".input_scale",	   ".input_zero_point",
+		".output_scale",	".k_scale",	   ".v_scale",
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(ends); i++)
+		if (ends_with(name, ends[i]))
+			return 1;
+	return 0;
 }
 
 static int begins_with(const char *s, const char *prefix)
@@ -401,7 +422,7 @@ static void add_factors(struct making *k, const char *name, const float *factors
 	struct out_tensor *t = add(k);
 
 	*t = (struct out_tensor){ .name = name,
-				  .ne = { n, 1, 1 },
+				  .ne = { n, 1, 1, 1 },
 				  .n_dims = 1,
 				  .n = n,
 				  .layer = -1,
@@ -434,11 +455,20 @@ static int by_order(const void *x, const void *y)
 	return strcmp(a->name, b->name);
 }
 
-int layout_make(struct arena *a, const struct arch *arch, const struct hparams *h,
-		const struct st_model *m, const struct lora *lora, struct layout *out,
-		struct err *e)
+void layout_sort(struct layout *l)
 {
-	struct making k = { .a = a, .arch = arch, .h = h, .m = m, .lora = lora, .out = out };
+	if (l->n)
+		qsort(l->v, l->n, sizeof(*l->v), by_order);
+}
+
+int layout_make(struct arena *a, const struct arch *arch, const struct hparams *h,
+		const struct checkpoint *from, struct layout *out, struct err *e)
+{
+	const struct lora *lora = from->lora;
+	const struct st_model *m = from->m;
+	struct making k = {
+		.a = a, .arch = arch, .h = h, .from = from, .m = m, .lora = lora, .out = out
+	};
 
 	memset(out, 0, sizeof(*out));
 	k.used = arena_alloc(a, m->n_tensors + 1);
@@ -453,6 +483,6 @@ int layout_make(struct arena *a, const struct arch *arch, const struct hparams *
 	if (nothing_left(&k, e) < 0 || all_adapted(&k, e) < 0)
 		return e->code;
 	add_all_factors(&k);
-	qsort(out->v, out->n, sizeof(*out->v), by_order);
+	layout_sort(out);
 	return 0;
 }

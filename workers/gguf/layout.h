@@ -10,15 +10,17 @@
 #include "workers/gguf/arch.h"
 #include "workers/gguf/origin.h"
 #include "workers/gguf/type.h"
+#include "workers/gguf/writer.h"
 
 struct out_tensor {
 	const char *name;
-	uint64_t ne[3]; /* fastest first: ne[0] is the row's length; 1 beyond n_dims */
+	uint64_t ne[GGUF_DIMS_MAX]; /* fastest first: ne[0] is the row's length; 1 beyond n_dims */
 	int n_dims;
 	const struct type *type;	/* NULL from layout_make(): a matrix, see mix.h */
 	uint64_t offset;		/* in the data section */
 	uint64_t n;			/* elements */
 	const struct st_tensor *source; /* the first that it comes from; NULL: data */
+	const struct type *stored;	/* in a GGUF source; NULL: it comes from a checkpoint */
 	struct origin origin;		/* all of them */
 	const float *data;		/* made here, in F32 */
 	int layer;			/* -1: none */
@@ -33,9 +35,23 @@ struct layout {
 	uint64_t params; /* elements of everything that comes from the checkpoint */
 };
 
-/* lora: what an adapter adds; NULL without one. */
+/* 1 for what no mix touches: vectors, norms, routers, positions and what is no weight. Rules:
+ * src/llama-quant.cpp, tensor_allows_quantization(). */
+int layout_keeps(const struct out_tensor *t);
+/* Its blocks are the source's, byte for byte. */
+int layout_copies(const struct out_tensor *t);
+/* By layer, then name. */
+void layout_sort(struct layout *l);
+
+/* What a checkpoint is beside its tensors. */
+struct checkpoint {
+	const struct st_model *m;
+	const struct source_quant *quant;
+	const struct packed_set *packed; /* of m */
+	const struct lora *lora;	 /* what an adapter adds; NULL without one */
+};
+
 int layout_make(struct arena *a, const struct arch *arch, const struct hparams *h,
-		const struct st_model *m, const struct lora *lora, struct layout *out,
-		struct err *e);
+		const struct checkpoint *from, struct layout *out, struct err *e);
 
 #endif

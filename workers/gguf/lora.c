@@ -11,6 +11,7 @@
 #include "workers/gguf/type.h"
 
 #define PREFIX "base_model.model."
+#define MAGNITUDE ".lora_magnitude_vector"
 #define RANK_MAX 4096
 
 /* ---- adapter_config.json */
@@ -18,13 +19,13 @@
 struct settings {
 	const struct json *root;
 	double alpha;
-	int rank_stabilized, turned;
+	int rank_stabilized, turned, dora;
 };
 
 /* Variants that are something else than W + scale * B A. */
 static int check_variant(const struct json *root, struct err *e)
 {
-	static const char *const flags[] = { "use_dora", "use_qalora", "lora_bias", "use_bdlora" };
+	static const char *const flags[] = { "use_qalora", "lora_bias", "use_bdlora" };
 	static const char *const objects[] = { "layer_replication", "trainable_token_indices",
 					       "target_parameters", "alora_invocation_tokens" };
 
@@ -62,7 +63,12 @@ static int read_settings(struct arena *a, const char *dir, struct settings *s, s
 	*s = (struct settings){ .root = root,
 				.alpha = json_num(root, "lora_alpha", 8),
 				.rank_stabilized = json_bool(root, "use_rslora", 0),
-				.turned = json_bool(root, "fan_in_fan_out", 0) };
+				.turned = json_bool(root, "fan_in_fan_out", 0),
+				.dora = json_bool(root, "use_dora", 0) };
+	if (s->dora && s->turned)
+		return err_set(e, ERR_INVALID,
+			       "adapter_config.json: use_dora with fan_in_fan_out is not merged by "
+			       "this version");
 	return 0;
 }
 
@@ -144,6 +150,31 @@ static int check_delta(const struct joining *j, const struct lora_delta *d,
 	return 0;
 }
 
+/* Older versions of PEFT and newer ones end its name differently. */
+static int find_magnitude(struct joining *j, const char *module, struct lora_delta *d,
+			  struct err *e)
+{
+	const char *name = arena_printf(j->a, PREFIX "%s" MAGNITUDE, module);
+
+	if (!j->s.dora)
+		return 0;
+	d->magnitude = st_find(&j->adapter, name);
+	if (!d->magnitude)
+		d->magnitude = st_find(&j->adapter, arena_printf(j->a, "%s.weight", name));
+	if (d->turned)
+		return err_set(e, ERR_INVALID,
+			       "adapter: %.200s: an embedding with use_dora is not merged by this "
+			       "version",
+			       module);
+	if (!d->magnitude || !load_of(d->magnitude->dtype) ||
+	    d->magnitude->n_elements != d->b->shape[0])
+		return err_set(e, ERR_INVALID,
+			       "adapter: %.200s is missing, or not one number for each row of its "
+			       "matrix",
+			       name);
+	return 0;
+}
+
 /* Both factors, under the names of a linear module or of an embedding. */
 static int add_delta(struct joining *j, const struct st_tensor *first, const char *module,
 		     const char *second_end, int embedding, struct err *e)
@@ -164,7 +195,8 @@ static int add_delta(struct joining *j, const struct st_tensor *first, const cha
 		return err_set(e, ERR_INVALID,
 			       "adapter: the model has no tensor %.200s; it is another model's",
 			       target);
-	if (check_delta(j, d, base, module, e) < 0 || alpha_of(&j->s, module, &alpha, e) < 0)
+	if (check_delta(j, d, base, module, e) < 0 || find_magnitude(j, module, d, e) < 0 ||
+	    alpha_of(&j->s, module, &alpha, e) < 0)
 		return e->code;
 	d->scale = (float)(alpha / (j->s.rank_stabilized ? sqrt(rank) : rank));
 	if (!isfinite(d->scale))
@@ -194,6 +226,18 @@ static int replace(struct joining *j, const struct st_tensor *t, struct err *e)
 	return 0;
 }
 
+/* A length without the two factors beside it changes nothing, and that is not what was meant. */
+static int is_adapted(struct joining *j, const struct st_tensor *t, struct err *e)
+{
+	const char *module = module_of(j, t->name, MAGNITUDE);
+
+	if (!module)
+		module = module_of(j, t->name, MAGNITUDE ".weight");
+	if (st_find(&j->adapter, arena_printf(j->a, PREFIX "%s.lora_A.weight", module)))
+		return 0;
+	return err_set(e, ERR_INVALID, "adapter: %.200s has no lora_A beside it", t->name);
+}
+
 static int take(struct joining *j, const struct st_tensor *t, struct err *e)
 {
 	const char *module = module_of(j, t->name, ".lora_A.weight");
@@ -210,6 +254,9 @@ static int take(struct joining *j, const struct st_tensor *t, struct err *e)
 	if (module &&
 	    st_find(&j->adapter, arena_printf(j->a, PREFIX "%s.lora_embedding_A", module)))
 		return 0;
+	if (j->s.dora &&
+	    (module_of(j, t->name, MAGNITUDE) || module_of(j, t->name, MAGNITUDE ".weight")))
+		return is_adapted(j, t, e);
 	return replace(j, t, e);
 }
 

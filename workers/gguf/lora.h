@@ -1,6 +1,7 @@
 /* workers/gguf/lora.h -- an adapter of the PEFT library, merged while the weights pass
- * by: W + scale * B A, in single precision with one rounding at the end. Format:
- * peft/src/peft/tuners/lora; adapter_config.json and adapter_model.safetensors. */
+ * by: W + scale * B A, in single precision with one rounding at the end, and with DoRA
+ * its rows at the lengths that were learned. Format: peft/src/peft/tuners/lora;
+ * adapter_config.json and adapter_model.safetensors. */
 #ifndef QUERN_WORKERS_GGUF_LORA_H
 #define QUERN_WORKERS_GGUF_LORA_H
 
@@ -18,6 +19,10 @@ struct lora_delta {
 	const struct st_tensor *a, *b; /* [rank, in] and [out, rank] */
 	float scale;
 	int turned; /* the tensor is [in, out]: an embedding, or GPT-2's */
+	/* DoRA: the length that each row gets, and, from dora_prepare() on, what it is multiplied
+	 * by for that. NULL without. */
+	const struct st_tensor *magnitude;
+	float *factors;
 };
 
 struct lora {

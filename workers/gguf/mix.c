@@ -6,110 +6,7 @@
 #include <strings.h>
 
 #include "core/mem.h"
-
-/* ---- the file types */
-
-/* When a rule holds. i: the number of the tensor among its kind (its layer, with experts); n: how
- * many. */
-enum when {
-	NEVER,
-	ALWAYS,
-	GROUPED,     /* four query heads or more share a key */
-	FIRST_2,     /* i < 2 */
-	FIRST_4,     /* i < 4 */
-	FIRST_16TH,  /* i < n/16 */
-	FIRST_8TH,   /* i < n/8 */
-	MORE,	     /* the first and the last eighth, and every third between */
-	IMATRIX_8TH, /* FIRST_8TH, with importances */
-	PLAIN_8TH,   /* FIRST_8TH, without */
-};
-
-struct rule {
-	enum when when;
-	enum gguf_type type;
-};
-
-#define RULES 2 /* the first that holds; none: the base type */
-
-struct file_type {
-	const char *name;
-	uint32_t number;
-	enum gguf_type base;
-	struct rule value[RULES]; /* attn_v, attn_qkv, attn_kv_b */
-	struct rule attn_output[RULES];
-	struct rule down[RULES]; /* ffn_down and its likes */
-	int eight_experts;	 /* attn_output is Q5_K in a model with exactly eight */
-	int needs_imatrix;
-};
-
-/* clang-format off */
-#define F(type) TYPE_##type
-static const struct file_type file_types[] = {
-	/* name     number base       attn_v                                        attn_output             ffn_down                                            eight */
-	{ "F32",     0, F(F32),    { { NEVER } },                                { { NEVER } },          { { NEVER } },                                         0, 0 },
-	{ "F16",     1, F(F16),    { { NEVER } },                                { { NEVER } },          { { NEVER } },                                         0, 0 },
-	{ "BF16",   32, F(BF16),   { { NEVER } },                                { { NEVER } },          { { NEVER } },                                         0, 0 },
-	{ "Q8_0",    7, F(Q8_0),   { { NEVER } },                                { { NEVER } },          { { NEVER } },                                         0, 0 },
-	{ "Q4_0",    2, F(Q4_0),   { { NEVER } },                                { { NEVER } },          { { IMATRIX_8TH, F(Q4_1) } },                          0, 0 },
-	{ "Q4_1",    3, F(Q4_1),   { { NEVER } },                                { { NEVER } },          { { NEVER } },                                         0, 0 },
-	{ "Q5_0",    8, F(Q5_0),   { { NEVER } },                                { { NEVER } },          { { IMATRIX_8TH, F(Q5_1) } },                          0, 0 },
-	{ "Q5_1",    9, F(Q5_1),   { { NEVER } },                                { { NEVER } },          { { NEVER } },                                         0, 0 },
-	{ "Q2_K",   10, F(Q2_K),   { { GROUPED, F(Q4_K) }, { ALWAYS, F(Q3_K) } }, { { ALWAYS, F(Q3_K) } }, { { ALWAYS, F(Q3_K) } },                               1, 0 },
-	{ "Q2_K_S", 21, F(Q2_K),   { { GROUPED, F(Q4_K) } },                     { { NEVER } },          { { FIRST_8TH, F(Q4_K) } },                            0, 1 },
-	{ "Q3_K_S", 11, F(Q3_K),   { { NEVER } },                                { { NEVER } },          { { NEVER } },                                         1, 0 },
-	{ "Q3_K_M", 12, F(Q3_K),   { { FIRST_2, F(Q5_K) }, { ALWAYS, F(Q4_K) } }, { { ALWAYS, F(Q4_K) } }, { { FIRST_16TH, F(Q5_K) }, { ALWAYS, F(Q4_K) } },      1, 0 },
-	{ "Q3_K_L", 13, F(Q3_K),   { { ALWAYS, F(Q5_K) } },                      { { ALWAYS, F(Q5_K) } }, { { ALWAYS, F(Q5_K) } },                              0, 0 },
-	{ "Q4_K_S", 14, F(Q4_K),   { { FIRST_4, F(Q5_K) } },                     { { NEVER } },          { { FIRST_8TH, F(Q5_K) } },                            1, 0 },
-	{ "Q4_K_M", 15, F(Q4_K),   { { MORE, F(Q6_K) } },                        { { NEVER } },          { { MORE, F(Q6_K) } },                                 1, 0 },
-	{ "Q5_K_S", 16, F(Q5_K),   { { NEVER } },                                { { NEVER } },          { { NEVER } },                                         0, 0 },
-	{ "Q5_K_M", 17, F(Q5_K),   { { MORE, F(Q6_K) } },                        { { NEVER } },          { { MORE, F(Q6_K) } },                                 0, 0 },
-	{ "Q6_K",   18, F(Q6_K),   { { NEVER } },                                { { NEVER } },          { { NEVER } },                                         0, 0 },
-	{ "IQ4_NL", 25, F(IQ4_NL), { { GROUPED, F(Q5_K) } },                     { { NEVER } },          { { PLAIN_8TH, F(Q5_K) } },                            1, 0 },
-	{ "IQ4_XS", 30, F(IQ4_XS), { { GROUPED, F(Q5_K) } },                     { { NEVER } },          { { PLAIN_8TH, F(Q5_K) } },                            1, 0 },
-	{ "TQ1_0",  36, F(TQ1_0),  { { NEVER } },                                { { NEVER } },          { { NEVER } },                                         0, 0 },
-	{ "TQ2_0",  37, F(TQ2_0),  { { NEVER } },                                { { NEVER } },          { { NEVER } },                                         0, 0 },
-	{ "MXFP4_MOE", 38, F(MXFP4), { { NEVER } },                              { { NEVER } },          { { NEVER } },                                         0, 0 },
-};
-#undef F
-/* clang-format on */
-
-const struct file_type *file_type_by_name(const char *name)
-{
-	for (size_t i = 0; i < ARRAY_LEN(file_types); i++) {
-		if (strcmp(file_types[i].name, name) == 0)
-			return &file_types[i];
-	}
-	return NULL;
-}
-
-const struct file_type *file_type_by_number(uint64_t number)
-{
-	for (size_t i = 0; i < ARRAY_LEN(file_types); i++) {
-		if (file_types[i].number == number)
-			return &file_types[i];
-	}
-	return NULL;
-}
-
-const char *file_type_name(const struct file_type *f)
-{
-	return f->name;
-}
-
-uint32_t file_type_number(const struct file_type *f)
-{
-	return f->number;
-}
-
-const struct type *file_type_base(const struct file_type *f)
-{
-	return type_by_id(f->base);
-}
-
-int file_type_needs_imatrix(const struct file_type *f)
-{
-	return f->needs_imatrix;
-}
+#include "workers/gguf/file_type.h"
 
 static int is_float(enum gguf_type t)
 {
@@ -140,6 +37,7 @@ int mix_read(const struct json *with, struct mix *m, struct err *e)
 		return e->code;
 	m->pure = json_bool(with, "pure", 0);
 	m->leave_output = json_bool(with, "leave_output", 0);
+	m->without_imatrix = json_bool(with, "without_imatrix", 0);
 	for (size_t i = 0; types && i < types->count; i++) {
 		const struct type *t;
 
@@ -254,6 +152,14 @@ static int holds(const struct mix *m, enum when when, int i, int n)
 		return m->has_imatrix && i < n / 8;
 	case PLAIN_8TH:
 		return !m->has_imatrix && i < n / 8;
+	case PLAIN:
+		return !m->has_imatrix;
+	case GROUPED_OR_EXPERTS:
+		return m->experts >= 4 || holds(m, GROUPED, i, n);
+	case EIGHT_MORE:
+		return m->experts == 8 && holds(m, MORE, i, n);
+	case MIDDLE:
+		return i >= n / 8 && i < 7 * n / 8;
 	default:
 		return 0;
 	}
@@ -277,7 +183,7 @@ static enum gguf_type output_type(const struct mix *m, const struct out_tensor *
 	if (t->ne[0] % type_by_id(base)->block != 0 || base == TYPE_Q8_0 || base == TYPE_MXFP4 ||
 	    strcmp(m->arch, "falcon") == 0)
 		return TYPE_Q8_0;
-	return TYPE_Q6_K;
+	return m->quant->output ? m->quant->output : TYPE_Q6_K;
 }
 
 /* 80 layers: Llama 70B with its grouped keys, Qwen 72B. */
@@ -292,6 +198,8 @@ static enum gguf_type value_type(struct state *s)
 	const struct mix *m = s->m;
 	enum gguf_type t = choose(s, m->quant->value, s->i_value++, s->n_values);
 
+	if (m->quant->lowest)
+		return t;
 	if (is_70b(m) && (t == TYPE_Q3_K || t == TYPE_Q4_K))
 		t = TYPE_Q5_K;
 	return m->experts == 8 ? TYPE_Q8_0 : t;
@@ -325,17 +233,21 @@ static enum gguf_type rule_type(struct state *s, const struct out_tensor *t)
 	if (m->quant->base == TYPE_MXFP4)
 		return t->n_dims > 2 ? TYPE_MXFP4 : TYPE_Q8_0;
 	if (embedding)
-		return m->quant->base == TYPE_TQ1_0 || m->quant->base == TYPE_TQ2_0
-			       ? TYPE_Q4_K
-			       : m->quant->base;
+		return m->quant->embedding ? m->quant->embedding : m->quant->base;
 	if (is_value(name))
 		return value_type(s);
 	if (m->experts == 8 && contains(name, "attn_k.weight"))
-		return TYPE_Q8_0;
+		return m->quant->lowest ? TYPE_Q4_K : TYPE_Q8_0;
+	if (m->quant->query_key &&
+	    (contains(name, "attn_k.weight") || contains(name, "attn_q.weight")))
+		return m->quant->query_key;
 	if (contains(name, "attn_output.weight"))
 		return attn_output_type(s);
 	if (contains(name, "ffn_down"))
 		return down_type(s, t);
+	if ((contains(name, "ffn_gate") || contains(name, "ffn_up")) &&
+	    holds(m, m->quant->gate_up.when, t->layer, (int)m->layers))
+		return m->quant->gate_up.type;
 	return m->quant->base;
 }
 
@@ -343,10 +255,19 @@ static enum gguf_type rule_type(struct state *s, const struct out_tensor *t)
 static enum gguf_type smaller_blocks(enum gguf_type t)
 {
 	switch (t) {
+	case TYPE_IQ1_S:
+	case TYPE_IQ1_M:
+	case TYPE_IQ2_XXS:
+	case TYPE_IQ2_XS:
+	case TYPE_IQ2_S:
+	case TYPE_IQ3_XXS:
+	case TYPE_IQ3_S:
 	case TYPE_IQ4_XS:
 		return TYPE_IQ4_NL;
 	case TYPE_Q2_K:
 	case TYPE_Q3_K:
+	case TYPE_Q1_0:
+	case TYPE_Q2_0:
 	case TYPE_TQ1_0:
 	case TYPE_TQ2_0:
 		return TYPE_Q4_0;
@@ -372,6 +293,28 @@ static void set_type(struct out_tensor *t, enum gguf_type id)
 		t->type = type_by_id(TYPE_F16);
 }
 
+/* Of so few bits that llama-quantize refuses them without importances, but for the output and the
+ * embedding (tensor_requires_imatrix()). */
+static int needs_importances(const struct mix *m, const struct out_tensor *t)
+{
+	switch (t->type->id) {
+	case TYPE_IQ1_S:
+	case TYPE_IQ1_M:
+	case TYPE_IQ2_XXS:
+	case TYPE_IQ2_XS:
+	case TYPE_IQ2_S:
+	case TYPE_IQ3_XXS:
+		break;
+	case TYPE_Q2_K:
+		if (!m->quant->needs_imatrix || m->quant->base != TYPE_Q2_K)
+			return 0;
+		break;
+	default:
+		return 0;
+	}
+	return strcmp(t->name, "output.weight") != 0 && strcmp(t->name, "token_embd.weight") != 0;
+}
+
 static enum gguf_type source_type(const struct out_tensor *t)
 {
 	return t->source->dtype == ST_F32    ? TYPE_F32
@@ -386,7 +329,10 @@ static int one_tensor(struct state *s, struct patterns *p, struct out_tensor *t,
 	enum gguf_type id;
 
 	if (m->leave_output && strcmp(t->name, "output.weight") == 0) {
-		set_type(t, source_type(t));
+		if (t->stored)
+			t->type = t->stored;
+		else
+			set_type(t, source_type(t));
 		return 0;
 	}
 	/* Counters go on whatever the user wants. */
@@ -402,6 +348,14 @@ static int one_tensor(struct state *s, struct patterns *p, struct out_tensor *t,
 	if (m->output && strcmp(t->name, "output.weight") == 0)
 		id = (enum gguf_type)m->output->id;
 	set_type(t, id);
+	if (!t->importance && !m->without_imatrix && needs_importances(m, t))
+		return err_set(
+			e, ERR_INVALID,
+			"%s becomes %s, which needs importances, and %s; choose a larger type for "
+			"it "
+			"by tensor_type, or `with: {without_imatrix: true}` for what it is worth",
+			t->name, t->type->name,
+			m->has_imatrix ? "the imatrix has none of it" : "there is no imatrix");
 	return 0;
 }
 
@@ -436,12 +390,20 @@ int mix_apply(const struct mix *m, struct layout *l, struct err *e)
 const struct type *mix_promoted(const struct type *t, uint64_t row)
 {
 	static const enum gguf_type next[][2] = {
-		{ TYPE_TQ1_0, TYPE_TQ2_0 }, { TYPE_TQ2_0, TYPE_Q3_K }, { TYPE_Q2_K, TYPE_Q3_K },
-		{ TYPE_Q3_K, TYPE_Q4_K },   { TYPE_MXFP4, TYPE_Q5_0 }, { TYPE_IQ4_XS, TYPE_Q5_K },
-		{ TYPE_IQ4_NL, TYPE_Q5_0 }, { TYPE_Q4_0, TYPE_Q5_0 },  { TYPE_Q4_K, TYPE_Q5_K },
-		{ TYPE_Q4_1, TYPE_Q5_1 },   { TYPE_Q5_0, TYPE_Q8_0 },  { TYPE_Q5_K, TYPE_Q6_K },
-		{ TYPE_Q5_1, TYPE_Q8_0 },   { TYPE_Q6_K, TYPE_Q8_0 },  { TYPE_Q8_0, TYPE_F16 },
-		{ TYPE_F16, TYPE_F32 },	    { TYPE_BF16, TYPE_F32 },
+		{ TYPE_IQ1_S, TYPE_IQ1_M },    { TYPE_IQ1_M, TYPE_IQ2_XXS },
+		{ TYPE_IQ2_XXS, TYPE_IQ2_XS }, { TYPE_IQ2_XS, TYPE_IQ2_S },
+		{ TYPE_IQ2_S, TYPE_IQ3_XXS },  { TYPE_IQ3_XXS, TYPE_IQ3_S },
+		{ TYPE_IQ3_S, TYPE_IQ4_XS },   { TYPE_Q1_0, TYPE_Q2_0 },
+		{ TYPE_Q2_0, TYPE_Q4_0 },      { TYPE_NVFP4, TYPE_Q5_0 },
+		{ TYPE_TQ1_0, TYPE_TQ2_0 },    { TYPE_TQ2_0, TYPE_Q3_K },
+		{ TYPE_Q2_K, TYPE_Q3_K },      { TYPE_Q3_K, TYPE_Q4_K },
+		{ TYPE_MXFP4, TYPE_Q5_0 },     { TYPE_IQ4_XS, TYPE_Q5_K },
+		{ TYPE_IQ4_NL, TYPE_Q5_0 },    { TYPE_Q4_0, TYPE_Q5_0 },
+		{ TYPE_Q4_K, TYPE_Q5_K },      { TYPE_Q4_1, TYPE_Q5_1 },
+		{ TYPE_Q5_0, TYPE_Q8_0 },      { TYPE_Q5_K, TYPE_Q6_K },
+		{ TYPE_Q5_1, TYPE_Q8_0 },      { TYPE_Q6_K, TYPE_Q8_0 },
+		{ TYPE_Q8_0, TYPE_F16 },       { TYPE_F16, TYPE_F32 },
+		{ TYPE_BF16, TYPE_F32 },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(next); i++) {

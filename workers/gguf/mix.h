@@ -1,7 +1,7 @@
 /* workers/gguf/mix.h -- which tensor gets which type: the file types of
  * llama.cpp with the rules of its quantizer, and what a user wants otherwise.
  * Rules: src/llama-quant.cpp, llama_tensor_get_type(). A new file type is one
- * row in mix.c. */
+ * row in file_type.c. */
 #ifndef QUERN_WORKERS_GGUF_MIX_H
 #define QUERN_WORKERS_GGUF_MIX_H
 
@@ -20,6 +20,7 @@ struct mix {
 	int pure;			/* the base type for all matrices */
 	int leave_output;		/* as the checkpoint has it */
 	int has_imatrix;
+	int without_imatrix; /* types that need one are made all the same */
 	/* The model. */
 	const char *arch;
 	uint64_t layers, heads, kv_heads, experts;

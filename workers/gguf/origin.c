@@ -1,9 +1,11 @@
 #include "workers/gguf/origin.h"
 
+#include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "core/mem.h"
 #include "workers/common/fileio.h"
-#include "workers/gguf/type.h"
 
 #define STRIP 4096 /* elements of a column that are read at once */
 
@@ -185,18 +187,56 @@ void origin_make(struct arena *a, const struct tensor_rule *r, const struct hpar
 /* ---- reading */
 
 struct reading {
-	const struct origin_io *io;
+	struct origin_io *io;
 	struct err *e;
 };
 
-/* n elements of a source tensor from element `at` on. */
-static int read_source(const struct reading *r, const struct st_tensor *s, uint64_t at, size_t n,
-		       void *out)
+void origin_io_release(struct origin_io *io)
+{
+	lora_cache_release(&io->lora);
+	packed_cache_release(&io->packed);
+	free(io->raw);
+}
+
+/* n numbers of a source tensor from number `at` on. */
+static int read_numbers(const struct reading *r, const struct st_tensor *s, uint64_t at, size_t n,
+			void *out)
 {
 	size_t width = dtype_bytes(s->dtype);
 
 	return file_read_at(r->io->fds[s->file], out, n * width, s->offset + at * width,
 			    r->io->m->files[s->file].name, r->e);
+}
+
+static int read_blocks(const struct reading *r, const struct slice *s, uint64_t at, size_t n,
+		       float *out)
+{
+	const struct type *type = s->blocks;
+	size_t bytes = (size_t)type_bytes(type, n);
+	struct origin_io *io = r->io;
+
+	assert(at % type->block == 0 && n % type->block == 0);
+	if (bytes > io->raw_bytes) {
+		free(io->raw);
+		io->raw = mem_alloc(bytes);
+		io->raw_bytes = bytes;
+	}
+	if (file_read_at(io->fds[s->source->file], io->raw, bytes,
+			 s->source->offset + type_bytes(type, at),
+			 io->m->files[s->source->file].name, r->e) < 0)
+		return r->e->code;
+	type->decode(io->raw, out, n);
+	return 0;
+}
+
+/* n elements of a slice's source from element `at` on. */
+static int read_source(const struct reading *r, const struct slice *s, uint64_t at, size_t n,
+		       void *out)
+{
+	if (s->packed)
+		return packed_read(&r->io->packed, s->packed, r->io->m, r->io->fds, at, n, out,
+				   r->e);
+	return s->blocks ? read_blocks(r, s, at, n, out) : read_numbers(r, s->source, at, n, out);
 }
 
 /* The row of the source that row r of the slice is, and how many more follow it there. */
@@ -223,7 +263,7 @@ static int read_rows(const struct reading *r, const struct slice *s, uint64_t ro
 		uint64_t there = run * row - in_row;
 		size_t k = there < n ? (size_t)there : n;
 
-		if (read_source(r, s->source, from * row + in_row, k, out) < 0)
+		if (read_source(r, s, from * row + in_row, k, out) < 0)
 			return r->e->code;
 		at += k;
 		n -= k;
@@ -249,7 +289,7 @@ static int read_transposed(const struct reading *r, const struct slice *s, uint6
 		for (uint64_t i = from; i < to; i += STRIP) {
 			size_t k = to - i < STRIP ? (size_t)(to - i) : STRIP;
 
-			if (read_source(r, t, (s->first + c) * source_row_len + i, k, strip) < 0)
+			if (read_source(r, s, (s->first + c) * source_row_len + i, k, strip) < 0)
 				return r->e->code;
 			for (size_t j = 0; j < k; j++)
 				memcpy(out + ((i + j) * row + c - at) * width, strip + j * width,
@@ -259,8 +299,8 @@ static int read_transposed(const struct reading *r, const struct slice *s, uint6
 	return 0;
 }
 
-int origin_read(const struct origin *o, const struct origin_io *io, uint64_t at, size_t n,
-		void *out, struct err *e)
+int origin_read(const struct origin *o, struct origin_io *io, uint64_t at, size_t n, void *out,
+		struct err *e)
 {
 	struct reading r = { io, e };
 	char *to = out;
@@ -336,27 +376,39 @@ static int scale_run(const struct reading *io, const struct run *r, float *x)
 					: s->block_cols - col % s->block_cols;
 		uint64_t block = row / s->block_rows * across + col / s->block_cols;
 		unsigned char raw[4];
-		float factor;
+		float factor, zero = 0;
 
-		if (read_source(io, s->scale, block, 1, raw) < 0)
+		if (read_numbers(io, s->scale, block, 1, raw) < 0)
 			return io->e->code;
 		load_of(s->scale->dtype)(raw, &factor, 1);
+		if (s->zero) {
+			if (read_numbers(io, s->zero, block, 1, raw) < 0)
+				return io->e->code;
+			load_of(s->zero->dtype)(raw, &zero, 1);
+		}
 		for (; left && i < r->n; left--, i++)
-			x[i] *= factor;
+			x[i] = (x[i] - zero) * factor;
 	}
 	return 0;
 }
 
 static int add_run(struct origin_io *io, const struct run *r, float *x, struct err *e)
 {
+	const float *factors = r->slice->delta->factors;
+
 	if (lora_cache_get(&io->lora, r->slice->delta, io->m, io->fds, e) < 0)
 		return e->code;
 	if (!r->down) {
 		lora_add(&io->lora, r->row, r->col, x, r->n);
+		for (size_t i = 0; factors && i < r->n; i++)
+			x[i] *= factors[r->row];
 		return 0;
 	}
-	for (size_t i = 0; i < r->n; i++)
+	for (size_t i = 0; i < r->n; i++) {
 		lora_add(&io->lora, r->row + i, r->col, x + i, 1);
+		if (factors)
+			x[i] *= factors[r->row + i];
+	}
 	return 0;
 }
 

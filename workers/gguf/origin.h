@@ -13,6 +13,8 @@
 #include "core/safetensors.h"
 #include "workers/gguf/arch.h"
 #include "workers/gguf/lora.h"
+#include "workers/gguf/packed.h"
+#include "workers/gguf/type.h"
 
 /* `rows` rows of the file. They are taken from source rows first .. first+take-1, then the same
  * number `stride` rows further on, and so on. */
@@ -25,11 +27,15 @@ struct slice {
 	/* Row r of the file is column r of the source's rows first, first+1, ...; take and stride
 	 * have no meaning. */
 	int transposed;
-	/* Factors of blocks of the source, which multiply its weights (DeepSeek's weight_scale_inv,
-	 * in spite of its name); NULL: none. */
-	const struct st_tensor *scale;
+	/* Factors of blocks of the source, which multiply its weights less the blocks' zero points;
+	 * NULL: none. */
+	const struct st_tensor *scale, *zero;
 	uint64_t block_rows, block_cols;
 	const struct lora_delta *delta; /* of an adapter; NULL: none */
+	/* The source lies in a GGUF file in blocks of this type, and is read as floats; NULL: in
+	 * numbers of its dtype. Only whole blocks are read then. */
+	const struct type *blocks;
+	const struct packed *packed; /* the source is decoded from this; NULL: it is there */
 };
 
 struct origin {
@@ -57,12 +63,17 @@ struct origin_io {
 	const struct st_model *m;
 	const int *fds; /* of m's files */
 	struct lora_cache lora;
+	struct packed_cache packed;
+	unsigned char *raw; /* blocks that are read as floats */
+	size_t raw_bytes;
 };
+
+void origin_io_release(struct origin_io *io);
 
 /* Bytes of n elements from element `at` of the file's tensor, in the file's order and the source's
  * dtype. */
-int origin_read(const struct origin *o, const struct origin_io *io, uint64_t at, size_t n,
-		void *out, struct err *e);
+int origin_read(const struct origin *o, struct origin_io *io, uint64_t at, size_t n, void *out,
+		struct err *e);
 
 /* What else happens to n weights from element `at`, as floats: scales of blocks, an adapter, a
  * constant. */

@@ -125,7 +125,7 @@ static const float *weights_at(struct worker *w, const struct out_tensor *t, uin
 static void measure(struct worker *w, const struct share *h, const void *out, uint64_t run,
 		    size_t n)
 {
-	if (h->t->type->block == 1 || (h->t->n > SAMPLE_ALL && run % SAMPLE_EVERY != 0))
+	if (h->t->n_dims < 2 || (h->t->n > SAMPLE_ALL && run % SAMPLE_EVERY != 0))
 		return;
 	h->t->type->decode(out, w->back, n);
 	quality_add(h->quality, w->x, w->back, n);
@@ -167,6 +167,16 @@ static int convert_span(struct worker *w, const struct share *h, struct err *e)
 	return 0;
 }
 
+/* The disk begins with each piece at once, so that little is left to wait for at the end. */
+static int write_piece(const struct pass *p, const void *data, size_t n, uint64_t at, struct err *e)
+{
+	int rc = file_write_at(p->out_fd, data, n, at, "the output", e);
+
+	if (rc == 0)
+		(void)sync_file_range(p->out_fd, (off_t)at, (off_t)n, SYNC_FILE_RANGE_WRITE);
+	return rc;
+}
+
 static int convert_piece(struct worker *w, const struct share *h, struct err *e)
 {
 	const struct pass *p = w->s->p;
@@ -178,9 +188,33 @@ static int convert_piece(struct worker *w, const struct share *h, struct err *e)
 	atomic_fetch_add(&w->s->done_bytes, h->n * h->width);
 	if (p->mode == PASS_LOOK)
 		return 0;
-	return file_write_at(p->out_fd, w->out, (size_t)type_bytes(h->t->type, h->n),
-			     p->data_at + h->t->offset + type_bytes(h->t->type, h->at),
-			     "the output", e);
+	return write_piece(p, w->out, (size_t)type_bytes(h->t->type, h->n),
+			   p->data_at + h->t->offset + type_bytes(h->t->type, h->at), e);
+}
+
+/* Blocks that need no change; only their scales are looked at. */
+static int copy_piece(struct worker *w, const struct share *h, struct err *e)
+{
+	const struct pass *p = w->s->p;
+	const struct type *type = h->t->type;
+	const struct st_tensor *source = h->t->source;
+	size_t bytes = (size_t)type_bytes(type, h->n);
+	int64_t bad;
+
+	reserve(w, bytes / 4 + 1);
+	if (file_read_at(w->io.fds[source->file], w->out, bytes,
+			 source->offset + type_bytes(type, h->at),
+			 w->io.m->files[source->file].name, e) < 0)
+		return e->code;
+	bad = type_check(type, w->out, h->n);
+	if (bad >= 0)
+		return err_set(
+			e, ERR_INVALID,
+			"tensor %s: the block at element %llu has a scale that is not finite",
+			source->name, (unsigned long long)(h->at + (uint64_t)bad * type->block));
+	atomic_fetch_add(&w->s->done_bytes, h->n * h->width);
+	return file_write_at(p->out_fd, w->out, bytes,
+			     p->data_at + h->t->offset + type_bytes(type, h->at), "the output", e);
 }
 
 /* ---- the queue of pieces */
@@ -190,6 +224,7 @@ static int looked_at(const struct shared *s, size_t tensor, uint64_t number)
 	uint64_t n = s->first[tensor + 1] - s->first[tensor];
 
 	return s->p->layout->v[tensor].type->block > 1 &&
+	       !layout_copies(&s->p->layout->v[tensor]) &&
 	       number % ((n + LOOK_PIECES - 1) / LOOK_PIECES) == 0;
 }
 
@@ -205,10 +240,12 @@ static int one_piece(struct worker *w, size_t tensor, uint64_t number, struct er
 		return file_write_at(w->s->p->out_fd, t->data, (size_t)t->n * sizeof(float),
 				     w->s->p->data_at + t->offset, "the output", e);
 	h.n = (size_t)(t->n - at < PIECE ? t->n - at : PIECE);
+	h.width = dtype_bytes(t->source->dtype);
+	if (layout_copies(t))
+		return copy_piece(w, &h, e);
 	h.load = load_of(t->source->dtype);
 	h.encode = type_encoder(t->type);
 	h.quality = &w->s->quality[w->s->first[tensor] + number];
-	h.width = dtype_bytes(t->source->dtype);
 	return convert_piece(w, &h, e);
 }
 
@@ -249,7 +286,7 @@ static void work(void *ctx, int i)
 		worker_progress(s->p->mode == PASS_LOOK ? "measure" : "quantize",
 				atomic_load(&s->done_bytes), s->total_bytes, "bytes");
 	}
-	lora_cache_release(&w->io.lora);
+	origin_io_release(&w->io);
 	free(w->in);
 	free(w->out);
 	free(w);

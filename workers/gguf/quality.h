@@ -23,7 +23,7 @@ void quality_join(struct quality *q, const struct quality *other);
 double quality_rmse(const struct quality *q);
 /* Root mean square error over that of the weights; 0 for a tensor of zeros. */
 double quality_relative(const struct quality *q);
-/* Signal to noise, dB; 0 where there is no noise (JSON knows no infinity). */
+/* Signal to noise, dB; 0 where there is no noise. */
 double quality_snr(const struct quality *q);
 double quality_saturated(const struct quality *q); /* share */
 

@@ -130,6 +130,22 @@ INLINE void put_half(unsigned char *p, float v)
 	memcpy(p, &h, 2);
 }
 
+/* By how much a block of least squared error is too short. Such a block explains as much of the
+ * weights as it has: sum wxy = sum wyy < sum wxx, so at two and three bits a whole matrix loses
+ * some percent of its length, and layer after layer answers too faintly. Stretched by this, the
+ * block has sum wxy = sum wxx: its mean effect on the output is right, for a little more error. */
+INLINE float stretch_of(const struct subs *xx, const struct subs *xy, int first, int count,
+			float most)
+{
+	float r = sum_of(xx, first, count) / sum_of(xy, first, count);
+
+	if (!(r > 1 / most)) /* or a NaN */
+		return 1;
+	return r < most ? r : most;
+}
+
+#define STRETCH_MOST 1.25f /* of K-quants */
+
 /* Eight codes. */
 INLINE uint64_t eight(const uint8_t *q)
 {

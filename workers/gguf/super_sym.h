@@ -15,6 +15,7 @@ struct kind {
 	const float *steps;	  /* for the scale of a sub-block: see sym_search() */
 	int n_plain, n_deep;	  /* how many of them; deep: with importances, or at opt 1 */
 	int starts, reach;	  /* opt 1: values of d, and how far neighbours are */
+	int stretch;		  /* d is stretched: see stretch_of() */
 };
 
 /* As they are stored; d the same for the lanes of a super-block. */
@@ -57,11 +58,63 @@ INLINE vf error_of(const struct tile *t, int g, enum importance given, const str
 	return sym_error(t->x[g], weights_of(t, g, given), k->n, lanes_of(&f->d, g) * s, k->level);
 }
 
+/* The level of each weight. */
+INLINE void levels_of(const struct tile *t, int g, const struct kind *k, const struct fit *f,
+		      vf *out)
+{
+	vf per = inverse(lanes_of(&f->d, g) * lanes_of(&f->s, g));
+
+	for (int i = 0; i < k->n; i++)
+		out[i] = k->level(t->x[g][i] * per);
+}
+
+/* The fit that its levels are stored with. */
+INLINE struct fit stored_fit(const struct tile *t, enum importance given, const struct kind *k,
+			     const struct fit *f)
+{
+	struct subs xx = { { 0 } }, xy = { { 0 } };
+	struct fit out = *f;
+
+	if (!k->stretch)
+		return out;
+	for (int g = 0; g < GROUPS; g++) {
+		vf level[SUB_MAX], wxx = splat(0), wxl = splat(0);
+
+		levels_of(t, g, k, f, level);
+		for (int i = 0; i < k->n; i++) {
+			vf wx = weigh(weights_of(t, g, given), i, t->x[g][i]);
+
+			wxx += wx * t->x[g][i];
+			wxl += wx * level[i];
+		}
+		set_lanes(&xx, g, wxx);
+		set_lanes(&xy, g, wxl * (lanes_of(&f->d, g) * lanes_of(&f->s, g)));
+	}
+	for (int first = 0; first < SUBS; first += k->subs)
+		spread(&out.d, first, k->subs,
+		       half_round(f->d.v[first] *
+				  stretch_of(&xx, &xy, first, k->subs, STRETCH_MOST)));
+	return out;
+}
+
+/* Of the sub-blocks as they are read back. */
 INLINE void errors(const struct tile *t, enum importance given, const struct kind *k,
 		   const struct fit *f, struct subs *out)
 {
-	for (int g = 0; g < GROUPS; g++)
-		set_lanes(out, g, error_of(t, g, given, k, f, lanes_of(&f->s, g)));
+	struct fit stored = stored_fit(t, given, k, f);
+
+	for (int g = 0; g < GROUPS; g++) {
+		vf ds = lanes_of(&stored.d, g) * lanes_of(&stored.s, g);
+		vf level[SUB_MAX], sum = splat(0);
+
+		levels_of(t, g, k, f, level);
+		for (int i = 0; i < k->n; i++) {
+			vf r = t->x[g][i] - ds * level[i];
+
+			sum += weigh(weights_of(t, g, given), i, r) * r;
+		}
+		set_lanes(out, g, sum);
+	}
 }
 
 /* The best d for the codes that the scales give. */
@@ -155,16 +208,6 @@ INLINE struct fit best_fit(const struct tile *t, enum importance given, const st
 		deepen(t, given, k, &scale, &best);
 	}
 	return best;
-}
-
-/* The level of each weight. */
-INLINE void levels_of(const struct tile *t, int g, const struct kind *k, const struct fit *f,
-		      vf *out)
-{
-	vf per = inverse(lanes_of(&f->d, g) * lanes_of(&f->s, g));
-
-	for (int i = 0; i < k->n; i++)
-		out[i] = k->level(t->x[g][i] * per);
 }
 
 #endif

@@ -17,6 +17,11 @@
 	{                                                                                          \
 		encode_##name##_portable, encode_##name##_avx2, encode_##name##_avx512             \
 	}
+#elif defined(__aarch64__)
+#define ALL(name)                                                                                  \
+	{                                                                                          \
+		encode_##name##_portable, encode_##name##_neon                                     \
+	}
 #else
 #define ALL(name)                                                                                  \
 	{                                                                                          \
@@ -43,27 +48,27 @@ static const struct type types[] = {
 	{ 13, "Q5_K",     256, 176, ALL(q5_k),   decode_q5_k,    {    0,    2 }, NULL },
 	{ 14, "Q6_K",     256, 210, ALL(q6_k),   decode_q6_k,    {  208, NONE }, NULL },
 	{ 15, "Q8_K",     256, 292, UNWRITTEN,   decode_q8_k,    { NONE, NONE }, check_q8_k },
-	{ 16, "IQ2_XXS",  256,  66, UNWRITTEN,   decode_iq2_xxs, {    0, NONE }, NULL },
-	{ 17, "IQ2_XS",   256,  74, UNWRITTEN,   decode_iq2_xs,  {    0, NONE }, NULL },
-	{ 18, "IQ3_XXS",  256,  98, UNWRITTEN,   decode_iq3_xxs, {    0, NONE }, NULL },
-	{ 19, "IQ1_S",    256,  50, UNWRITTEN,   decode_iq1_s,   {    0, NONE }, NULL },
+	{ 16, "IQ2_XXS",  256,  66, ALL(iq2_xxs), decode_iq2_xxs, {    0, NONE }, NULL },
+	{ 17, "IQ2_XS",   256,  74, ALL(iq2_xs), decode_iq2_xs,  {    0, NONE }, NULL },
+	{ 18, "IQ3_XXS",  256,  98, ALL(iq3_xxs), decode_iq3_xxs, {    0, NONE }, NULL },
+	{ 19, "IQ1_S",    256,  50, ALL(iq1_s), decode_iq1_s,   {    0, NONE }, NULL },
 	{ 20, "IQ4_NL",    32,  18, ALL(iq4_nl), decode_iq4_nl,  {    0, NONE }, NULL },
-	{ 21, "IQ3_S",    256, 110, UNWRITTEN,   decode_iq3_s,   {    0, NONE }, NULL },
-	{ 22, "IQ2_S",    256,  82, UNWRITTEN,   decode_iq2_s,   {    0, NONE }, NULL },
+	{ 21, "IQ3_S",    256, 110, ALL(iq3_s), decode_iq3_s,   {    0, NONE }, NULL },
+	{ 22, "IQ2_S",    256,  82, ALL(iq2_s), decode_iq2_s,   {    0, NONE }, NULL },
 	{ 23, "IQ4_XS",   256, 136, ALL(iq4_xs), decode_iq4_xs,  {    0, NONE }, NULL },
 	{ 24, "I8",         1,   1, UNWRITTEN,   NULL,           { NONE, NONE }, NULL },
 	{ 25, "I16",        1,   2, UNWRITTEN,   NULL,           { NONE, NONE }, NULL },
 	{ 26, "I32",        1,   4, UNWRITTEN,   NULL,           { NONE, NONE }, NULL },
 	{ 27, "I64",        1,   8, UNWRITTEN,   NULL,           { NONE, NONE }, NULL },
 	{ 28, "F64",        1,   8, UNWRITTEN,   NULL,           { NONE, NONE }, check_f64 },
-	{ 29, "IQ1_M",    256,  56, UNWRITTEN,   decode_iq1_m,   { NONE, NONE }, check_iq1_m },
+	{ 29, "IQ1_M",    256,  56, ALL(iq1_m), decode_iq1_m,   { NONE, NONE }, check_iq1_m },
 	{ 30, "BF16",       1,   2, ALL(bf16),   decode_bf16,    { NONE, NONE }, check_bf16 },
 	{ 34, "TQ1_0",    256,  54, ALL(tq1_0),  decode_tq1_0,   {   52, NONE }, NULL },
 	{ 35, "TQ2_0",    256,  66, ALL(tq2_0),  decode_tq2_0,   {   64, NONE }, NULL },
 	{ 39, "MXFP4",     32,  17, ALL(mxfp4),  decode_mxfp4,   { NONE, NONE }, check_mxfp4 },
-	{ 40, "NVFP4",     64,  36, UNWRITTEN,   decode_nvfp4,   { NONE, NONE }, NULL },
-	{ 41, "Q1_0",     128,  18, UNWRITTEN,   decode_q1_0,    {    0, NONE }, NULL },
-	{ 42, "Q2_0",      64,  18, UNWRITTEN,   decode_q2_0,    {    0, NONE }, NULL },
+	{ 40, "NVFP4",     64,  36, ALL(nvfp4), decode_nvfp4,   { NONE, NONE }, check_nvfp4 },
+	{ 41, "Q1_0",     128,  18, ALL(q1_0),  decode_q1_0,    {    0, NONE }, NULL },
+	{ 42, "Q2_0",      64,  18, ALL(q2_0),  decode_q2_0,    {    0, NONE }, NULL },
 };
 /* clang-format on */
 
@@ -102,6 +107,8 @@ static enum isa ask_isa(void)
 	    __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
 		return ISA_AVX512;
 	return ISA_AVX2;
+#elif defined(__aarch64__)
+	return ISA_NEON; /* every processor of this architecture has it */
 #else
 	return ISA_PORTABLE;
 #endif
@@ -146,6 +153,8 @@ static void decode_f32(const void *in, float *x, size_t n)
 	default:                                                                                   \
 		return name##_portable(__VA_ARGS__);                                               \
 	}
+#elif defined(__aarch64__)
+#define BY_ISA(name, ...) return name##_neon(__VA_ARGS__);
 #else
 #define BY_ISA(name, ...) return name##_portable(__VA_ARGS__);
 #endif
@@ -204,6 +213,8 @@ decode_fn *load_of(enum st_dtype dtype)
 		return decode_f16;
 	case ST_BF16:
 		return decode_bf16;
+	case ST_I8:
+		return load_i8;
 	case ST_F8_E4M3:
 		return load_f8_e4m3;
 	case ST_F8_E5M2:
@@ -215,5 +226,14 @@ decode_fn *load_of(enum st_dtype dtype)
 
 size_t dtype_bytes(enum st_dtype dtype)
 {
-	return dtype == ST_F32 ? 4 : dtype == ST_F8_E4M3 || dtype == ST_F8_E5M2 ? 1 : 2;
+	switch (dtype) {
+	case ST_F32:
+		return 4;
+	case ST_I8:
+	case ST_F8_E4M3:
+	case ST_F8_E5M2:
+		return 1;
+	default:
+		return 2;
+	}
 }

@@ -23,17 +23,34 @@ enum gguf_type {
 	TYPE_Q4_K = 12,
 	TYPE_Q5_K = 13,
 	TYPE_Q6_K = 14,
+	TYPE_IQ2_XXS = 16,
+	TYPE_IQ2_XS = 17,
+	TYPE_IQ3_XXS = 18,
+	TYPE_IQ1_S = 19,
 	TYPE_IQ4_NL = 20,
+	TYPE_IQ3_S = 21,
+	TYPE_IQ2_S = 22,
 	TYPE_IQ4_XS = 23,
+	TYPE_IQ1_M = 29,
 	TYPE_BF16 = 30,
 	TYPE_TQ1_0 = 34,
 	TYPE_TQ2_0 = 35,
 	TYPE_MXFP4 = 39,
+	TYPE_NVFP4 = 40,
+	TYPE_Q1_0 = 41,
+	TYPE_Q2_0 = 42,
 	TYPE_ID_MAX = 42, /* highest number in use */
 };
 
-/* Instruction sets that the encoders are compiled for; all give the same bytes. */
+/* Instruction sets that the encoders are compiled for, the faster ones later; all give the same
+ * bytes. */
+#if defined(__x86_64__)
 enum isa { ISA_PORTABLE, ISA_AVX2, ISA_AVX512, ISA_COUNT };
+#elif defined(__aarch64__)
+enum isa { ISA_PORTABLE, ISA_NEON, ISA_COUNT };
+#else
+enum isa { ISA_PORTABLE, ISA_COUNT };
+#endif
 
 typedef int64_t check_fn(const void *in, size_t n);
 
@@ -65,7 +82,7 @@ uint64_t type_bytes(const struct type *t, uint64_t n);
 /* Index of the first of n/block blocks with a scale (or number) that is not finite, or -1. */
 int64_t type_check(const struct type *t, const void *in, size_t n);
 
-/* From safetensors to float: ST_F32, ST_F16, ST_BF16 and the F8 types; NULL otherwise. */
+/* From safetensors to float: ST_F32, ST_F16, ST_BF16, ST_I8 and the F8 types; NULL otherwise. */
 decode_fn *load_of(enum st_dtype dtype);
 size_t dtype_bytes(enum st_dtype dtype);
 
@@ -73,10 +90,12 @@ size_t dtype_bytes(enum st_dtype dtype);
 int64_t find_nonfinite(const float *x, size_t n);
 
 /* codec_f8.c: of checkpoints only */
+void load_i8(const void *in, float *x, size_t n);
 void load_f8_e4m3(const void *in, float *x, size_t n);
 void load_f8_e5m2(const void *in, float *x, size_t n);
 
 /* check.c: scales that are not simply one or two binary16 */
-check_fn check_f32, check_f16, check_bf16, check_f64, check_q8_k, check_iq1_m, check_mxfp4;
+check_fn check_f32, check_f16, check_bf16, check_f64, check_q8_k, check_iq1_m, check_mxfp4,
+	check_nvfp4;
 
 #endif

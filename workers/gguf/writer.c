@@ -66,6 +66,13 @@ void gguf_str(struct gguf_writer *w, const char *name, const char *v)
 	put_string(&w->kv, v, strlen(v));
 }
 
+void gguf_raw(struct gguf_writer *w, const char *name, enum gguf_value type, const void *value,
+	      size_t n)
+{
+	key(w, name, type);
+	put(&w->kv, value, n);
+}
+
 void gguf_array(struct gguf_writer *w, const char *name, enum gguf_value of, uint64_t n)
 {
 	uint32_t type = of;

@@ -9,29 +9,10 @@
 
 #include "core/buf.h"
 #include "core/err.h"
+#include "core/gguf.h"
 #include "workers/gguf/type.h"
 
-#define GGUF_ALIGNMENT 32
-#define GGUF_NAME_MAX 63 /* bytes of a tensor's name: ggml's GGML_MAX_NAME less its NUL */
-#define GGUF_DIMS_MAX 4
 #define GGUF_HEAD_MAX (512u << 20)
-
-enum gguf_value {
-	GGUF_U8 = 0,
-	GGUF_I8,
-	GGUF_U16,
-	GGUF_I16,
-	GGUF_U32,
-	GGUF_I32,
-	GGUF_F32,
-	GGUF_BOOL,
-	GGUF_STRING,
-	GGUF_ARRAY,
-	GGUF_U64,
-	GGUF_I64,
-	GGUF_F64,
-	GGUF_VALUE_COUNT
-};
 
 struct gguf_writer {
 	struct buf kv, infos;
@@ -47,6 +28,9 @@ void gguf_f32(struct gguf_writer *w, const char *name, float v);
 void gguf_bool(struct gguf_writer *w, const char *name, int v);
 void gguf_str(struct gguf_writer *w, const char *name,
 	      const char *v); /* NULL and "" are left out */
+/* A value as it stands in another file. */
+void gguf_raw(struct gguf_writer *w, const char *name, enum gguf_value type, const void *value,
+	      size_t n);
 /* An array: begin, then exactly n values. */
 void gguf_array(struct gguf_writer *w, const char *name, enum gguf_value of, uint64_t n);
 void gguf_put_str(struct gguf_writer *w, const char *s, size_t len);

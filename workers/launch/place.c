@@ -146,7 +146,7 @@ void place_reset_signals(void)
 static void confine_files(const struct place *p)
 {
 	const char *read[PLACE_READ_MAX + 1];
-	struct sandbox s = { .write = p->job, .read = read, .network = p->network };
+	struct sandbox s = { .write = p->job, .read = read, .network = p->network, .gpu = p->gpu };
 	const char *program = p->program[0], *slash = strrchr(program, '/');
 	char folder[PATH_MAX];
 	int rc;

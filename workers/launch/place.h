@@ -22,6 +22,7 @@ struct place {
 	const char *const *setenv;  /* NAME=VALUE; NULL-ended, or NULL */
 	int lock_fd;		    /* above 2; the worker inherits it, and its flock */
 	int network;		    /* leave it open */
+	int gpu;		    /* it may use NVIDIA's devices */
 	uint64_t memory_bytes;	    /* limits; 0: as it is */
 	uint64_t file_bytes, cpu_seconds;
 	uint64_t files, processes;

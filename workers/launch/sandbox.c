@@ -122,6 +122,23 @@ static int allow_system(int ruleset)
 	return 0;
 }
 
+/* What CUDA opens. Source: NVIDIA driver, kernel modules nvidia and nvidia-uvm; more than eight
+ * cards in one machine are not asked for. */
+static int allow_gpu(int ruleset, uint64_t ioctl)
+{
+	static const char *const devices[] = {
+		"/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools", "/dev/nvidia0",
+		"/dev/nvidia1",	  "/dev/nvidia2",    "/dev/nvidia3",	      "/dev/nvidia4",
+		"/dev/nvidia5",	  "/dev/nvidia6",    "/dev/nvidia7"
+	};
+
+	for (size_t i = 0; i < sizeof(devices) / sizeof(devices[0]); i++) {
+		if (allow(ruleset, devices[i], FS_READ_FILE | FS_WRITE_FILE | ioctl) != 0)
+			return -1;
+	}
+	return allow(ruleset, "/sys/devices", READ_ONLY); /* where it looks for cards */
+}
+
 static int allow_all(int ruleset, const struct sandbox *s, int abi)
 {
 	/* Files and folders, no devices, sockets, FIFOs or links: nothing that an artifact may be.
@@ -130,6 +147,8 @@ static int allow_all(int ruleset, const struct sandbox *s, int abi)
 					    FS_MAKE_FIFO | FS_MAKE_SYM | FS_IOCTL_DEV);
 
 	if (allow_system(ruleset) != 0 || allow(ruleset, s->write, write) != 0)
+		return -1;
+	if (s->gpu && allow_gpu(ruleset, fs_rights(abi) & FS_IOCTL_DEV) != 0)
 		return -1;
 	for (size_t i = 0; i < s->n_read; i++) {
 		if (allow(ruleset, s->read[i], READ_ONLY) != 0)

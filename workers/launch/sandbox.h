@@ -10,6 +10,7 @@ struct sandbox {
 	const char *const *read; /* files and folders to read (and run) */
 	size_t n_read;
 	int network; /* leave TCP alone */
+	int gpu;     /* NVIDIA's devices may be used */
 };
 
 /* Highest Landlock ABI of this kernel; 0: none, or switched off. */

@@ -22,12 +22,19 @@ typedef size_t quantize_fn(int type, const float *src, void *dst, int64_t start,
 			   int64_t n_per_row, const float *imatrix);
 
 static const enum gguf_type order[] = {
-	TYPE_Q8_0,   TYPE_Q4_0,	  TYPE_Q4_1,  TYPE_Q5_0,  TYPE_Q5_1,
-	TYPE_Q2_K,   TYPE_Q3_K,	  TYPE_Q4_K,  TYPE_Q5_K,  TYPE_Q6_K,
-	TYPE_IQ4_NL, TYPE_IQ4_XS, TYPE_TQ1_0, TYPE_TQ2_0, TYPE_MXFP4,
+	TYPE_Q8_0,   TYPE_Q4_0,	   TYPE_Q4_1,  TYPE_Q5_0,   TYPE_Q5_1,	 TYPE_Q2_K,    TYPE_Q3_K,
+	TYPE_Q4_K,   TYPE_Q5_K,	   TYPE_Q6_K,  TYPE_IQ4_NL, TYPE_IQ4_XS, TYPE_TQ1_0,   TYPE_TQ2_0,
+	TYPE_MXFP4,  TYPE_NVFP4,   TYPE_Q2_0,  TYPE_Q1_0,   TYPE_IQ3_S,	 TYPE_IQ3_XXS, TYPE_IQ2_S,
+	TYPE_IQ2_XS, TYPE_IQ2_XXS, TYPE_IQ1_M, TYPE_IQ1_S,
 };
 
-static float x_[N], y_[N], w_[N];
+/* For these the library wants importances: equal ones. */
+static int wants_importances(const struct type *t)
+{
+	return t->id == TYPE_IQ2_XXS || t->id == TYPE_IQ2_XS || t->id == TYPE_IQ1_S;
+}
+
+static float x_[N], y_[N], w_[N], ones_[N];
 static unsigned char out_[4 * N];
 
 static double seconds(void)
@@ -58,6 +65,8 @@ static void fill(int laplace)
 	for (size_t i = 0; i < N; i++)
 		x_[i] = (float)(0.02 *
 				(laplace ? (uniform() < 0.5 ? 1 : -1) * log(uniform()) : normal()));
+	for (size_t i = 0; i < N; i++)
+		ones_[i] = 1;
 	for (size_t i = 0; i < N; i++)
 		w_[i] = i < ROW ? (float)exp(normal()) : w_[i - ROW];
 }
@@ -95,7 +104,8 @@ static struct result measure(const struct type *t, quantize_fn *theirs, const fl
 		double start = seconds(), speed;
 
 		if (opt < 0)
-			theirs(t->id, x_, out_, 0, N / ROW, ROW, w);
+			theirs(t->id, x_, out_, 0, N / ROW, ROW,
+			       w || !wants_importances(t) ? w : ones_);
 		else
 			ours(t, w, opt);
 		speed = N / (seconds() - start) / 1e6;

@@ -1,11 +1,12 @@
-#include "workers/gguf/reader.h"
+#include "core/gguf.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/utf8.h"
-#include "workers/common/fileio.h"
 
 #define KV_MAX 65536 /* entries; models have under a hundred */
 #define TENSORS_MAX 1000000
@@ -197,6 +198,7 @@ static int take_kv(struct cursor *c, struct gguf_kv *kv)
 {
 	uint64_t len = 0;
 	uint32_t type = 0;
+	int rc;
 
 	if (take_string(c, &kv->key, &len, 65535, "a metadata key") < 0)
 		return c->e->code;
@@ -208,9 +210,13 @@ static int take_kv(struct cursor *c, struct gguf_kv *kv)
 		return err_set(c->e, ERR_INVALID, "key %s has type %u, which does not exist",
 			       kv->key, type);
 	kv->type = (enum gguf_value)type;
+	kv->at = c->at;
 	if (type == GGUF_STRING)
-		return take_string(c, &kv->str, &kv->len, GGUF_TEXT_KEPT, kv->key);
-	return type == GGUF_ARRAY ? pass_array(c, kv) : take_scalar(c, kv);
+		rc = take_string(c, &kv->str, &kv->len, GGUF_TEXT_KEPT, kv->key);
+	else
+		rc = type == GGUF_ARRAY ? pass_array(c, kv) : take_scalar(c, kv);
+	kv->size_bytes = c->at - kv->at;
+	return rc;
 }
 
 /* ---- tensors */
@@ -252,7 +258,7 @@ static int take_tensor(struct cursor *c, struct gguf_tensor_info *t)
 	if (take_dims(c, t) < 0 || take_u32(c, &id, t->name) < 0 ||
 	    take_u64(c, &t->offset, t->name) < 0)
 		return c->e->code;
-	t->type = type_by_id(id);
+	t->type = gguf_type_by_id(id);
 	if (!t->type)
 		return err_set(c->e, ERR_INVALID, "tensor %s has type %u, which is not known",
 			       t->name, id);
@@ -262,7 +268,7 @@ static int take_tensor(struct cursor *c, struct gguf_tensor_info *t)
 			       (unsigned long long)t->ne[0], t->type->block, t->type->name);
 	if (t->n / t->type->block > INT64_MAX / t->type->bytes)
 		return err_set(c->e, ERR_INVALID, "tensor %s is too large", t->name);
-	t->size_bytes = type_bytes(t->type, t->n);
+	t->size_bytes = gguf_type_bytes(t->type, t->n);
 	return 0;
 }
 
@@ -277,7 +283,6 @@ static int place_tensors(struct cursor *c, struct gguf_file *f)
 {
 	uint64_t expect = 0, room;
 
-	f->data_offset = align_up(c->at, f->alignment);
 	if (f->n_tensors && f->data_offset > f->file_bytes)
 		return err_set(c->e, ERR_INVALID, "the file ends before its weights");
 	room = f->data_offset < f->file_bytes ? f->file_bytes - f->data_offset : 0;
@@ -380,10 +385,9 @@ static int take_alignment(struct cursor *c, struct gguf_file *f)
 	return 0;
 }
 
-int gguf_read(struct arena *a, const struct gguf_source *src, struct gguf_file *f, struct err *e)
+static int read_head(struct cursor *c, struct arena *a, const struct gguf_source *src,
+		     struct gguf_file *f, struct err *e)
 {
-	struct cursor *c = arena_alloc(a, sizeof(*c));
-
 	memset(f, 0, sizeof(*f));
 	c->src = src;
 	c->a = a;
@@ -401,12 +405,41 @@ int gguf_read(struct arena *a, const struct gguf_source *src, struct gguf_file *
 	}
 	if (check_names(c, f) < 0 || take_alignment(c, f) < 0)
 		return e->code;
-	return place_tensors(c, f);
+	f->data_offset = align_up(c->at, f->alignment);
+	return 0;
+}
+
+int gguf_read_head(struct arena *a, const struct gguf_source *src, struct gguf_file *f,
+		   struct err *e)
+{
+	return read_head(arena_alloc(a, sizeof(struct cursor)), a, src, f, e);
+}
+
+int gguf_read(struct arena *a, const struct gguf_source *src, struct gguf_file *f, struct err *e)
+{
+	struct cursor *c = arena_alloc(a, sizeof(*c));
+
+	return read_head(c, a, src, f, e) < 0 ? e->code : place_tensors(c, f);
 }
 
 static int read_fd(void *ctx, void *out, size_t n, uint64_t at, struct err *e)
 {
-	return file_read_at(*(int *)ctx, out, n, at, "the file", e);
+	unsigned char *p = out;
+
+	while (n) {
+		ssize_t got = pread(*(int *)ctx, p, n, (off_t)at);
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got < 0)
+			return err_errno(e, "the file");
+		if (got == 0)
+			return err_set(e, ERR_INVALID, "the file became shorter while it was read");
+		p += got;
+		n -= (size_t)got;
+		at += (uint64_t)got;
+	}
+	return 0;
 }
 
 int gguf_read_fd(struct arena *a, int fd, struct gguf_file *f, struct err *e)
@@ -427,4 +460,14 @@ const struct gguf_kv *gguf_find(const struct gguf_file *f, const char *key)
 			return &f->kv[i];
 	}
 	return NULL;
+}
+
+const char *gguf_text(const struct gguf_file *f, const char *key)
+{
+	const struct gguf_kv *kv = gguf_find(f, key);
+
+	return kv && kv->type == GGUF_STRING && kv->len < GGUF_TEXT_KEPT &&
+			       strlen(kv->str) == kv->len
+		       ? kv->str
+		       : NULL;
 }

@@ -1,0 +1,359 @@
+"""RKLLM from plan to card, with the stand-in of its toolkit: environments, the rules, what fails and why."""
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
+import rkllm_matrix as rk  # noqa: E402
+from matrix import BUILD, QUERN, environment, expect, run_all  # noqa: E402
+from model_hub import Hub, Repo  # noqa: E402
+
+import make_env  # noqa: E402 -- rkllm_matrix knows where
+
+
+class Place:
+    """A folder that goes away at the end."""
+
+    def __init__(self):
+        self.temp = tempfile.TemporaryDirectory(prefix="quern-rkllm-")
+        self.root = Path(self.temp.name).resolve()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.temp.cleanup()
+
+    def quern(self, *args, **env):
+        return rk.run(self.root, *map(str, args), **env)
+
+    def write(self, targets, environments="[{path: env}]", models="{path: m, name: m}", more=""):
+        (self.root / "jobs.yaml").write_text(
+            f"version: 1\nwork: work\nmodels: [{models}]\ntargets: [{targets}]\n"
+            f"engines: {{rkllm: {{environments: {environments}}}}}\n"
+            f"resources: {{jobs: 2, memory: 16GiB, disk_reserve: 1MiB}}\nretry: {{attempts: 1}}\n{more}")
+
+    def points(self, **env):
+        """{label: point} of the plan."""
+        done = self.quern("plan", "--json", **env)
+        assert done.returncode == 0, done.stdout
+        return {p["label"]: p for p in json.loads(done.stdout)["points"]}
+
+    def sql(self, query):
+        db = sqlite3.connect(self.root / "work/state.db")
+        try:
+            return db.execute(query).fetchall()
+        finally:
+            db.close()
+
+
+POINT = "{engine: rkllm, platform: rk3588, quant: w8a8}"
+
+
+def git(repo, *args):
+    return subprocess.run(["git", "-C", str(repo), *args], check=True, capture_output=True, text=True).stdout
+
+
+def test_a_night_with_sabotage():
+    with Place() as p:
+        rk.prepare(p.root, "local")
+        done = p.quern("run")
+        assert done.returncode == 1, done.stdout
+        rk.check_jobs(p.sql("SELECT label, state, cause, tries, engine_version FROM v_matrix"))
+        repos = {f.name[:-4]: f for f in (p.root / "work/hub/my-org").glob("*.git")}
+        assert set(repos) == set(rk.good_files())
+        for name, repo in repos.items():
+            paths = git(repo, "ls-tree", "-r", "--name-only", "HEAD").splitlines()
+            rk.check_repo(name, paths, git(repo, "show", "HEAD:README.md"),
+                          json.loads(git(repo, "show", "HEAD:quern.json")))
+            expect(p.quern("card", "--audit", f"my-org/{name}"), 0)
+        report = p.quern("report").stdout
+        for cause in ("out of memory", "disk full", "illegal parameters", "unsupported architecture", "bad output"):
+            assert cause in report, report
+        # What went wrong is mended: only that is done.
+        for model in "ab":
+            (p.root / model / "standin.json").write_text("[]")
+        expect(p.quern("run"), 1, "0 converted")
+        expect(p.quern("retry", "1"), 0)
+        expect(p.quern("run"), 1, "1 converted")  # the others are still failed
+        assert p.sql("SELECT count(*) FROM v_matrix WHERE state <> 'done'") == [(23,)]
+
+
+def test_which_environment():
+    with Place() as p:
+        rk.make_model(p.root / "m")
+        for version in (rk.OLD, rk.NEW):
+            make_env.make(p.root / version, version)
+        p.write("{engine: rkllm, platform: [rk3588, rk3562], quant: w8a8}", f"[{{path: {rk.OLD}}}]")
+        points = p.points()
+        assert points["m/rkllm/rk3588/w8a8"]["toolkit"] == rk.OLD
+        assert "platform rk3562 needs version 1.2.0" in points["m/rkllm/rk3562/w8a8"]["why"]
+        expect(p.quern("run"), 1, "1 converted")
+        # One that is added does what none could do, and nothing again.
+        p.write("{engine: rkllm, platform: [rk3588, rk3562], quant: w8a8}", f"[{{path: {rk.OLD}}}, {{path: {rk.NEW}}}]")
+        points = p.points()
+        assert points["m/rkllm/rk3588/w8a8"]["status"] == "converted"
+        assert points["m/rkllm/rk3562/w8a8"]["toolkit"] == rk.NEW
+        assert points["m/rkllm/rk3562/w8a8"]["passed_over"].startswith("1.1.4: platform rk3562")
+        expect(p.quern("run"), 0, "1 converted")
+        # The same version in another folder is the same job; one that is put first does everything again.
+        (p.root / rk.OLD).rename(p.root / "moved")
+        p.write(POINT, "[{path: moved}]")
+        assert p.points()["m/rkllm/rk3588/w8a8"]["status"] == "converted"
+        p.write(POINT, f"[{{path: {rk.NEW}}}, {{path: moved}}]")
+        point = p.points()["m/rkllm/rk3588/w8a8"]
+        assert point["status"] == "changed" and "0.1.0+1.1.4 -> 0.1.0+1.2.3" in point["why"], point
+        # One that is gone is not passed over.
+        p.write(POINT, f"[{{path: gone}}, {{path: {rk.NEW}}}]")
+        point = p.points()["m/rkllm/rk3588/w8a8"]
+        assert not point["legal"] and "gone: there is no such folder" in point["why"], point
+        p.write(POINT, f"[{{path: gone, version: 1.1.4}}, {{path: {rk.NEW}}}]")
+        assert not p.points()["m/rkllm/rk3588/w8a8"]["legal"]
+
+
+def test_faults_have_a_place():
+    with Place() as p:
+        rk.make_model(p.root / "m")
+        make_env.make(p.root / "env", "1.2.3")
+        for environments, word in (
+                ("[{path: env, version: 1.2.0}]", "jobs.yaml:5:55: environment"),
+                ("[{path: env, versoin: 1.2.3}]", 'unknown key "versoin" in an environment; did you mean "version"?'),
+                ("[{version: 1.2.3}]", "an environment without `path`"),
+                ("[{path: env, version: new}]", 'version is "new"; a version like 1.2.3 is wanted'),
+                ("[{path: env}, {path: env}]", "a second environment of version 1.2.3 (the first is on line 5)"),
+                ("[{path: env, gpu: maybe}]", 'gpu is "maybe"')):
+            p.write(POINT, environments)
+            expect(p.quern("plan"), 2, word)
+        p.write(POINT)
+        text = (p.root / "jobs.yaml").read_text()
+        (p.root / "jobs.yaml").write_text(text.replace("engines: {rkllm", "engines: {rkllmm"))
+        expect(p.quern("plan"), 2, 'engine rkllmm is not installed; did you mean "rkllm"?')
+        (p.root / "jobs.yaml").write_text(text.replace("engines: {rkllm", "engines: {gguf"))
+        expect(p.quern("plan"), 2, "engine gguf needs no environment; remove this")
+        (p.root / "jobs.yaml").write_text(text.replace("engines: {rkllm: {environments: [{path: env}]}}\n", ""))
+        expect(p.quern("plan"), 0, "engine rkllm needs an environment that holds rkllm_toolkit; write `engines:")
+
+
+def test_files_of_parameters():
+    """A calibration set enters the key by its content, and the worker reads it where it lies."""
+    target = "{engine: rkllm, platform: rk3588, quant: w8a8, with: {dataset: data/set.json}}"
+    with Place() as p:
+        rk.make_model(p.root / "m")
+        make_env.make(p.root / "env", "1.2.3")
+        p.write(target)
+        expect(p.quern("plan"), 2, f"dataset: there is no file {p.root}/data/set.json; correct the path (rule 15)")
+        (p.root / "data").mkdir()
+        (p.root / "data/set.json").write_text('[{"input": "a", "target": "b"}]')
+        expect(p.quern("run"), 0, "1 converted")
+        made, = (p.root / "work/artifacts").glob("*/.quern.json")
+        assert '"samples":1' in made.read_text().replace(" ", "")
+        (p.root / "data/set.json").rename(p.root / "other.json")
+        p.write(target.replace("data/set.json", "other.json"))
+        assert p.points()["m/rkllm/rk3588/w8a8"]["status"] == "converted"
+        (p.root / "other.json").write_text('[{"input": "c", "target": "d"}]')
+        assert p.points()["m/rkllm/rk3588/w8a8"]["status"] == "changed"
+        (p.root / "other.json").write_text("[]")
+        expect(p.quern("plan"), 2, "the list is empty", "(rule 15)")
+
+
+def test_importances_from_anywhere():
+    """The engine gguf takes its imatrix from outside the model's folder."""
+    sys.path.insert(0, str(Path(os.environ["QUERN_SOURCE"]) / "tests/peer"))
+    with Place() as p:
+        expect(p.quern("fake", "llama-tiny:fill=random", "m"), 0)
+        imatrix = b"".join(n.to_bytes(4, "little") for n in (0,))  # no entries: refused by the worker, who could read it
+        (p.root / "some.dat").write_bytes(imatrix)
+        p.write("{engine: gguf, quant: Q4_0, with: {imatrix: ./some.dat}}", "[{path: e}]")
+        text = (p.root / "jobs.yaml").read_text().replace("engines: {rkllm: {environments: [{path: e}]}}\n", "")
+        (p.root / "jobs.yaml").write_text(text)
+        done = p.quern("run")
+        assert done.returncode == 1 and "some.dat" in done.stdout and "Permission" not in done.stdout, done.stdout
+        (p.root / "jobs.yaml").write_text(text.replace("./some.dat", "some.dat"))
+        done = p.quern("run")
+        assert done.returncode == 1 and f"{p.root}/m/some.dat" in done.stdout or "folder" in done.stdout, done.stdout
+
+
+def test_adapters_and_gguf():
+    with Hub() as hub, Place() as p:
+        rk.make_model(p.root / "m")
+        make_env.make(p.root / "env", "1.2.3")
+        hub.repos["org/adapter"] = Repo({
+            "adapter_config.json": b'{"peft_type": "LORA", "r": 8, "lora_alpha": 8, "target_modules": ["gate_proj"]}',
+            "adapter_model.safetensors": rk.safetensors("adapter")})
+        env = {"HF_ENDPOINT": hub.url, "HF_HOME": p.root / "hf"}
+        expect(p.quern("fake", "llama-tiny:fill=random", "tiny"), 0)
+        (p.root / "g").mkdir()
+        expect(p.quern("convert", "tiny", "-o", "g/tiny.gguf", "--engine", "gguf", "--quant", "Q4_0", "--with", "pure=true",
+                       "--with", "output_type=F16", "--with", "token_embedding_type=F16"), 0)
+        (p.root / "q").mkdir()
+        expect(p.quern("convert", "tiny", "-o", "q/tiny.gguf", "--engine", "gguf", "--quant", "Q4_K_M"), 0)
+        p.write("{engine: rkllm, platform: rk3576, quant: w4a16, model: l}, "
+                "{engine: rkllm, platform: rk3576, quant: w4a16_g32, model: g}, "
+                "{engine: rkllm, platform: rk3576, quant: [w4a16, w4a16_g32], model: q}",
+                models="{path: m, name: l, lora: org/adapter}, {path: g, name: g}, {path: q, name: q}")
+        points = p.points(**env)
+        assert "tensors of type" in points["q/rkllm/rk3576/w4a16"]["why"]
+        assert points["q/rkllm/rk3576/w4a16_g32"]["why"].endswith("(rule 17)")
+        done = p.quern("run", **env)
+        assert done.returncode == 1 and "2 converted" in done.stdout, done.stdout
+        made = sorted(f.name for f in (p.root / "work/artifacts").glob("*/*.rkllm"))
+        assert made == ["g-rk3576-w4a16_g32-opt-0-hybrid-ratio-0.0.rkllm", "l-rk3576-w4a16-opt-0-hybrid-ratio-0.0.rkllm",
+                        "l-rk3576-w4a16-opt-0-hybrid-ratio-0.0_lora.rkllm"], made
+
+
+def test_code_of_the_checkpoint_needs_consent():
+    with Place() as p:
+        rk.make_model(p.root / "m")
+        (p.root / "m/config.json").write_text('{"architectures": ["LlamaForCausalLM"], "auto_map": {"AutoModel": "x.Y"}}')
+        make_env.make(p.root / "env", "1.2.3")
+        p.write(POINT)
+        why = p.points()["m/rkllm/rk3588/w8a8"]["why"]
+        assert "write `trust_remote_code: true` beside the model" in why and why.endswith("(rule 13)"), why
+        (p.root / "m/config.json").write_text('{"architectures": ["LlamaForCausalLM"]}')
+        assert p.points()["m/rkllm/rk3588/w8a8"]["legal"]
+        (p.root / "m/tokenizer_config.json").write_text('{"auto_map": {"AutoTokenizer": "x.Y"}}')
+        assert not p.points()["m/rkllm/rk3588/w8a8"]["legal"]
+        p.write(POINT, models="{path: m, name: m, trust_remote_code: true}")
+        expect(p.quern("run"), 0, "1 converted")
+
+
+def test_algorithms_that_need_a_gpu():
+    """`gpu: true` lets them through, and the worker to the devices if there are any."""
+    target = "{engine: rkllm, platform: rk3576, quant: w4a16, with: {quantized_algorithm: grq}}"
+    with Place() as p:
+        rk.make_model(p.root / "m")
+        make_env.make(p.root / "env", "1.2.3")
+        p.write(target, "[{path: env, gpu: false}]")
+        assert p.points()["m/rkllm/rk3576/w4a16"]["why"].startswith("grq and gdq need a GPU")
+        p.write(target, "[{path: env, gpu: true}]")
+        expect(p.quern("run"), 0, "1 converted")
+
+
+def test_memory_that_is_not_free():
+    """A point that needs more than is free now is warned about; one that needs more than it may have is refused."""
+    with Place() as p:
+        make_env.make(p.root / "env", "1.2.3")
+        p.write(POINT, models="{fake: llama-8b, name: m}", more="")
+        text = (p.root / "jobs.yaml").read_text()
+        point = p.points()["m/rkllm/rk3588/w8a8"]
+        need = point["memory_bytes"]
+        assert need > 35e9 and "needs 34.9 GiB of memory" in point["why"] and point["why"].endswith("(rule 16)"), point
+        (p.root / "jobs.yaml").write_text(text.replace("memory: 16GiB", "memory: 900GiB"))
+        free = sum(int(line.split()[1]) << 10 for line in Path("/proc/meminfo").read_text().splitlines()
+                   if line.startswith(("MemAvailable:", "SwapFree:")))
+        point = p.points()["m/rkllm/rk3588/w8a8"]
+        assert point["legal"] and ("(rule 16)" in point["warning"]) == (need > free), (point, free)
+
+
+def test_points_that_meet():
+    """hybrid 0 is no hybrid; and two points may not have one file."""
+    with Place() as p:
+        rk.make_model(p.root / "m")
+        make_env.make(p.root / "env", "1.2.3")
+        p.write(POINT + ", {engine: rkllm, platform: rk3588, quant: w8a8, hybrid: 0.0}")
+        plan = json.loads(p.quern("plan", "--json").stdout)
+        assert [q["status"] for q in plan["points"]] == ["new", "duplicate"]
+        p.write("{engine: rkllm, platform: rk3588, quant: w8a8, opt: [0, 1]}",
+                more="upload: {hub: local, file: \"{model}-{quant}\"}")
+        points = p.points()
+        assert points["m/rkllm/rk3588/w8a8"]["repo"] == "local/m-rk3588-1.2.3"
+        why = points["m/rkllm/rk3588/w8a8/opt-1"]["why"]
+        assert "m-w8a8.rkllm is already the name of another point" in why and why.endswith("(rule 18)"), why
+
+
+def test_what_a_platform_can_do():
+    with Place() as p:
+        expect(p.quern("plan", "--legal", "rk3562"), 0, "rkllm 0.1.0 on rk3562, from toolkit 1.2.0", "w4a8_g32",
+               "num_npu_core         1\n", "from 1.2.1           Qwen3ForCausalLM", "(rule 5)")
+        v = json.loads(p.quern("plan", "--legal", "rk3588", "--json").stdout)
+        engine, = v["engines"]
+        assert [q["name"] for q in engine["quants"]] == rk.QUANTS["rk3588"]
+        assert engine["hybrid"] == {"values": [], "min": 0, "max": 1, "max_open": True}
+        assert 5 not in {r["rule"] for r in engine["rules"]} and 9 in {r["rule"] for r in engine["rules"]}
+        expect(p.quern("plan", "--legal", "rk3568"), 2, "did you mean rk3588?", "rv1126b")
+
+
+def test_doctor():
+    with Place() as p:
+        site = make_env.make(p.root / "env", "1.2.3")
+        rk.make_model(p.root / "m")
+        p.write(POINT)
+        done = expect(p.quern("doctor", "--engine", "rkllm", "--deep"), 0, "rkllm_toolkit 1.2.3, Python", "glibc",
+                      "setuptools is not installed", "bin/pip install 'setuptools<81'", "selftest: 1.2.3: rk3588",
+                      "a tiny model went through")
+        assert not list(Path(tempfile.gettempdir()).glob("quern-??????/model")), done.stdout
+        (site / "setuptools-81.0.0.dist-info").mkdir()
+        (site / "setuptools-81.0.0.dist-info/METADATA").write_text("Name: setuptools\nVersion: 81.0.0\n\nVersion: 1\n")
+        expect(p.quern("doctor"), 4, "setuptools 81.0.0; <81 is needed")
+        (site / "standin.json").write_text('[{"do": "no_module"}]')
+        (site / "setuptools-81.0.0.dist-info").rename(site / "setuptools-80.1.dist-info")
+        (site / "setuptools-80.1.dist-info/METADATA").write_text("Name: setuptools\nVersion: 80.1\n")
+        expect(p.quern("doctor", "--engine", "rkllm", "--deep"), 4, "bad   selftest")
+        (site / "rkllm").rename(p.root / "rkllm")
+        expect(p.quern("doctor"), 4, "rkllm.api does not load: ModuleNotFoundError")
+        (p.root / "env/bin/python").unlink()
+        expect(p.quern("doctor"), 4, "it has no bin/python", "python3 -m venv")
+        expect(p.quern("doctor", "--deep"), 2, "--deep and --engine belong together")
+
+
+TOY = """\
+manifest: 1
+name: toy
+version: 1.0.0
+program: toy-worker
+environments: {package: toy}
+formats: {in: [safetensors], out: toy}
+verbs: [convert, calib]
+quant: {none: 8}
+"""
+TOY_WORKER = """\
+#!/usr/bin/env python3
+import json, os, sys
+job = json.load(open("job.json"))
+assert sys.argv[1] == "calib" and sys.flags.ignore_environment and sys.flags.no_user_site, sys.argv
+assert sys.prefix == job["environment"]["path"] and job["environment"]["version"] == "2.0", job
+assert os.path.exists(job["source"]["dir"] + "/config.json")
+made = [{"input": line.strip(), "target": "x"} for line in open(job["prompts"])]
+json.dump(made, open("out/data_quant.json", "w"))
+print("talk", file=sys.stderr)
+"""
+
+
+def test_calibration_sets():
+    """calib runs the worker's verb in the environment; the toolkit itself is in tests/peer."""
+    with Place() as p:
+        engines = p.root / "engines"
+        engines.mkdir()
+        (engines / "toy.yaml").write_text(TOY)
+        (engines / "toy-worker").write_text(TOY_WORKER)
+        (engines / "toy-worker").chmod(0o755)
+        env = {"QUERN_ENGINES": engines}
+        site = make_env.make(p.root / "env", "1.2.3")
+        (site / "toy-2.0+x.dist-info").mkdir()
+        (site / "toy-2.0+x.dist-info/METADATA").write_text("Metadata-Version: 2.1\nVersion: 2.0+x\n")
+        rk.make_model(p.root / "m")
+        (p.root / "p.txt").write_text("one\ntwo\n")
+        expect(p.quern("calib", "m", "p.txt", "-o", "set.json", "--engine", "toy", **env), 4, "--environment DIR")
+        expect(p.quern("calib", "m", "p.txt", "-o", "set.json", "-e", "toy", "--environment", "env", **env), 0,
+               "set.json: 2 samples", "talk")
+        assert json.loads((p.root / "set.json").read_text())[1] == {"input": "two", "target": "x"}
+        (p.root / "set.json").unlink()
+        p.write("{engine: toy, quant: none}")
+        text = (p.root / "jobs.yaml").read_text().replace("rkllm", "toy")
+        (p.root / "jobs.yaml").write_text(text)
+        expect(p.quern("calib", "m", "p.txt", "-o", "set.json", "-e", "toy", **env), 0, "set.json: 2 samples")
+        expect(p.quern("calib", "m", "gone.txt", "-o", "x.json", "-e", "toy", **env), 2, "gone.txt")
+        expect(p.quern("calib", "m", "p.txt", "-o", "x.json", "-e", "gguf", **env), 2, "makes no calibration sets")
+        expect(p.quern("calib", "m"), 2, "calib needs a model's folder and -o FILE")
+        (engines / "toy-worker").write_text("#!/usr/bin/env python3\nprint(1 / 0)\n")
+        expect(p.quern("calib", "m", "p.txt", "-o", "x.json", "-e", "toy", **env), 4, "ZeroDivisionError")
+        assert not (p.root / "x.json").exists()
+
+
+if __name__ == "__main__":
+    assert BUILD and QUERN and environment
+    run_all(dict(globals()))
