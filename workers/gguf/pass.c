@@ -167,6 +167,15 @@ static int convert_span(struct worker *w, const struct share *h, struct err *e)
 	return 0;
 }
 
+/* at: byte of the tensor. */
+static int write_to(const struct pass *p, const struct out_tensor *t, const void *data, size_t n,
+		    uint64_t at, struct err *e)
+{
+	const struct pass_file *f = &p->files[t->shard];
+
+	return file_write_at(f->fd, data, n, f->data_at + t->offset + at, "the output", e);
+}
+
 static int convert_piece(struct worker *w, const struct share *h, struct err *e)
 {
 	const struct pass *p = w->s->p;
@@ -178,9 +187,8 @@ static int convert_piece(struct worker *w, const struct share *h, struct err *e)
 	atomic_fetch_add(&w->s->done_bytes, h->n * h->width);
 	if (p->mode == PASS_LOOK)
 		return 0;
-	return file_write_at(p->out_fd, w->out, (size_t)type_bytes(h->t->type, h->n),
-			     p->data_at + h->t->offset + type_bytes(h->t->type, h->at),
-			     "the output", e);
+	return write_to(p, h->t, w->out, (size_t)type_bytes(h->t->type, h->n),
+			type_bytes(h->t->type, h->at), e);
 }
 
 /* ---- the queue of pieces */
@@ -202,8 +210,7 @@ static int one_piece(struct worker *w, size_t tensor, uint64_t number, struct er
 	if (w->s->p->mode == PASS_LOOK && !looked_at(w->s, tensor, number))
 		return 0;
 	if (!t->source)
-		return file_write_at(w->s->p->out_fd, t->data, (size_t)t->n * sizeof(float),
-				     w->s->p->data_at + t->offset, "the output", e);
+		return write_to(w->s->p, t, t->data, (size_t)t->n * sizeof(float), 0, e);
 	h.n = (size_t)(t->n - at < PIECE ? t->n - at : PIECE);
 	h.load = load_of(t->source->dtype);
 	h.encode = type_encoder(t->type);
