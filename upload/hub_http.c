@@ -40,6 +40,9 @@ int hub_http_call(struct hub_http *h, struct http_request *rq, struct http_respo
 {
 	int rc = http_call(h->http, rq, rs, e);
 
+	if (rc >= 0 && rs->status >= 300)
+		rc = err_set(e, ERR_IO, "%s sends to another address what only it can answer",
+			     http_endpoint(h->http));
 	if (rc < 0)
 		hub_http_note(h, rs);
 	return rc;

@@ -191,7 +191,12 @@ static void succeeded(struct lfs_step *q, const struct http_response *rs)
 		lfs_parts_stored(q, rs);
 		break;
 	case LFS_STEP_VERIFY:
-		stored(q->o, true);
+		if (rs->status >= 300)
+			lfs_object_fail_with(
+				q->o, ERR_IO,
+				"the LFS server does not verify it, and names another");
+		else
+			stored(q->o, true);
 		break;
 	case LFS_STEP_RENEW:
 		renewed(q->o, rs);

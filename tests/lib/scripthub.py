@@ -18,6 +18,7 @@ import struct
 import subprocess
 import tempfile
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlparse
@@ -41,12 +42,13 @@ class Repo:
 
 
 class Fault:
-    """What happens to the nth request of a step (from 1), `times` times."""
+    """What happens to the nth request of a step (from 1), `times` times; path: only of those with this in it."""
 
     def __init__(self, step, nth=1, times=1, status=None, headers=None, reset=False, truncate=False, html=False,
-                 landed=False, then=None, body=None):
+                 landed=False, then=None, body=None, path="", length=0):
         self.step, self.first, self.last = step, nth, nth + times - 1
         self.status, self.headers, self.body = status, headers or {}, body
+        self.path, self.length = path, length  # by which the Content-Length is wrong
         self.reset, self.truncate, self.html, self.landed, self.then = reset, truncate, html, landed, then
 
 
@@ -191,10 +193,10 @@ class Handler(BaseHTTPRequestHandler):
         hub = self.hub
         with hub.lock:
             hub.seen[step] = n = hub.seen.get(step, 0) + 1
-            hub.log.append({"step": step, "path": self.path, "bytes": len(body), "origin": self.origin,
+            hub.log.append({"step": step, "path": self.path, "bytes": len(body), "origin": self.origin, "at": time.monotonic(),
                             "authorization": self.headers.get("Authorization")})
             for fault in hub.faults:
-                if fault.step == step and fault.first <= n <= fault.last:
+                if fault.step == step and fault.first <= n <= fault.last and fault.path in self.path + body[:500].decode("latin-1"):
                     return fault
         return None
 
@@ -225,10 +227,11 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in {"Content-Type": "application/json", **(headers or {})}.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(data)))
+        wrong = self.spoil.length if getattr(self, "spoil", None) else 0
+        self.send_header("Content-Length", str(max(0, len(data) + wrong)))
         self.end_headers()
         self.wfile.write(data[:len(data) // 2] if cut else data)
-        self.close_connection = bool(cut) or self.close_connection
+        self.close_connection = bool(cut or wrong) or self.close_connection
 
     def reply(self, value, status=200, headers=None):
         fault = getattr(self, "spoil", None)

@@ -1,5 +1,6 @@
 /* The HTTP client against a scripted server: what is repeated, what is not, how ranges go on, and
  * what each ending is called. */
+#include <netinet/in.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -392,6 +394,40 @@ static void broken_connections_are_tried_again(void **state)
 	}
 }
 
+/* A server that takes the connection and no byte of the body, as far as its system does not. */
+static void a_body_that_nobody_takes_is_a_stall(void **state)
+{
+	const struct http_policy once = { .attempts = 1 };
+	struct sockaddr_in at = { .sin_family = AF_INET,
+				  .sin_addr = { .s_addr = htonl(INADDR_LOOPBACK) } };
+	struct http_request rq = { .method = HTTP_PUT,
+				   .url = "/x",
+				   .floor_s = 1,
+				   .policy = &once,
+				   .body_bytes = 64 << 20 };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(at);
+	struct http_response rs;
+	struct err e = ERR_INIT;
+	struct http *h;
+	char *url;
+
+	(void)state;
+	assert_int_equal(bind(fd, (struct sockaddr *)&at, len), 0);
+	assert_int_equal(listen(fd, 4), 0);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+	url = mem_printf("http://127.0.0.1:%d", ntohs(at.sin_port));
+	h = client(url, TOKEN);
+	rq.body = mem_zalloc(rq.body_bytes);
+	assert_int_equal(http_call(h, &rq, &rs, &e), ERR_BUSY);
+	assert_int_equal(rs.fault.class, HTTP_FAULT_RETRY);
+	http_response_release(&rs);
+	http_close(h);
+	free((void *)rq.body);
+	free(url);
+	close(fd);
+}
+
 static void an_address_that_nobody_knows_is_said(void **state)
 {
 	struct http *h = client("http://no-such-host.invalid", TOKEN);
@@ -608,6 +644,7 @@ int main(void)
 		cmocka_unit_test(broken_connections_are_tried_again),
 		cmocka_unit_test(an_address_that_nobody_knows_is_said),
 		cmocka_unit_test(a_handshake_that_stalls_ends),
+		cmocka_unit_test(a_body_that_nobody_takes_is_a_stall),
 		cmocka_unit_test(a_range_goes_on_where_it_broke),
 		cmocka_unit_test(wrong_ranges_are_lies),
 		cmocka_unit_test(a_server_without_ranges_may_send_the_whole),
