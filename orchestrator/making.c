@@ -192,8 +192,9 @@ enum making_state making_need(struct scheduler *s, const struct resolved *r, con
 {
 	struct making *m = making_of(s, r);
 
+	if (m->asked_kick != s->kicks) /* thousands of jobs may ask for one source */
+		advance(m);
 	m->asked_kick = s->kicks;
-	advance(m);
 	if (m->state == MAKING_IDLE)
 		m->state = MAKING_BUSY;
 	if (m->state == MAKING_FAILED) {
@@ -205,7 +206,11 @@ enum making_state making_need(struct scheduler *s, const struct resolved *r, con
 
 void making_used(struct scheduler *s, const struct resolved *r)
 {
-	making_of(s, r)->used = true;
+	struct making *m = making_of(s, r);
+
+	m->used = true;
+	if (m->state == MAKING_IDLE && source_is_ready(r)) /* of a worker that was taken over */
+		take(m);
 }
 
 void making_ahead(struct scheduler *s)

@@ -383,6 +383,8 @@ void task_adopt(struct scheduler *s, const struct job_row *job, const struct att
 	t->job.attempts = job->attempts > 0 ? job->attempts - 1 : 0;
 	t->attempt_id = at->id;
 	t->adopted = true;
+	if (t->source && t->source->hub)
+		making_used(s, t->source);
 	if (alive) {
 		task_reattach(t);
 		return;
