@@ -12,6 +12,7 @@
 #include "orchestrator/plan.h"
 #include "orchestrator/summary.h"
 #include "orchestrator/upload_options.h"
+#include "orchestrator/workdir.h"
 
 #define TEXT_MAX (1u << 20)
 #define NOTE                                                                                       \
@@ -158,13 +159,14 @@ static int run_it(const struct init *x)
 }
 
 /* A look at the hub leaves its notes in the work folder; without a file, nobody knows that folder.
- */
-static void remove_notes(const char *work, bool was_there)
+ * What a run has put there meanwhile stays: only empty folders go. */
+static void remove_notes(struct arena *a, const char *work)
 {
 	struct err ignored = ERR_INIT;
 
-	if (!was_there)
-		(void)path_remove_tree(work, &ignored);
+	(void)path_remove_tree(workdir_hub_memory(a, work), &ignored);
+	(void)rmdir(arena_printf(a, "%s/cache", work));
+	(void)rmdir(work);
 }
 
 static void say_next(const struct init *x)
@@ -193,7 +195,8 @@ static int init(struct init *x, bool *run, struct err *e)
 		rc = write_file(x, &text, e);
 	buf_release(&text);
 	if (rc < 0) {
-		remove_notes(work, was_there);
+		if (!was_there)
+			remove_notes(x->a, work);
 		return rc;
 	}
 	rc = wants_run(x, e);

@@ -98,10 +98,13 @@ static size_t take_platform(struct arena *a, const struct words *w, size_t i, st
 static size_t take_quant(struct arena *a, const struct words *w, size_t i, struct name_claims *c)
 {
 	const char *s = w->v[i];
-	size_t bits = strspn(s + 1, "0123456789"), other = 0;
+	size_t bits, other = 0;
 	int group;
 
-	if (tolower((unsigned char)s[0]) != 'w' || bits < 1 || bits > 2 || c->quant)
+	if (tolower((unsigned char)s[0]) != 'w' || c->quant)
+		return 0;
+	bits = strspn(s + 1, "0123456789");
+	if (bits < 1 || bits > 2)
 		return 0;
 	s += 1 + bits;
 	if (tolower((unsigned char)*s) == 'a')
@@ -119,9 +122,15 @@ static size_t take_quant(struct arena *a, const struct words *w, size_t i, struc
 static size_t take_opt(const struct words *w, size_t i, struct name_claims *c)
 {
 	bool apart = strcasecmp(w->v[i], "opt") == 0;
-	const char *number = apart ? i + 1 < w->n ? w->v[i + 1] : "" : w->v[i] + 3;
+	const char *number = "";
 
-	if (!begins(w->v[i], "opt") || c->has_opt || !small_number(number, 9, &c->opt))
+	if (!begins(w->v[i], "opt") || c->has_opt)
+		return 0;
+	if (!apart)
+		number = w->v[i] + strlen("opt");
+	else if (i + 1 < w->n)
+		number = w->v[i + 1];
+	if (!small_number(number, 9, &c->opt))
 		return 0;
 	c->has_opt = true;
 	return apart ? 2 : 1;

@@ -3,8 +3,6 @@
  * is a blob without a link or a folder that no client looks at: the next call takes both. */
 #include "upload/fetch_drop.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,204 +12,20 @@
 #include "core/crash.h"
 #include "core/mem.h"
 #include "core/path.h"
-#include "upload/fetch_private.h"
+#include "upload/fetch_drop_private.h"
 
 #define GONE_PREFIX ".quern-drop-" /* in a repository's folder, which no client lists */
-#define TEMP_PREFIX ".quern-"	   /* of a link that has no name yet */
 #define PART_SUFFIX ".quern-part"
-#define DEPTH_MAX 16 /* of folders in a snapshot or below refs/ */
-
-/* ---- what is there */
-
-struct entry { /* of a snapshot; folders are not listed themselves */
-	const char *commit, *name;
-	const char *etag; /* of the blob it links to; NULL: it is no such link */
-	bool ours;
-};
-
-struct snapshot {
-	const char *commit;
-	bool only_ours; /* else there is something that another program put there */
-	bool keep;
-	uint64_t gain_bytes;
-	int64_t used_ns;
-	const struct repo *repo;
-};
-
-struct repo {
-	struct arena *a;
-	const struct fetch_drop *o;
-	const char *folder, *root;
-	struct fetch_owned owned;
-	struct entry *entries; /* heap */
-	size_t n_entries, cap;
-	struct snapshot *snapshots; /* in a */
-	size_t n_snapshots;
-	bool keep; /* one of its snapshots is kept */
-};
-
-static int by_text(const void *x, const void *y)
-{
-	return strcmp(*(const char *const *)x, *(const char *const *)y);
-}
-
-/* The names in a folder, sorted, ended by NULL; none when it cannot be read. In a. */
-static const char **names_in(struct arena *a, const char *dir)
-{
-	const char **v = NULL, **out;
-	size_t n = 0, cap = 0;
-	struct dirent *d;
-	DIR *at = opendir(dir);
-
-	while (at && (d = readdir(at)) != NULL) {
-		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
-			continue;
-		MEM_GROW(v, n, cap);
-		v[n++] = arena_strdup(a, d->d_name);
-	}
-	if (at)
-		closedir(at);
-	if (n)
-		qsort(v, n, sizeof(*v), by_text);
-	out = arena_array(a, n + 1, sizeof(*out));
-	if (n)
-		memcpy(out, v, n * sizeof(*v));
-	free(v);
-	return out;
-}
 
 static bool starts_with(const char *s, const char *head)
 {
 	return strncmp(s, head, strlen(head)) == 0;
 }
 
-/* "../../blobs/ETAG", with more "../" in folders: ETAG, in a. */
-static const char *etag_of_link(struct arena *a, const char *path)
-{
-	char target[256];
-	ssize_t n = readlink(path, target, sizeof(target) - 1);
-	const char *etag;
-
-	if (n <= 0)
-		return NULL;
-	target[n] = '\0';
-	etag = path_basename(target);
-	return fetch_is_etag(etag) ? arena_strdup(a, etag) : NULL;
-}
-
-static void read_entries(struct repo *r, struct snapshot *s, const char *dir, int depth)
-{
-	const char **names = names_in(r->a, dir);
-
-	for (size_t i = 0; names[i]; i++) {
-		const char *path = arena_printf(r->a, "%s/%s", dir, names[i]);
-		struct entry en = { .commit = s->commit, .name = names[i] };
-		struct stat st;
-
-		if (lstat(path, &st) != 0)
-			continue;
-		if (S_ISDIR(st.st_mode)) { /* we make none */
-			s->only_ours = false;
-			if (depth < DEPTH_MAX)
-				read_entries(r, s, path, depth + 1);
-			continue;
-		}
-		if (S_ISLNK(st.st_mode))
-			en.etag = etag_of_link(r->a, path);
-		en.ours = en.etag && depth == 0 &&
-			  (starts_with(names[i], TEMP_PREFIX) ||
-			   fetch_owned_link(&r->owned, s->commit, names[i], &st));
-		s->only_ours &= en.ours;
-		MEM_GROW(r->entries, r->n_entries, r->cap);
-		r->entries[r->n_entries++] = en;
-	}
-}
-
-static bool is_kept(const struct fetch_drop *o, const char *dir)
-{
-	for (size_t i = 0; i < o->n_keep; i++) {
-		if (strcmp(o->keep[i], dir) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* Everything that links to blobs of this repository. */
-static void repo_read(struct repo *r, const struct fetch_drop *o, const char *folder,
-		      struct arena *a)
-{
-	const char **commits;
-	const char *dir;
-
-	*r = (struct repo){ .a = a, .o = o, .folder = folder };
-	r->root = arena_printf(a, "%s/%s", o->cache, folder);
-	fetch_owned_read(a, r->root, &r->owned);
-	dir = arena_printf(a, "%s/snapshots", r->root);
-	commits = names_in(a, dir);
-	while (commits[r->n_snapshots])
-		r->n_snapshots++;
-	r->snapshots = arena_array(a, r->n_snapshots + 1, sizeof(*r->snapshots));
-	for (size_t i = 0; i < r->n_snapshots; i++) {
-		struct snapshot *s = &r->snapshots[i];
-
-		s->commit = commits[i];
-		s->only_ours = true;
-		dir = arena_printf(a, "%s/snapshots/%s", r->root, s->commit);
-		s->keep = is_kept(o, dir);
-		r->keep |= s->keep;
-		read_entries(r, s, dir, 0);
-	}
-}
-
-static void repo_release(struct repo *r)
-{
-	free(r->entries);
-	r->entries = NULL;
-}
-
-/* Is the blob of something that stays when the snapshot (NULL: none) goes? */
-static bool is_needed(const struct repo *r, const char *etag, const struct snapshot *without)
-{
-	for (size_t i = 0; i < r->n_entries; i++) {
-		const struct entry *en = &r->entries[i];
-		bool goes = without && en->ours && strcmp(en->commit, without->commit) == 0;
-
-		if (!goes && en->etag && strcmp(en->etag, etag) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* Bytes on the disk of a blob that is ours; 0 when it is not, or has another name elsewhere. */
-static uint64_t our_bytes(const struct repo *r, const char *etag)
-{
-	const char *path = arena_printf(r->a, "%s/blobs/%s", r->root, etag);
-	struct stat st;
-
-	if (lstat(path, &st) != 0 || !S_ISREG(st.st_mode) || st.st_nlink != 1 ||
-	    !fetch_owned_blob(&r->owned, etag, &st))
-		return 0;
-	return (uint64_t)st.st_blocks * 512;
-}
-
-static uint64_t gain_of(const struct repo *r, const struct snapshot *s)
-{
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < r->n_entries; i++) {
-		const struct entry *en = &r->entries[i];
-
-		if (en->etag && en->ours && strcmp(en->commit, s->commit) == 0 &&
-		    !is_needed(r, en->etag, s))
-			sum += our_bytes(r, en->etag);
-	}
-	return sum;
-}
-
 /* ---- removing */
 
 /* The lock that every client takes for a file on its way; -1: somebody has it, or none here. */
-static int lock_blob(const struct repo *r, const char *etag)
+static int lock_blob(const struct drop_repo *r, const char *etag)
 {
 	const char *dir = arena_printf(r->a, "%s/.locks/%s", r->o->cache, r->folder);
 	const char *path = arena_printf(r->a, "%s/%s.lock", dir, etag);
@@ -228,10 +42,10 @@ static int lock_blob(const struct repo *r, const char *etag)
 }
 
 /* Does somebody fetch a file into the repository just now? */
-static bool is_fetched_into(const struct repo *r)
+static bool is_fetched_into(const struct drop_repo *r)
 {
 	const char *dir = arena_printf(r->a, "%s/.locks/%s", r->o->cache, r->folder);
-	const char **names = names_in(r->a, dir);
+	const char **names = drop_names(r->a, dir);
 
 	for (size_t i = 0; names[i]; i++) {
 		const char *dot = strrchr(names[i], '.');
@@ -248,18 +62,18 @@ static bool is_fetched_into(const struct repo *r)
 }
 
 /* Under its lock, and looked at once more: somebody may have linked to it. */
-static uint64_t remove_blob(const struct repo *r, const char *etag)
+static uint64_t remove_blob(const struct drop_repo *r, const char *etag)
 {
 	int fd = lock_blob(r, etag);
 	uint64_t bytes = 0;
-	struct repo now;
+	struct drop_repo now;
 
 	if (fd < 0)
 		return 0;
-	repo_read(&now, r->o, r->folder, r->a);
-	if (!is_needed(&now, etag, NULL))
-		bytes = our_bytes(&now, etag);
-	repo_release(&now);
+	drop_repo_read(&now, r->o, r->folder, r->a);
+	if (!drop_is_needed(&now, etag, NULL))
+		bytes = drop_our_bytes(&now, etag);
+	drop_repo_release(&now);
 	if (bytes && unlink(arena_printf(r->a, "%s/blobs/%s", r->root, etag)) != 0)
 		bytes = 0;
 	CRASH_POINT("drop:blob");
@@ -268,7 +82,7 @@ static uint64_t remove_blob(const struct repo *r, const char *etag)
 }
 
 /* A file that was on its way, and its journal. */
-static uint64_t remove_part(const struct repo *r, const char *name)
+static uint64_t remove_part(const struct drop_repo *r, const char *name)
 {
 	const char *path = arena_printf(r->a, "%s/blobs/%s", r->root, name);
 	const char *etag = arena_strndup(r->a, name, strlen(name) - strlen(PART_SUFFIX));
@@ -294,9 +108,9 @@ static bool is_part(const char *name)
 
 /* Blobs of ours that nothing links to, folders out of sight, and files on their way to a snapshot
  * that nobody wants. */
-static uint64_t sweep(const struct repo *r)
+static uint64_t sweep(const struct drop_repo *r)
 {
-	const char **names = names_in(r->a, r->root);
+	const char **names = drop_names(r->a, r->root);
 	struct err ignored = ERR_INIT; /* the next call tries again */
 	uint64_t freed = 0;
 
@@ -305,10 +119,10 @@ static uint64_t sweep(const struct repo *r)
 			(void)path_remove_tree(arena_printf(r->a, "%s/%s", r->root, names[i]),
 					       &ignored);
 	}
-	names = names_in(r->a, arena_printf(r->a, "%s/blobs", r->root));
+	names = drop_names(r->a, arena_printf(r->a, "%s/blobs", r->root));
 	for (size_t i = 0; names[i]; i++) {
-		if (fetch_is_etag(names[i]) && !is_needed(r, names[i], NULL) &&
-		    our_bytes(r, names[i]))
+		if (fetch_is_etag(names[i]) && !drop_is_needed(r, names[i], NULL) &&
+		    drop_our_bytes(r, names[i]))
 			freed += remove_blob(r, names[i]);
 		else if (is_part(names[i]) && !r->keep)
 			freed += remove_part(r, names[i]);
@@ -317,9 +131,9 @@ static uint64_t sweep(const struct repo *r)
 }
 
 /* A branch or tag may not name what is not there: clients call that a damaged cache. */
-static void remove_refs(const struct repo *r, const char *dir, const char *commit, int depth)
+static void remove_refs(const struct drop_repo *r, const char *dir, const char *commit, int depth)
 {
-	const char **names = names_in(r->a, dir);
+	const char **names = drop_names(r->a, dir);
 
 	for (size_t i = 0; names[i]; i++) {
 		const char *path = arena_printf(r->a, "%s/%s", dir, names[i]);
@@ -329,7 +143,7 @@ static void remove_refs(const struct repo *r, const char *dir, const char *commi
 
 		if (lstat(path, &st) != 0)
 			continue;
-		if (S_ISDIR(st.st_mode) && depth < DEPTH_MAX)
+		if (S_ISDIR(st.st_mode) && depth < DROP_DEPTH_MAX)
 			remove_refs(r, path, commit, depth + 1);
 		buf_init(&b, 128);
 		if (S_ISREG(st.st_mode) && path_read(path, 128, &b, &ignored) >= 0 &&
@@ -340,7 +154,7 @@ static void remove_refs(const struct repo *r, const char *dir, const char *commi
 }
 
 /* Nothing but ours is in it: all of it goes in one step. */
-static bool hide_snapshot(const struct repo *r, const struct snapshot *s)
+static bool hide_snapshot(const struct drop_repo *r, const struct drop_snapshot *s)
 {
 	const char *snapshots = arena_printf(r->a, "%s/snapshots", r->root);
 	const char *from = arena_printf(r->a, "%s/%s", snapshots, s->commit);
@@ -357,12 +171,12 @@ static bool hide_snapshot(const struct repo *r, const struct snapshot *s)
 }
 
 /* Links of others stay, and so does the folder: as if only they had come. */
-static bool remove_our_links(const struct repo *r, const struct snapshot *s)
+static bool remove_our_links(const struct drop_repo *r, const struct drop_snapshot *s)
 {
 	const char *dir = arena_printf(r->a, "%s/snapshots/%s", r->root, s->commit);
 
 	for (size_t i = 0; i < r->n_entries; i++) {
-		const struct entry *en = &r->entries[i];
+		const struct drop_entry *en = &r->entries[i];
 
 		if (en->ours && strcmp(en->commit, s->commit) == 0)
 			(void)unlink(arena_printf(r->a, "%s/%s", dir, en->name));
@@ -383,35 +197,35 @@ static const char *name_of(struct arena *a, const char *folder)
 	return name;
 }
 
-static uint64_t drop(const struct snapshot *s)
+static uint64_t drop(const struct drop_snapshot *s)
 {
 	const struct fetch_drop *o = s->repo->o;
 	const char *folder = s->repo->folder;
 	uint64_t freed = 0;
 	struct arena *a;
-	struct repo r;
+	struct drop_repo r;
 	int fd = fetch_use_alone(o->cache, folder, s->commit);
 
 	if (fd < 0)
 		return 0;
 	a = arena_new();
-	repo_read(&r, o, folder, a); /* others may have come since the first look */
+	drop_repo_read(&r, o, folder, a); /* others may have come since the first look */
 	for (size_t i = 0; i < r.n_snapshots; i++) {
-		const struct snapshot *now = &r.snapshots[i];
+		const struct drop_snapshot *now = &r.snapshots[i];
 
 		if (strcmp(now->commit, s->commit) != 0 || now->keep || is_fetched_into(&r))
 			continue;
 		if (now->only_ours ? hide_snapshot(&r, now) : remove_our_links(&r, now)) {
-			struct repo after;
+			struct drop_repo after;
 
-			repo_read(&after, o, folder, a);
+			drop_repo_read(&after, o, folder, a);
 			freed = sweep(&after);
-			repo_release(&after);
+			drop_repo_release(&after);
 		}
 		if (freed && o->told)
 			o->told(o->ctx, name_of(a, folder), s->commit, freed);
 	}
-	repo_release(&r);
+	drop_repo_release(&r);
 	arena_free(a);
 	close(fd);
 	return freed;
@@ -419,9 +233,23 @@ static uint64_t drop(const struct snapshot *s)
 
 /* ---- all of the cache */
 
+static uint64_t gain_of(const struct drop_repo *r, const struct drop_snapshot *s)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < r->n_entries; i++) {
+		const struct drop_entry *en = &r->entries[i];
+
+		if (en->etag && en->ours && strcmp(en->commit, s->commit) == 0 &&
+		    !drop_is_needed(r, en->etag, s))
+			sum += drop_our_bytes(r, en->etag);
+	}
+	return sum;
+}
+
 static int by_last_use(const void *x, const void *y)
 {
-	const struct snapshot *const *a = x, *const *b = y;
+	const struct drop_snapshot *const *a = x, *const *b = y;
 
 	if ((*a)->used_ns != (*b)->used_ns)
 		return (*a)->used_ns < (*b)->used_ns ? -1 : 1;
@@ -432,16 +260,16 @@ static int by_last_use(const void *x, const void *y)
 
 struct found {
 	struct arena *a;
-	struct repo *repos; /* in a: those that we put something into */
+	struct drop_repo *repos; /* in a: those that we put something into */
 	size_t n_repos;
-	const struct snapshot **v; /* heap: what can be dropped */
+	const struct drop_snapshot **v; /* heap: what can be dropped */
 	size_t n, cap;
 };
 
-static void find_snapshots(struct found *f, struct repo *r)
+static void find_snapshots(struct found *f, struct drop_repo *r)
 {
 	for (size_t i = 0; i < r->n_snapshots; i++) {
-		struct snapshot *s = &r->snapshots[i];
+		struct drop_snapshot *s = &r->snapshots[i];
 
 		s->repo = r;
 		s->gain_bytes = s->keep ? 0 : gain_of(r, s);
@@ -455,7 +283,7 @@ static void find_snapshots(struct found *f, struct repo *r)
 
 static void find(struct found *f, const struct fetch_drop *o)
 {
-	const char **folders = names_in(f->a, o->cache);
+	const char **folders = drop_names(f->a, o->cache);
 	size_t n = 0;
 
 	while (folders[n])
@@ -464,11 +292,11 @@ static void find(struct found *f, const struct fetch_drop *o)
 	for (size_t i = 0; i < n; i++) {
 		const char *record =
 			arena_printf(f->a, "%s/%s/%s", o->cache, folders[i], FETCH_OWNED_FILE);
-		struct repo *r = &f->repos[f->n_repos];
+		struct drop_repo *r = &f->repos[f->n_repos];
 
 		if (!starts_with(folders[i], "models--") || access(record, F_OK) != 0)
 			continue;
-		repo_read(r, o, folders[i], f->a);
+		drop_repo_read(r, o, folders[i], f->a);
 		f->n_repos++;
 	}
 }
@@ -490,11 +318,11 @@ int fetch_drop(const struct fetch_drop *o, uint64_t *freed_bytes, struct err *e)
 		find_snapshots(&f, &f.repos[i]);
 	}
 	if (f.n)
-		qsort(f.v, f.n, sizeof(struct snapshot *), by_last_use);
+		qsort(f.v, f.n, sizeof(struct drop_snapshot *), by_last_use);
 	for (size_t i = 0; i < f.n && freed < o->need_bytes; i++)
 		freed += drop(f.v[i]);
 	for (size_t i = 0; i < f.n_repos; i++)
-		repo_release(&f.repos[i]);
+		drop_repo_release(&f.repos[i]);
 	free(f.v);
 	arena_free(f.a);
 	*freed_bytes = freed;

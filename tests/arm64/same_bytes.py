@@ -25,7 +25,7 @@ def quants():
     found = json.loads(subprocess.run([NATIVE / "quern", "engines", "--json"], check=True, stdout=subprocess.PIPE).stdout)
     names = [q["name"] for e in found["engines"] if e["name"] == "gguf" for q in e["quants"]]
     assert len(names) > 20, names
-    return [n for n in names if n != "Q2_K_S"]  # needs importances
+    return names
 
 
 def models(work):
@@ -44,7 +44,7 @@ def convert(program, folder, source, quant, opt):
     (folder / "out").mkdir(parents=True)
     job = {"protocol": 1, "job": "0" * 64, "attempt": 1, "verb": "convert", "engine": {"name": "gguf", "version": "1"},
            "name": source.name, "file": "model", "source": {"dir": str(source), "format": "safetensors"}, "lora": None,
-           "platform": "", "quant": quant, "hybrid": 0.25 if opt else 0, "opt": opt, "with": {}, "out": "out", "threads": 2}
+           "platform": "", "quant": quant, "hybrid": 0.25 if opt else 0, "opt": opt, "with": {"without_imatrix": True}, "out": "out", "threads": 2}
     (folder / "job.json").write_text(json.dumps(job))
     done = subprocess.run([*program, "convert", folder / "job.json"], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 0, done.stderr

@@ -7,6 +7,7 @@
 #include "orchestrator/config.h"
 #include "orchestrator/engine_private.h"
 #include "orchestrator/matrix.h"
+#include "orchestrator/preflight.h"
 
 #define POINTS_MAX 2000 /* enough to turn every list */
 
@@ -61,6 +62,56 @@ static void as_config(struct arena *a, const char *text, size_t size)
 	check_faults(&f);
 }
 
+/* A point of a manifest that was read: legal with an environment, or refused with a sentence. */
+static void judge(struct arena *a, const struct engine *en, const char *platform,
+		  const struct engine_quant *q, const char *version)
+{
+	const struct source_matrix matrix = { "w", 96, 64, 1 };
+	struct environment env = { .path = "/e", .version = version, .gpu = 0 };
+	struct engine_settings settings = { .engine = en->name,
+					    .environments = &env,
+					    .n_environments = 1 };
+	const struct config c = { .engines = &settings, .n_engines = 1 };
+	const struct model model = { .name = "m" };
+	const struct resolved source = {
+		.model = &model,
+		.facts = { .architecture = "LlamaForCausalLM",
+			   .format = "safetensors",
+			   .quant_form = "gptq-4bit",
+			   .quant_text = "GPTQ",
+			   .quant_group = 128,
+			   .quant_symmetric = 1,
+			   .matrices = &matrix,
+			   .n_matrices = 1 },
+	};
+	const struct job_spec spec = { .engine = en->name,
+				       .platform = platform,
+				       .quant = q->name,
+				       .hybrid = 0.5,
+				       .with = "{}" };
+	const struct preflight in = { .cfg = &c, .engine = en, .spec = &spec, .source = &source };
+	struct preflight_result r;
+	struct estimate need;
+
+	preflight(a, &in, &r);
+	if (r.refusal ? !*r.refusal : en->package && r.environment != &env)
+		abort();
+	engine_estimate(en, &spec, NULL, &source.facts, 1, &need);
+}
+
+static void try_points(struct arena *a, const struct engine *en)
+{
+	static const char *const versions[] = { "1.1.4", "1.3.0" };
+	static const char *const no_platform = "";
+	const char *const *platforms = en->n_platforms ? en->platforms : &no_platform;
+	size_t n = en->n_platforms ? en->n_platforms : 1;
+
+	for (size_t i = 0; i < n && i < 8; i++) {
+		for (size_t k = 0; k < en->n_quants && k < 16; k++)
+			judge(a, en, platforms[i], &en->quants[k], versions[k % 2]);
+	}
+}
+
 static void as_manifest(struct arena *a, const char *text, size_t size)
 {
 	struct faults f = { .a = a, .file = "fuzz.yaml" };
@@ -71,6 +122,8 @@ static void as_manifest(struct arena *a, const char *text, size_t size)
 	else if (!en.name || !en.version || !en.output || !en.n_quants || !en.n_opts ||
 		 (!en.program && !en.missing))
 		abort();
+	else
+		try_points(a, &en);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -51,7 +51,7 @@ def test_wishes_that_make_no_sense():
     refused("no type that is written", "Q4_K_M", *with_("output_type=Q9"))
     for quant in ("Q2_K_S", "IQ3_XXS", "IQ1_M"):
         refused("without_imatrix: true", quant)
-    refused("a file in the model's folder", "Q4_K_M", *with_("imatrix=/etc/passwd"))
+    refused("/etc/passwd: the number of entries", "Q4_K_M", *with_("imatrix=/etc/passwd"))
 
 
 def convert_job(quant, hybrid, opt, threads, parameters=None):

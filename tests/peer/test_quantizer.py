@@ -23,7 +23,8 @@ def theirs(quant, source=KJV, imatrix=None):
     out = WORK / "-".join(["llama-cpp", source.name, quant, "weighted" if imatrix else "plain", ".gguf"])
     if out.exists():
         return out
-    done = subprocess.run([sys.executable, PROGRAM, convert(source, "BF16"), out, quant, "2", *(["", imatrix] if imatrix else [])],
+    more = ["", imatrix] if imatrix else []
+    done = subprocess.run([sys.executable, PROGRAM, convert(source, "BF16"), out, quant, "2", *more],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if done.returncode == 77:
         print(done.stdout, end="")
@@ -66,7 +67,8 @@ def test_same_tensors_types_and_order():
     ragged = fake("llama-tiny:fill=random,layers=9,hidden=256,ffn=288,heads=8,kv_heads=4,tie=true", "ragged")
     for quant in ("Q2_K", "Q3_K_M", "Q4_K_M", "Q5_K_M", "Q6_K", "IQ4_XS", "IQ3_S", "TQ2_0", "Q2_0"):  # it refuses Q1_0
         same_outline(quant, ragged)
-    for source, quants in ((grouped, (*WITH_IMPORTANCES, "Q4_0")), (plain, WITH_IMPORTANCES), (ragged, ("IQ3_XXS", "IQ1_M"))):
+    for source, quants in ((grouped, (*WITH_IMPORTANCES, "Q4_0")), (plain, WITH_IMPORTANCES),
+                           (ragged, ("IQ3_XXS", "IQ1_M"))):
         imatrix = importances(source)
         for quant in quants:
             same_outline(quant, source, imatrix)

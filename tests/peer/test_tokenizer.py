@@ -2,12 +2,13 @@
 import functools
 import json
 import random
+import shutil
 import sys
 import unicodedata
 
 import boundaries
 import llama
-from peer import KJV, convert, fake, run_all
+from peer import KJV, QUERN, WORK, convert, fake, run, run_all
 
 try:
     import tokenizers
@@ -68,6 +69,46 @@ def test_qwen2():
     for text in changed:  # and it is the normalization that makes the difference, nothing else
         assert theirs.encode(text).ids == theirs.encode(unicodedata.normalize("NFC", text)).ids
     ours.close()
+
+
+def as_older_files(folder, name, tokenizer_class, **config):
+    """The folder with vocab.json and merges.txt in place of tokenizer.json."""
+    out = WORK / name
+    shutil.copytree(folder, out)
+    tok = json.loads((out / "tokenizer.json").read_text())
+    (out / "tokenizer.json").unlink()
+    vocab = tok["model"]["vocab"]
+    if tokenizer_class.startswith("GPT2"):  # its special token stands among the others
+        vocab.update({t["content"]: t["id"] for t in tok["added_tokens"]})
+    (out / "vocab.json").write_text(json.dumps(vocab, ensure_ascii=False))
+    merges = [m if isinstance(m, str) else " ".join(m) for m in tok["model"]["merges"]]
+    (out / "merges.txt").write_text("#version: 0.2\n" + "\n".join(merges) + "\n")
+    settings = json.loads((out / "tokenizer_config.json").read_text())
+    if tokenizer_class.startswith("GPT2"):
+        del settings["added_tokens_decoder"]
+    (out / "tokenizer_config.json").write_text(json.dumps({**settings, "tokenizer_class": tokenizer_class, **config}))
+    return out
+
+
+def test_vocabulary_and_merges_in_files_of_their_own():
+    for name, tokenizer_class in (("qwen2", "Qwen2Tokenizer"), ("gpt2", "GPT2Tokenizer")):
+        folder = fake(f"{name}-tiny:fill=zero", f"{name}-whole")
+        older = as_older_files(folder, f"{name}-older", tokenizer_class)
+        same = [convert(source, "F16", None, 2, "--name", "m").read_bytes() for source in (folder, older)]
+        assert same[0] == same[1], name
+
+    def refused(label, words, tokenizer_class="GPT2Tokenizer", merges=None, **config):
+        older = as_older_files(WORK / "gpt2-whole", label, tokenizer_class, **config)
+        if merges:
+            (older / "merges.txt").write_text(merges)
+        done = run(QUERN, "convert", older, "-o", WORK / "no.gguf", "--engine", "gguf", "--quant", "F16")
+        assert done.returncode == 1 and all(w in done.stdout for w in words), (label, done.stdout)
+
+    refused("other-class", ("OtherTokenizer", "pre_tokenizer: NAME"), "OtherTokenizer")
+    refused("prefix", ("add_prefix_space",), add_prefix_space=True)
+    refused("merge", ("merges.txt", "two halves"), merges="#version: 0.2\na b\nabc\n")
+    chosen = as_older_files(WORK / "gpt2-whole", "chosen", "OtherTokenizer")
+    llama.Model(convert(chosen, "F16", None, 2, "--with", "pre_tokenizer=gpt-2")).close()
 
 
 # Letters and digits that Unicode 16.0 added (September 2024). The tokenizers library's tables know them; those of

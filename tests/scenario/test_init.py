@@ -227,6 +227,21 @@ def test_a_model_of_a_hub_is_looked_up():
         assert (m.root / "g.yaml").exists()
 
 
+def test_a_look_at_a_hub_leaves_nothing_without_a_file():
+    with llama(Matrix()) as m, Hub() as hub:
+        hub.repos["org/tiny"] = Repo(tiny(**{"config.json": LLAMA}))
+        for kept in (None, "state.db"):
+            t = Terminal(m, "init", "--model", "org/tiny", HF_ENDPOINT=hub.url, HF_HOME=m.root / "hf")
+            t.wait_for("Engine?")
+            assert (m.root / ".quern/cache/hub").is_dir()
+            if kept:  # a run has begun meanwhile
+                (m.root / ".quern" / kept).write_text("mine")
+            os.write(t.keyboard, b"\x03")
+            t.end(130)
+            left = [str(p.relative_to(m.root)) for p in m.root.glob(".quern/**/*")]
+            assert left == ([f".quern/{kept}"] if kept else []) and (m.root / ".quern").exists() == bool(kept), left
+
+
 def test_a_hub_that_is_not_there_leaves_the_file_to_write():
     with llama(Matrix()) as m:
         expect(m.quern("init", "--model", "org/x", "--yes", HF_HUB_OFFLINE="1", HF_HOME=m.root / "hf"), 0,

@@ -124,7 +124,8 @@ def test_quality_of_every_type_in_the_first_matrix():
         shutil.copytree(source / "tests/data/kjv-llama", m.root / "tests/data/kjv-llama")
         expect(m.quern("run", "--no-upload"), 0)
         engines = json.loads(expect(m.quern("engines", "--json"), 0).stdout)["engines"]
-        types = {q["name"] for e in engines if e["name"] == "gguf" for q in e["quants"]} - {"Q2_K_S"}  # wants importances
+        types = {q["name"] for e in engines if e["name"] == "gguf" for q in e["quants"]}
+        types = {t for t in types if not re.match("Q2_K_S|IQ1|IQ2|IQ3_X", t)}  # these want importances
         jobs = json.loads(expect(m.quern("report", "--json"), 0).stdout)["jobs"]
         quality = {j["variant"]: j["quality"] for j in jobs if j["model"] == "kjv-llama"}
         assert set(quality) == types and len(types) > 20, (set(quality), types)
@@ -136,7 +137,7 @@ def test_quality_of_every_type_in_the_first_matrix():
             assert (q["relative_error"] == 0) == lossless and (q["snr_db"] is None) == lossless, (name, q)
         assert quality["F16"]["relative_error"] < 1e-6 < 0.004 < quality["Q8_0"]["relative_error"] < 0.006
         assert quality["Q4_0"]["snr_db"] > quality["Q2_K"]["snr_db"] > 10
-        expect(m.quern("report"), 0, "largest error: kjv-llama/gguf/TQ", "attn_v.weight")
+        expect(m.quern("report"), 0, "largest error: kjv-llama/gguf/Q1_0")
         # A worker may name its tensors as it likes.
         with sqlite3.connect(m.work / "state.db") as db:
             db.execute("UPDATE artifact SET facts = replace(facts, 'blk.2.attn_v.weight', '<b>&\\u0007')")

@@ -200,9 +200,9 @@ class Heart(unittest.TestCase):
     def test_only_work_counts(self):
         now, cpu = [0.0], [0.0]
         with mock.patch.object(drive.time, "monotonic", lambda: now[0]), \
-                mock.patch.object(drive, "cpu_seconds", lambda pid: cpu[0]), \
+                mock.patch.object(drive, "cpu_seconds", lambda: cpu[0]), \
                 mock.patch.object(drive, "progress") as told:
-            heart = drive._Heart(1, 20.0)
+            heart = drive._Heart(20.0)
             heart.bar("build", 3, 5)
             for step, (passed, worked, beats) in enumerate(((5, 5, 0), (20, 20, 1), (20, 0, 1), (20, 0.1, 1),
                                                             (20, 0.5, 2))):

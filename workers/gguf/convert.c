@@ -21,6 +21,7 @@
 #include "workers/gguf/layout.h"
 #include "workers/gguf/mix.h"
 #include "workers/gguf/pass.h"
+#include "workers/gguf/shards.h"
 #include "workers/gguf/tokenizer.h"
 #include "workers/gguf/writer.h"
 
@@ -46,10 +47,14 @@ struct conversion {
 	struct source_facts facts;
 	const char *architecture; /* as the file names it */
 	struct gguf_input *input; /* NULL: from a checkpoint */
-	struct gguf_writer w;
+	struct gguf_writer w;	  /* of the first file */
+	struct gguf_writer *rest; /* of the others */
+	struct shard_options split;
+	int n_files;
+	struct worker_output *outs; /* of each file */
 	int zero_nonfinite;
 	const char *pre; /* the user's choice, or NULL */
-	uint64_t file_bytes, n_zeroed;
+	uint64_t n_zeroed;
 };
 
 /* ---- metadata */
@@ -106,7 +111,7 @@ static int check_job(struct conversion *c, struct err *e)
 		return err_set(e, ERR_INVALID,
 			       "opt %d, hybrid %g: opt is 0 or 1, hybrid from 0 to 1", j->opt,
 			       j->hybrid);
-	if (mix_read(j->with, &c->mix, e) < 0)
+	if (mix_read(j->with, &c->mix, e) < 0 || shards_read(j->with, &c->split, e) < 0)
 		return e->code;
 	if (file_type_needs_imatrix(c->mix.quant) && !c->mix.has_imatrix && !c->mix.without_imatrix)
 		return err_set(e, ERR_INVALID,
@@ -206,9 +211,7 @@ static const struct type *better_type(const struct out_tensor *t)
 static int hybrid_promote(struct conversion *c, struct err *e)
 {
 	struct candidate *v = arena_array(c->a, c->layout.n + 1, sizeof(*v));
-	struct pass p = {
-		.mode = PASS_LOOK, .model = &c->model, .layout = &c->layout, .out_fd = -1
-	};
+	struct pass p = { .mode = PASS_LOOK, .model = &c->model, .layout = &c->layout };
 	size_t n = 0, promoted;
 
 	c->quality = arena_array(c->a, c->layout.n + 1, sizeof(*c->quality));
@@ -318,6 +321,11 @@ static int read_model(struct conversion *c, struct err *e)
 	return hybrid_promote(c, e);
 }
 
+static struct gguf_writer *writer_of(struct conversion *c, int file)
+{
+	return file ? &c->rest[file - 1] : &c->w;
+}
+
 static int write_metadata(struct conversion *c, struct err *e)
 {
 	if (c->input &&
@@ -330,10 +338,19 @@ static int write_metadata(struct conversion *c, struct err *e)
 		if (tokenizer_write(c->a, &c->tokenizer, c->h.tokens, &c->w, e) < 0)
 			return e->code;
 	}
+	c->n_files = shards_assign(&c->split, &c->layout, e);
+	if (c->n_files < 0)
+		return c->n_files;
+	c->rest = arena_array(c->a, (size_t)c->n_files, sizeof(*c->rest));
+	for (int i = 0; i < c->n_files; i++) {
+		if (i)
+			gguf_init(writer_of(c, i));
+		shard_keys(writer_of(c, i), i, c->n_files, c->layout.n);
+	}
 	for (size_t i = 0; i < c->layout.n; i++) {
 		struct out_tensor *t = &c->layout.v[i];
 
-		t->offset = gguf_tensor(&c->w, t->name, t->ne, t->n_dims, t->type);
+		t->offset = gguf_tensor(writer_of(c, t->shard), t->name, t->ne, t->n_dims, t->type);
 		if (t->fallback)
 			worker_warn("%s: rows of %llu weights do not fit what %s has for it; it "
 				    "becomes %s",
@@ -343,38 +360,85 @@ static int write_metadata(struct conversion *c, struct err *e)
 	return 0;
 }
 
-/* ---- the file */
+/* ---- the files */
 
-/* The head goes in first and the weights to their places behind it. */
-static int write_file(struct conversion *c, int fd, struct err *e)
+/* All of it now: a full disk is found before the work, and padding is zero. The head goes in first
+ * and the weights to their places behind it. */
+static int begin_file(struct conversion *c, int i, struct pass_file *f, struct err *e)
 {
-	struct pass p = {
-		.model = &c->model, .layout = &c->layout, .out_fd = fd, .threads = c->job.threads
-	};
+	struct worker_output *out = &c->outs[i];
 	struct buf head;
 	int rc;
 
+	buf_init(&head, GGUF_HEAD_MAX);
+	rc = gguf_head(writer_of(c, i), &head, e);
+	f->data_at = head.len;
+	out->size_bytes = head.len + writer_of(c, i)->data_bytes;
+	if (rc == 0 && (errno = posix_fallocate(f->fd, 0, (off_t)out->size_bytes)) != 0)
+		rc = err_errno(e, "the output of %llu bytes", (unsigned long long)out->size_bytes);
+	if (rc == 0)
+		rc = file_write_at(f->fd, head.data, head.len, 0, "the output", e);
+	buf_release(&head);
+	return rc;
+}
+
+static const char *out_path(struct conversion *c, int i)
+{
+	return arena_printf(c->a, "%s/%s", c->job.out, c->outs[i].path);
+}
+
+static int open_outputs(struct conversion *c, struct pass_file *files, struct err *e)
+{
+	for (int i = 0; i < c->n_files; i++) {
+		c->outs[i].path = shard_name(c->a, c->job.file, i, c->n_files);
+		files[i].fd = open(out_path(c, i),
+				   O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+		if (files[i].fd < 0)
+			return err_errno(e, "%s", out_path(c, i));
+		if (begin_file(c, i, &files[i], e) < 0)
+			return e->code;
+	}
+	return 0;
+}
+
+/* On the disk before result.json, which says that everything is there: a power cut may not make it
+ * lie. Of a failure nothing is left. */
+static int close_outputs(struct conversion *c, struct pass_file *files, int rc, struct err *e)
+{
+	for (int i = 0; i < c->n_files; i++) {
+		if (files[i].fd < 0)
+			continue;
+		if (rc == 0 && fsync(files[i].fd) != 0)
+			rc = err_errno(e, "%s", out_path(c, i));
+		if (close(files[i].fd) != 0 && rc == 0)
+			rc = err_errno(e, "%s", out_path(c, i));
+	}
+	for (int i = 0; rc < 0 && i < c->n_files; i++) {
+		if (files[i].fd >= 0)
+			(void)unlink(out_path(c, i));
+	}
+	return rc;
+}
+
+static int write_files(struct conversion *c, struct err *e)
+{
+	struct pass_file *files = arena_array(c->a, (size_t)c->n_files, sizeof(*files));
+	struct pass p = {
+		.model = &c->model, .layout = &c->layout, .files = files, .threads = c->job.threads
+	};
+	int rc;
+
+	c->outs = arena_array(c->a, (size_t)c->n_files, sizeof(*c->outs));
+	for (int i = 0; i < c->n_files; i++)
+		files[i].fd = -1;
 	p.zero_nonfinite = c->zero_nonfinite;
 	p.opt = c->job.opt;
 	p.quality = c->quality;
-	buf_init(&head, GGUF_HEAD_MAX);
-	rc = gguf_head(&c->w, &head, e);
-	c->file_bytes = head.len + c->w.data_bytes;
-	p.data_at = head.len;
-	/* All of it now: a full disk is found before the work, and padding is zero. */
-	if (rc == 0 && (errno = posix_fallocate(fd, 0, (off_t)c->file_bytes)) != 0)
-		rc = err_errno(e, "the output of %llu bytes", (unsigned long long)c->file_bytes);
-	if (rc == 0)
-		rc = file_write_at(fd, head.data, head.len, 0, "the output", e);
-	buf_release(&head);
+	rc = open_outputs(c, files, e);
 	if (rc == 0)
 		rc = pass_run(&p, e);
 	c->n_zeroed = p.n_zeroed;
-	/* Before result.json, which says that everything is there: a power cut may not make it lie.
-	 */
-	if (rc == 0 && fsync(fd) != 0)
-		rc = err_errno(e, "the output");
-	return rc;
+	return close_outputs(c, files, rc, e);
 }
 
 static void write_type_counts(struct conversion *c, struct json_out *w)
@@ -517,29 +581,13 @@ static const char *facts_text(struct conversion *c)
 
 static int convert(struct conversion *c, struct err *e)
 {
-	struct worker_output out = { 0 };
-	const char *path;
-	int fd, rc;
-
-	if (check_job(c, e) < 0 || read_model(c, e) < 0 || write_metadata(c, e) < 0)
+	if (check_job(c, e) < 0 || read_model(c, e) < 0 || write_metadata(c, e) < 0 ||
+	    write_files(c, e) < 0)
 		return e->code;
-	out.path = arena_printf(c->a, "%s.gguf", c->job.file);
-	path = arena_printf(c->a, "%s/%s", c->job.out, out.path);
-	fd = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (fd < 0)
-		return err_errno(e, "%s", path);
-	rc = write_file(c, fd, e);
-	if (close(fd) != 0 && rc == 0)
-		rc = err_errno(e, "%s", path);
-	if (rc < 0) {
-		(void)unlink(path);
-		return rc;
-	}
 	if (c->n_zeroed)
 		worker_warn("%llu weights were no finite numbers and became 0",
 			    (unsigned long long)c->n_zeroed);
-	out.size_bytes = c->file_bytes;
-	return worker_result_ok(&c->job, &out, 1, facts_text(c), e);
+	return worker_result_ok(&c->job, c->outs, (size_t)c->n_files, facts_text(c), e);
 }
 
 int convert_main(const char *job_path)
@@ -557,6 +605,8 @@ int convert_main(const char *job_path)
 		code = worker_result_error(&c.job, &e);
 	}
 	gguf_release(&c.w);
+	for (int i = 1; c.rest && i < c.n_files; i++)
+		gguf_release(writer_of(&c, i));
 	arena_free(c.a);
 	return code;
 }

@@ -14,6 +14,7 @@
 #include "workers/common/fileio.h"
 #include "workers/common/protocol.h"
 #include "workers/gguf/facts.h"
+#include "workers/gguf/shards.h"
 #include "workers/gguf/type.h"
 
 #define PIECE (256u * 1024) /* elements looked at together; a multiple of every block */
@@ -74,23 +75,86 @@ static int check_piece(const struct gguf_tensor_info *t, const void *data, uint6
 
 /* ---- verify */
 
-int examine_gguf(const char *path, struct buf *facts, struct err *e)
+static int check_blocks(struct arena *a, const char *path, struct gguf_file *f, struct err *e)
+{
+	int fd = open_gguf(a, path, f, e), rc = fd < 0 ? fd : 0;
+
+	for (size_t i = 0; rc == 0 && i < f->n_tensors; i++)
+		rc = each_piece(fd, &f->tensors[i], check_piece, e);
+	if (fd >= 0)
+		close(fd);
+	return rc;
+}
+
+static int by_name(const void *x, const void *y)
+{
+	const struct gguf_tensor_info *a = x, *b = y;
+
+	return strcmp(a->name, b->name);
+}
+
+/* One model of all files: the metadata of the first, and every tensor. */
+static int join(struct arena *a, const struct gguf_file *files, size_t n, struct gguf_file *all,
+		struct err *e)
+{
+	size_t at = 0;
+
+	*all = files[0];
+	all->n_tensors = 0;
+	for (size_t i = 0; i < n; i++)
+		all->n_tensors += files[i].n_tensors;
+	all->tensors = arena_array(a, all->n_tensors + 1, sizeof(*all->tensors));
+	for (size_t i = 0; i < n; i++) {
+		if (files[i].n_tensors)
+			memcpy(all->tensors + at, files[i].tensors,
+			       files[i].n_tensors * sizeof(*all->tensors));
+		at += files[i].n_tensors;
+	}
+	qsort(all->tensors, at, sizeof(*all->tensors), by_name);
+	for (size_t i = 1; i < at; i++) {
+		if (strcmp(all->tensors[i - 1].name, all->tensors[i].name) == 0)
+			return err_set(e, ERR_INVALID, "tensor %s is in two files",
+				       all->tensors[i].name);
+	}
+	if (n > 1 && shard_tensors(&files[0]) != (int64_t)at)
+		return err_set(e, ERR_INVALID, "%zu tensors; split.tensors.count says %lld", at,
+			       (long long)shard_tensors(&files[0]));
+	return 0;
+}
+
+int examine_gguf(const char *const *paths, size_t n, struct buf *facts, struct err *e)
+{
+	struct arena *a = arena_new();
+	struct gguf_file *files = arena_array(a, n, sizeof(*files)), all;
+	struct json_out w;
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < n; i++) {
+		rc = check_blocks(a, paths[i], &files[i], e);
+		if (rc == 0 && shard_check(&files[i], i, n, e) < 0)
+			rc = err_wrap(e, "%s", paths[i]);
+	}
+	if (rc == 0 && !gguf_find(&files[0], "general.architecture"))
+		rc = err_set(e, ERR_INVALID, "%s: general.architecture is missing", paths[0]);
+	if (rc == 0)
+		rc = join(a, files, n, &all, e);
+	if (rc == 0 && facts) {
+		jw_init(&w, facts, 0);
+		gguf_facts_write(&w, &all);
+	}
+	arena_free(a);
+	return rc;
+}
+
+/* One file of several is good by itself; only the first has the metadata. */
+static int verify_one(const char *path, struct err *e)
 {
 	struct arena *a = arena_new();
 	struct gguf_file f = { 0 };
-	struct json_out w;
-	int fd = open_gguf(a, path, &f, e), rc = fd < 0 ? fd : 0;
+	int rc = check_blocks(a, path, &f, e);
 
-	if (rc == 0 && !gguf_find(&f, "general.architecture"))
+	if (rc == 0 && !gguf_find(&f, "general.architecture") && shard_tensors(&f) < 0)
 		rc = err_set(e, ERR_INVALID, "%s: general.architecture is missing", path);
-	for (size_t i = 0; rc == 0 && i < f.n_tensors; i++)
-		rc = each_piece(fd, &f.tensors[i], check_piece, e);
-	if (rc == 0 && facts) {
-		jw_init(&w, facts, 0);
-		gguf_facts_write(&w, &f);
-	}
-	if (fd >= 0)
-		close(fd);
 	arena_free(a);
 	return rc;
 }
@@ -99,7 +163,7 @@ int verify_main(const char *path)
 {
 	struct err e = ERR_INIT;
 
-	if (examine_gguf(path, NULL, &e) < 0)
+	if (verify_one(path, &e) < 0)
 		return say(&e);
 	printf("{\"ok\": true}\n");
 	return WORKER_OK;

@@ -3,6 +3,8 @@
 #ifndef QUERN_WORKERS_GGUF_EXAMINE_H
 #define QUERN_WORKERS_GGUF_EXAMINE_H
 
+#include <stddef.h>
+
 #include "core/err.h"
 
 int inspect_main(const char *path);
@@ -10,9 +12,10 @@ int verify_main(const char *path);
 /* Raw floats of one tensor on standard output. */
 int dequantize_main(const char *path, const char *tensor);
 
-/* Structure and every block's scale. ERR_INVALID says which tensor. facts (may be NULL): what the
- * file says of itself is appended, as a JSON object. */
+/* The n (at least 1) files of one model, in order: structure, that they belong together, every
+ * block's scale. ERR_INVALID says which tensor or file. facts (may be NULL): what they say of
+ * themselves is appended, as a JSON object. */
 struct buf;
-int examine_gguf(const char *path, struct buf *facts, struct err *e);
+int examine_gguf(const char *const *paths, size_t n, struct buf *facts, struct err *e);
 
 #endif

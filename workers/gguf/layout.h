@@ -24,6 +24,7 @@ struct out_tensor {
 	struct origin origin;		/* all of them */
 	const float *data;		/* made here, in F32 */
 	int layer;			/* -1: none */
+	int shard;			/* the file that it goes to, from 0: shards.h */
 	int fallback;			/* its row does not fit the wanted type */
 	int promoted;			/* by hybrid */
 	const float *importance;	/* of each column, of each expert; or NULL */

@@ -167,13 +167,17 @@ static int convert_span(struct worker *w, const struct share *h, struct err *e)
 	return 0;
 }
 
-/* The disk begins with each piece at once, so that little is left to wait for at the end. */
-static int write_piece(const struct pass *p, const void *data, size_t n, uint64_t at, struct err *e)
+/* at: byte of the tensor. The disk begins with each piece at once, so that little is left to wait
+ * for at the end. */
+static int write_to(const struct pass *p, const struct out_tensor *t, const void *data, size_t n,
+		    uint64_t at, struct err *e)
 {
-	int rc = file_write_at(p->out_fd, data, n, at, "the output", e);
+	const struct pass_file *f = &p->files[t->shard];
+	uint64_t where = f->data_at + t->offset + at;
+	int rc = file_write_at(f->fd, data, n, where, "the output", e);
 
 	if (rc == 0)
-		(void)sync_file_range(p->out_fd, (off_t)at, (off_t)n, SYNC_FILE_RANGE_WRITE);
+		(void)sync_file_range(f->fd, (off_t)where, (off_t)n, SYNC_FILE_RANGE_WRITE);
 	return rc;
 }
 
@@ -188,8 +192,8 @@ static int convert_piece(struct worker *w, const struct share *h, struct err *e)
 	atomic_fetch_add(&w->s->done_bytes, h->n * h->width);
 	if (p->mode == PASS_LOOK)
 		return 0;
-	return write_piece(p, w->out, (size_t)type_bytes(h->t->type, h->n),
-			   p->data_at + h->t->offset + type_bytes(h->t->type, h->at), e);
+	return write_to(p, h->t, w->out, (size_t)type_bytes(h->t->type, h->n),
+			type_bytes(h->t->type, h->at), e);
 }
 
 /* Blocks that need no change; only their scales are looked at. */
@@ -213,8 +217,7 @@ static int copy_piece(struct worker *w, const struct share *h, struct err *e)
 			"tensor %s: the block at element %llu has a scale that is not finite",
 			source->name, (unsigned long long)(h->at + (uint64_t)bad * type->block));
 	atomic_fetch_add(&w->s->done_bytes, h->n * h->width);
-	return file_write_at(p->out_fd, w->out, bytes,
-			     p->data_at + h->t->offset + type_bytes(type, h->at), "the output", e);
+	return write_to(p, h->t, w->out, bytes, type_bytes(type, h->at), e);
 }
 
 /* ---- the queue of pieces */
@@ -237,8 +240,7 @@ static int one_piece(struct worker *w, size_t tensor, uint64_t number, struct er
 	if (w->s->p->mode == PASS_LOOK && !looked_at(w->s, tensor, number))
 		return 0;
 	if (!t->source)
-		return file_write_at(w->s->p->out_fd, t->data, (size_t)t->n * sizeof(float),
-				     w->s->p->data_at + t->offset, "the output", e);
+		return write_to(w->s->p, t, t->data, (size_t)t->n * sizeof(float), 0, e);
 	h.n = (size_t)(t->n - at < PIECE ? t->n - at : PIECE);
 	h.width = dtype_bytes(t->source->dtype);
 	if (layout_copies(t))

@@ -12,6 +12,11 @@
 #include "workers/gguf/layout.h"
 #include "workers/gguf/quality.h"
 
+struct pass_file {
+	int fd;
+	uint64_t data_at; /* where the data section begins */
+};
+
 struct pass {
 	enum {
 		PASS_WRITE,
@@ -20,8 +25,7 @@ struct pass {
 	} mode;
 	const struct st_model *model;
 	const struct layout *layout;
-	int out_fd;
-	uint64_t data_at; /* where the data section begins in the file */
+	const struct pass_file *files; /* by the shards of the layout */
 	int threads;
 	int opt;
 	int zero_nonfinite; /* NaN and infinity become 0 and are counted; else they are refused */

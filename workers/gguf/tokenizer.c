@@ -60,15 +60,18 @@ static int file_exists(const char *dir, const char *name)
 
 /* A SentencePiece model is the better source where there is one: its scores are what was trained,
  * and tokenizer.json only a conversion. But some byte-level models carry an unused one too. */
-static int find_kind(struct tokenizer *t, struct err *e)
+static int find_kind(struct arena *a, struct tokenizer *t, struct err *e)
 {
 	int has_model = file_exists(t->dir, "tokenizer.model");
 
+	if (!t->root && !has_model && file_exists(t->dir, "vocab.json") &&
+	    file_exists(t->dir, "merges.txt") && tokenizer_from_files(a, t, e) < 0)
+		return e->code;
 	if (!t->root && !has_model)
 		return err_set(
 			e, ERR_INVALID,
-			"there is neither tokenizer.json nor tokenizer.model; take them from "
-			"the model's repository");
+			"there is no tokenizer.json, no tokenizer.model, and not both vocab.json "
+			"and merges.txt; take them from the model's repository");
 	if (t->root) {
 		t->kind = tokenizer_json_kind(t->root, has_model ? NULL : e);
 		if (!t->kind && !has_model)
@@ -90,9 +93,12 @@ int tokenizer_open(struct arena *a, const char *dir, const struct json *model_co
 				 .own_eos = -1,
 				 .own_unk = -1,
 				 .own_pad = -1 };
-	if (read_files(a, t, e) < 0 || find_kind(t, e) < 0)
+	if (read_files(a, t, e) < 0 || find_kind(a, t, e) < 0)
 		return e->code;
-	tokens_init(a, rows, t->kind == &tokenizer_spm ? "tokenizer.model" : "tokenizer.json",
+	tokens_init(a, rows,
+		    t->kind == &tokenizer_spm ? "tokenizer.model"
+		    : t->from_files	      ? "vocab.json"
+					      : "tokenizer.json",
 		    &t->list);
 	/* tokenizer.json, where there is one, is what transformers reads: it has the last word. */
 	if (t->kind->load(a, t, e) < 0 || tokens_add_names(a, &t->list, t->added, e) < 0 ||

@@ -27,6 +27,7 @@ struct tokenizer_kind {
 struct tokenizer {
 	const char *dir;
 	const struct json *root;	      /* tokenizer.json, NULL if absent */
+	int from_files;			      /* root was made of vocab.json and merges.txt */
 	const struct json *config;	      /* tokenizer_config.json, NULL if absent */
 	const struct json *added;	      /* added_tokens.json, NULL if absent */
 	const struct json *model_config;      /* config.json */
@@ -53,6 +54,10 @@ int tokenizer_write(struct arena *a, struct tokenizer *t, uint64_t rows, struct 
 /* Read one JSON file of dir into a; *out NULL when it is not there. */
 int tokenizer_read_json(struct arena *a, const char *dir, const char *name, struct json **out,
 			struct err *e);
+
+/* tokenizer_files.c: t->root from vocab.json and merges.txt, which are there. ERR_INVALID: nothing
+ * says how text is split. */
+int tokenizer_from_files(struct arena *a, struct tokenizer *t, struct err *e);
 
 /* ---- the kinds: one file each */
 

@@ -53,7 +53,7 @@ static int write_merges(const struct tokenizer *t, struct gguf_writer *w, struct
 		gguf_put_str(w, buf_str(&b), b.len);
 	}
 	buf_release(&b);
-	return rc;
+	return rc < 0 && t->from_files ? err_wrap(e, "merges.txt, in the form of") : rc;
 }
 
 static int write(struct tokenizer *t, struct gguf_writer *w, struct err *e)

@@ -27,12 +27,12 @@ static int read_result(struct arena *a, const struct worker_job *j, struct json 
 	return rc < 0 ? rc : 0;
 }
 
-/* Several files are parts of one model: the facts are those of the first, which has the metadata.
- */
+/* Several files are parts of one model, in the order of the result. */
 static int check_files(struct arena *a, const struct worker_job *j, struct buf *facts,
 		       struct err *e)
 {
 	const struct json *files;
+	const char **paths;
 	struct json *root;
 
 	if (read_result(a, j, &root, e) < 0)
@@ -40,16 +40,16 @@ static int check_files(struct arena *a, const struct worker_job *j, struct buf *
 	files = json_get(root, "files");
 	if (!files || files->type != JSON_ARRAY || files->count == 0)
 		return err_set(e, ERR_INVALID, "result.json lists no file");
+	paths = arena_array(a, files->count, sizeof(*paths));
 	for (size_t i = 0; i < files->count; i++) {
 		const char *name = json_str(files->members[i].value, "path", "");
 
 		if (!path_component_ok(name))
 			return err_set(e, ERR_INVALID, "result.json: \"%s\" is no plain file name",
 				       name);
-		if (examine_gguf(arena_printf(a, "%s/%s", j->out, name), i ? NULL : facts, e) < 0)
-			return e->code;
+		paths[i] = arena_printf(a, "%s/%s", j->out, name);
 	}
-	return 0;
+	return examine_gguf((const char *const *)paths, files->count, facts, e);
 }
 
 int validate_main(const char *job_path)

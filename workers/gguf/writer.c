@@ -38,6 +38,18 @@ static void key(struct gguf_writer *w, const char *name, uint32_t type)
 	w->n_kv++;
 }
 
+void gguf_u16(struct gguf_writer *w, const char *name, uint16_t v)
+{
+	key(w, name, GGUF_U16);
+	put(&w->kv, &v, 2);
+}
+
+void gguf_i32(struct gguf_writer *w, const char *name, int32_t v)
+{
+	key(w, name, GGUF_I32);
+	put(&w->kv, &v, 4);
+}
+
 void gguf_u32(struct gguf_writer *w, const char *name, uint32_t v)
 {
 	key(w, name, GGUF_U32);
@@ -97,7 +109,7 @@ void gguf_put_f32(struct gguf_writer *w, float v)
 	put(&w->kv, &v, 4);
 }
 
-static uint64_t padded(uint64_t n)
+uint64_t gguf_padded(uint64_t n)
 {
 	return (n + GGUF_ALIGNMENT - 1) / GGUF_ALIGNMENT * GGUF_ALIGNMENT;
 }
@@ -117,7 +129,7 @@ uint64_t gguf_tensor(struct gguf_writer *w, const char *name, const uint64_t *ne
 	put(&w->infos, &id, 4);
 	put(&w->infos, &offset, 8);
 	w->n_tensors++;
-	w->data_bytes += padded(type_bytes(t, n));
+	w->data_bytes += gguf_padded(type_bytes(t, n));
 	return offset;
 }
 
@@ -132,7 +144,7 @@ int gguf_head(const struct gguf_writer *w, struct buf *out, struct err *e)
 	put(out, &w->n_kv, 8);
 	put(out, buf_str(&w->kv), w->kv.len);
 	put(out, buf_str(&w->infos), w->infos.len);
-	put(out, zeros, padded(out->len) - out->len);
+	put(out, zeros, gguf_padded(out->len) - out->len);
 	if (w->kv.overflow || w->infos.overflow || out->overflow)
 		return err_set(e, ERR_NOSPACE, "metadata of more than %u bytes", GGUF_HEAD_MAX);
 	return 0;

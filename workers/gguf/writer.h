@@ -23,6 +23,8 @@ void gguf_init(struct gguf_writer *w);
 void gguf_release(struct gguf_writer *w);
 
 /* llama.cpp wants exactly these types: counts and ids u32, reals f32, flags bool. */
+void gguf_u16(struct gguf_writer *w, const char *name, uint16_t v);
+void gguf_i32(struct gguf_writer *w, const char *name, int32_t v);
 void gguf_u32(struct gguf_writer *w, const char *name, uint32_t v);
 void gguf_f32(struct gguf_writer *w, const char *name, float v);
 void gguf_bool(struct gguf_writer *w, const char *name, int v);
@@ -36,6 +38,9 @@ void gguf_array(struct gguf_writer *w, const char *name, enum gguf_value of, uin
 void gguf_put_str(struct gguf_writer *w, const char *s, size_t len);
 void gguf_put_i32(struct gguf_writer *w, int32_t v);
 void gguf_put_f32(struct gguf_writer *w, float v);
+
+/* Up to the alignment. */
+uint64_t gguf_padded(uint64_t bytes);
 
 /* The next tensor: ne[] fastest first. Returns its offset in the data section; each is padded to
  * the alignment. */

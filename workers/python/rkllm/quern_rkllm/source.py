@@ -16,6 +16,7 @@ Model = namedtuple("Model", "kind dir path config architecture params bytes tens
 
 _REFUSED_METHODS = ("bitsandbytes", "awq", "fp8", "mxfp4", "compressed-tensors", "hqq", "quanto", "eetq",
                     "aqlm", "fbgemm_fp8")
+_PART = re.compile(r"-\d{5}-of-(?!00001)\d{5}\.gguf$")  # llama.cpp's names of split files
 _GPTQ_GROUPS = {4: (32, 64, 128), 8: (128, 256, 512)}  # manual of 1.1.4 (4 bit) and 1.2.0 (8 bit)
 
 
@@ -152,6 +153,9 @@ def look(job):
     if kind != "safetensors":
         path = os.path.join(folder, _one_file(job, "." + kind))
         if kind == "gguf":
+            if _PART.search(path):
+                raise refuse("{} is one part of several, and the toolkit takes one file; llama-gguf-split --merge "
+                             "makes it".format(os.path.basename(path)))
             weights.check_gguf(path)
         return Model(kind, folder, path, {}, "", 0, os.path.getsize(path), 0)
     config = read_json(os.path.join(folder, "config.json"))
