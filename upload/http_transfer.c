@@ -14,7 +14,10 @@
 #define CONNECT_MS 15000
 #define FLOOR_BYTES 1024
 #define FLOOR_S 30
-#define BULK_BUFFER (512L << 10)
+/* Of each connection; what is sent comes from the page cache, and larger pieces save 3 % of the
+ * processor at four times the memory. */
+#define RECEIVE_BUFFER (512L << 10)
+#define SEND_BUFFER (128L << 10)
 
 /* ---- birth and death */
 
@@ -384,8 +387,10 @@ static void set_limits(struct http_transfer *t)
 	if (!rq->bulk)
 		return;
 	curl_easy_setopt(t->easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
-	curl_easy_setopt(t->easy, CURLOPT_BUFFERSIZE, BULK_BUFFER);
-	curl_easy_setopt(t->easy, CURLOPT_UPLOAD_BUFFERSIZE, BULK_BUFFER);
+	if (rq->body_bytes)
+		curl_easy_setopt(t->easy, CURLOPT_UPLOAD_BUFFERSIZE, SEND_BUFFER);
+	else
+		curl_easy_setopt(t->easy, CURLOPT_BUFFERSIZE, RECEIVE_BUFFER);
 }
 
 void http_transfer_begin(struct http_transfer *t)
