@@ -47,7 +47,8 @@ def test_wishes_that_make_no_sense():
     refused("no matrix has a name like", "Q4_K_M", *with_(by_pattern({"fnn_up": "Q5_0"})))
     refused("no extended regular expression", "Q4_K_M", *with_(by_pattern({"ffn(": "Q5_0"})))
     refused("no type that is written", "Q4_K_M", *with_(by_pattern({"ffn": "Q8_K"})))
-    refused("blk.0.ffn_up.weight becomes IQ2_XXS, which needs importances", "Q4_K_M", *with_(by_pattern({"ffn_up": "IQ2_XXS"})))
+    refused("blk.0.ffn_up.weight becomes IQ2_XXS, which needs importances", "Q4_K_M",
+            *with_(by_pattern({"ffn_up": "IQ2_XXS"})))
     refused("no type that is written", "Q4_K_M", *with_("output_type=Q9"))
     for quant in ("Q2_K_S", "IQ3_XXS", "IQ1_M"):
         refused("without_imatrix: true", quant)

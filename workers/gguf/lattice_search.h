@@ -35,9 +35,10 @@ struct kind {
 	float s_hi, unit;
 	float level[2][LEVELS_MAX]; /* [1]: shifted down */
 	float size;		    /* the scale of a sub-block, of its root mean square */
-	float top;		    /* at opt 0, 2s+1 of the largest sub-block */
-	int below, above;	    /* at opt 0, how far s goes from there */
-	float most;		    /* of a stretch */
+	float peak;	  /* and at least so much of its largest weight: one may be alone */
+	float top;	  /* at opt 0, 2s+1 of the largest sub-block */
+	int below, above; /* at opt 0, how far s goes from there */
+	float most;	  /* of a stretch */
 };
 
 /* As they are stored; d relative to the largest weight, the same for the lanes of a super-block.
@@ -404,18 +405,22 @@ INLINE struct fit start_fit(const struct about *a, const struct tile *t, enum im
 
 	for (int g = 0; g < GROUPS; g++) {
 		const vf *w = weights_of(t, g, given);
-		vf xx = splat(0), weight = splat(w ? 0 : (float)k->n);
+		vf xx = splat(0), weight = splat(w ? 0 : (float)k->n), most = splat(0);
 
 		for (int i = 0; i < k->n; i++) {
-			xx += weigh(w, i, t->x[g][i]) * t->x[g][i];
+			vf wxx = weigh(w, i, t->x[g][i]) * t->x[g][i];
+
+			xx += wxx;
+			most = vmax(wxx, most);
 			if (w)
 				weight += w[i];
 		}
+		most *= splat((float)k->n * k->peak * k->peak);
 		/* Lanes have no square root. */
-		set_lanes(&scale, g, ratio(xx, weight));
+		set_lanes(&scale, g, ratio(vmax(xx * splat(k->size * k->size), most), weight));
 	}
 	for (int b = 0; b < SUBS; b++)
-		scale.v[b] = sqrtf(scale.v[b]) * k->size;
+		scale.v[b] = sqrtf(scale.v[b]);
 	for (int first = 0; first < SUBS; first += k->subs)
 		set_d(a, k, &f, first, largest(&scale, first, k->subs) / (k->unit * top));
 	for (int g = 0; g < GROUPS; g++) {
