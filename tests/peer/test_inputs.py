@@ -363,6 +363,10 @@ def test_rows_beyond_a_tile():
                               ",hidden=768,heads=8,ffn=1408")
     one, two = worker(stored, quant="Q8_0"), worker(stored, quant="Q8_0", threads=5)
     assert one.read_bytes() == two.read_bytes() == worker(meant, quant="Q8_0").read_bytes()
+    # AWQ is read on through rows of up to 8192 outputs, and in pieces of longer ones.
+    stored, meant = quantized("wide-awq", "llama", {"quant_method": "awq", "bits": 4, "group_size": 32},
+                              lambda m, w, i: as_awq(m, w, 32), ",ffn=8704")
+    assert worker(stored, quant="Q8_0").read_bytes() == worker(meant, quant="Q8_0").read_bytes()
 
 
 def test_codes_that_do_not_fit_are_refused():

@@ -12,6 +12,9 @@
  * points (16 codes of 2 bits) and AWQ's eights. */
 #define TILE_CODES (256u * 1024)
 #define TILE_ROWS 32
+/* Words of a stored row up to which it is quicker to read on than to ask for the few that are
+ * wanted of each: a call costs as much as copying some 4 KiB. */
+#define READ_THROUGH 1024
 
 struct tiling {
 	struct packed_cache *c;
@@ -78,13 +81,24 @@ static int codes_awq(const struct tiling *k, uint32_t *words)
 {
 	const struct packed *p = k->p;
 	struct packed_tile *t = k->t;
-	uint64_t across = p->rows / 8;
+	uint64_t across = p->rows / 8, skip = t->first / 8, at_once = 1;
 
-	for (uint64_t col = 0; col < p->cols; col++) {
-		if (read_part(k, p->codes, 4, col * across + t->first / 8, t->rows / 8, words) < 0)
-			return k->e->code;
-		for (uint64_t r = 0; r < t->rows; r++)
-			t->codes[r * p->cols + col] = (uint8_t)awq_at(words, r);
+	if (across <= READ_THROUGH)
+		at_once = TILE_CODES / across;
+	for (uint64_t col = 0; col < p->cols; col += at_once) {
+		uint64_t n = p->cols - col < at_once ? p->cols - col : at_once;
+		int rc = at_once > 1 ? read_part(k, p->codes, 4, col * across, n * across, words)
+				     : read_part(k, p->codes, 4, col * across + skip, t->rows / 8,
+						 words);
+
+		if (rc < 0)
+			return rc;
+		for (uint64_t i = 0; i < n; i++) {
+			const uint32_t *from = at_once > 1 ? words + i * across + skip : words;
+
+			for (uint64_t r = 0; r < t->rows; r++)
+				t->codes[r * p->cols + col + i] = (uint8_t)awq_at(from, r);
+		}
 	}
 	return 0;
 }
