@@ -48,7 +48,7 @@ static int take_with(struct arena *a, const struct engine *en, const char *word,
 static int as_yaml(struct arena *a, const struct engine *en, const char *src, const char *work,
 		   const struct convert_options *o, struct buf *b, struct err *e)
 {
-	struct model m = { .name = o->name, .lora = o->lora };
+	struct model m = { .name = o->name };
 	double hybrid = strtod(o->hybrid, NULL);
 	int opt = (int)o->opt;
 	struct target t = { .engine = o->engine,
@@ -63,7 +63,11 @@ static int as_yaml(struct arena *a, const struct engine *en, const char *src, co
 		.models = &m, .n_models = 1, .targets = &t, .n_targets = 1, .work = work
 	};
 	int rc = model_word(a, src, "", &m, e);
-	char *env = rc >= 0 && o->environment ? path_real(o->environment, e) : NULL;
+	char *env;
+
+	if (rc >= 0 && o->lora)
+		rc = lora_word(a, o->lora, "", &m, e);
+	env = rc >= 0 && o->environment ? path_real(o->environment, e) : NULL;
 
 	if (rc >= 0 && o->revision && !m.id)
 		rc = err_set(e, ERR_INVALID, "--revision: %s is no repository of the Hub", src);
@@ -192,7 +196,8 @@ int cmd_convert(int argc, char **argv)
 		  &o.hybrid },
 		{ "opt", 0, OPT_INT, "N", "optimization level (default 0)", &o.opt },
 		{ "with", 0, OPT_LIST, "NAME=VALUE", "engine parameter", &o.with },
-		{ "lora", 0, OPT_STRING, "ORG/NAME", "an adapter of the Hub to merge", &o.lora },
+		{ "lora", 0, OPT_STRING, "LORA", "an adapter to merge: org/name, or a folder",
+		  &o.lora },
 		{ "revision", 0, OPT_STRING, "REV", "branch, tag or commit of SRC on the Hub",
 		  &o.revision },
 		{ "name", 0, OPT_STRING, "NAME", "the model's name (default: from SRC)", &o.name },

@@ -100,9 +100,11 @@ static int look(struct init *x, struct model *m, struct err *e)
 static int take_model(void *ctx, const char *answer, struct err *e)
 {
 	struct init *x = ctx;
-	struct model m = { .lora = x->flags->lora, .name = x->flags->name };
-	int rc = model_word(x->a, answer, x->dir, &m, e);
+	struct model m = x->model; /* its name and its adapter */
+	int rc;
 
+	m.path = m.id = m.fake = m.revision = NULL;
+	rc = model_word(x->a, answer, x->dir, &m, e);
 	if (m.id)
 		m.revision = x->flags->revision;
 	if (rc >= 0)
@@ -120,5 +122,8 @@ int init_model(struct init *x, struct err *e)
 				    .take = take_model,
 				    .ctx = x };
 
+	x->model.name = x->flags->name;
+	if (x->flags->lora && lora_word(x->a, x->flags->lora, x->dir, &x->model, e) < 0)
+		return e->code;
 	return ask(&x->ask, &q, e);
 }

@@ -69,8 +69,8 @@ static void model(struct buf *b, const struct model *m)
 	if (m->id)
 		member(b, "    ", "revision", m->revision);
 	member(b, "    ", "file", m->file);
-	member(b, "    ", "lora_path", m->lora_path);
 	member(b, "    ", "lora", m->lora);
+	member(b, "    ", "lora_path", m->lora_path);
 	if (m->lora)
 		member(b, "    ", "lora_revision", m->lora_revision);
 	member(b, "    ", "name", m->name);

@@ -52,6 +52,20 @@ int model_word(struct arena *a, const char *word, const char *dir, struct model 
 	return 0;
 }
 
+int lora_word(struct arena *a, const char *word, const char *dir, struct model *m, struct err *e)
+{
+	struct model at = { .path = NULL };
+	int rc = model_word(a, word, dir, &at, e);
+
+	if (rc < 0)
+		return err_wrap(e, "--lora");
+	if (at.fake)
+		return err_set(e, ERR_INVALID, "--lora: an adapter is a folder or org/name");
+	m->lora = at.id;
+	m->lora_path = at.path;
+	return 0;
+}
+
 int with_word(struct arena *a, const char *word, int (*is_text)(void *ctx, const char *name),
 	      void *ctx, struct param *p, struct err *e)
 {

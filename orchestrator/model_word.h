@@ -14,6 +14,9 @@
  * is there, and the Hub has no such names. */
 int model_word(struct arena *a, const char *word, const char *dir, struct model *m, struct err *e);
 
+/* An adapter in the same words: a local folder or "org/name". Sets m->lora_path or m->lora. */
+int lora_word(struct arena *a, const char *word, const char *dir, struct model *m, struct err *e);
+
 /* "NAME=VALUE" of --with. A value is JSON where it can be read as that (a number, true, {...}),
  * unless is_text(ctx, NAME) says that the parameter is a text. ERR_INVALID without a '='. */
 int with_word(struct arena *a, const char *word, int (*is_text)(void *ctx, const char *name),

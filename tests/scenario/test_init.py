@@ -184,6 +184,18 @@ def test_all_flags_and_nasty_values():
             assert not (m.root / "new.yaml").exists() and "u:p" not in done.stdout
 
 
+def test_an_adapter():
+    with llama(Matrix()) as m:
+        (m.root / "tuned").mkdir()
+        flags = ("init", "--model", "llama", "--engine", "gguf", "--yes")
+        expect(m.quern(*flags, "--lora", "./nowhere"), 2, "--lora: ./nowhere")
+        expect(m.quern(*flags, "--lora", "fake:llama-tiny"), 2, "--lora: ")
+        assert not (m.root / "jobs.yaml").exists()
+        expect(m.quern(*flags, "--lora", "./tuned"), 2, "nothing of this can be done", "adapter_config.json")
+        expect(m.quern("convert", "llama", "-o", "x.gguf", "-e", "gguf", "-q", "F16", "--lora", "./nowhere"), 2, "--lora: ./nowhere")
+        expect(m.quern("convert", "llama", "-o", "x.gguf", "-e", "gguf", "-q", "F16", "--lora", "tuned"), 2, "adapter_config.json")
+
+
 def test_a_file_elsewhere_names_the_folder_in_full():
     with llama(Matrix()) as m:
         (m.root / "sub").mkdir()
