@@ -25,6 +25,9 @@ static int ends_with(const char *s, const char *tail)
 int source_wanted(const char *name)
 {
 	static const char *const names[] = {
+		"LICENSE",
+		"LICENSE.md",
+		"LICENSE.txt",
 		"README.md",
 		"added_tokens.json",
 		"chat_template.jinja",

@@ -1,7 +1,8 @@
 /* core/source.h -- a model's folder as the other parts see it: which files
  * count, what is in them, and one hash over it. Files that count: config.json,
  * generation_config.json, tokenizer and template files, safetensors and their
- * index, *.gguf, imatrix.dat, README.md. Pickles (*.bin *.pt *.pth *.ckpt *.pkl) never. */
+ * index, *.gguf, imatrix.dat, README.md,
+ * LICENSE. Pickles (*.bin *.pt *.pth *.ckpt *.pkl) never. */
 #ifndef QUERN_CORE_SOURCE_H
 #define QUERN_CORE_SOURCE_H
 

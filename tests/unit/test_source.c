@@ -57,13 +57,10 @@ static void put_weights(const char *path)
 
 static void test_wanted(void **state)
 {
-	static const char *const yes[] = { "config.json",
-					   "tokenizer.json",
-					   "README.md",
-					   "model.safetensors",
-					   "x.gguf",
-					   "merges.txt",
-					   "model.safetensors.index.json",
+	static const char *const yes[] = { "config.json",	"LICENSE",
+					   "tokenizer.json",	"README.md",
+					   "model.safetensors", "x.gguf",
+					   "merges.txt",	"model.safetensors.index.json",
 					   "tokenizer.model" };
 	static const char *const no[] = {
 		"pytorch_model.bin",	    "x.pt",	      "x.pkl", "x.ckpt",
