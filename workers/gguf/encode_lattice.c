@@ -53,8 +53,8 @@ INLINE uint32_t signs_and_scale(const struct fit *f, const struct about *a, int 
 	return word;
 }
 
-KIND iq2_xxs = { LATTICE_IQ2_XXS, SIGNS_EVEN, 32,      8,  8, 3, 15,   0.125f,
-		 { LEVELS_2 },	  0.0567f,    0.0174f, 25, 4, 0, 1.08f };
+KIND iq2_xxs = { LATTICE_IQ2_XXS, SIGNS_EVEN, 32,      8,      8,  3, 15, 0.125f,
+		 { LEVELS_2 },	  0.0567f,    0.0174f, 0.125f, 25, 4, 0,  1.08f };
 
 INLINE void tile_iq2_xxs(struct tile *t, enum importance given, unsigned char *out, int supers,
 			 int opt)
@@ -84,9 +84,10 @@ KIND iq3_xxs = { LATTICE_IQ3_XXS,
 		 { { 4, 12, 20, 28, 36, 44, 52, 62 } },
 		 0.051f,
 		 0.0121f,
+		 0,
 		 25,
 		 4,
-		 0,
+		 1,
 		 1.25f };
 
 INLINE void tile_iq3_xxs(struct tile *t, enum importance given, unsigned char *out, int supers,
@@ -107,8 +108,8 @@ INLINE void tile_iq3_xxs(struct tile *t, enum importance given, unsigned char *o
 
 /* ---- IQ2_XS, IQ2_S: sixteen sub-blocks of 16 */
 
-KIND iq2_xs = { LATTICE_IQ2_XS, SIGNS_EVEN, 16,	     16, 8, 3, 15,   0.125f,
-		{ LEVELS_2 },	0.0505f,    0.0174f, 25, 3, 1, 1.07f };
+KIND iq2_xs = { LATTICE_IQ2_XS, SIGNS_EVEN, 16,	     16,     8,	 3, 15, 0.125f,
+		{ LEVELS_2 },	0.0505f,    0.0174f, 0.125f, 25, 3, 1,	1.07f };
 
 INLINE void tile_iq2_xs(struct tile *t, enum importance given, unsigned char *out, int supers,
 			int opt)
@@ -124,8 +125,8 @@ INLINE void tile_iq2_xs(struct tile *t, enum importance given, unsigned char *ou
 	put_scales(&f, 0, 16, out + 66);
 }
 
-KIND iq2_s = { LATTICE_IQ2_S, SIGNS_FREE, 16,	   16, 8, 3, 15,   0.125f,
-	       { LEVELS_2 },  0.0468f,	  0.0174f, 25, 2, 1, 1.25f };
+KIND iq2_s = { LATTICE_IQ2_S, SIGNS_FREE, 16,	   16,	   8,  3, 15, 0.125f,
+	       { LEVELS_2 },  0.0505f,	  0.0174f, 0.125f, 25, 3, 2,  1.25f };
 
 INLINE void tile_iq2_s(struct tile *t, enum importance given, unsigned char *out, int supers,
 		       int opt)
@@ -148,8 +149,8 @@ INLINE void tile_iq2_s(struct tile *t, enum importance given, unsigned char *out
 
 /* ---- IQ3_S: eight sub-blocks of 32 */
 
-KIND iq3_s = { LATTICE_IQ3_S, SIGNS_FREE, 32, 8, 4, 8,	  15, 1, { { 1, 3, 5, 7, 9, 11, 13, 15 } },
-	       0.201f,	      0.05f,	  25, 3, 0, 1.25f };
+KIND iq3_s = { LATTICE_IQ3_S, SIGNS_FREE, 32, 8,  4, 8, 15,   1, { { 1, 3, 5, 7, 9, 11, 13, 15 } },
+	       0.2166f,	      0.05f,	  0,  25, 4, 1, 1.25f };
 
 INLINE void tile_iq3_s(struct tile *t, enum importance given, unsigned char *out, int supers,
 		       int opt)
@@ -177,8 +178,8 @@ INLINE void tile_iq3_s(struct tile *t, enum importance given, unsigned char *out
 
 /* ---- IQ1_S: eight sub-blocks of 32; IQ1_M: sixteen of 16 */
 
-KIND iq1_s = { LATTICE_IQ1,  SHIFT_SUB, 32,    8,  8, 3, 7,   1,
-	       { LEVELS_1 }, 0.9667f,	0.33f, 11, 0, 1, 1.1f };
+KIND iq1_s = { LATTICE_IQ1,  SHIFT_SUB, 32,    8, 8,  3, 7, 1,
+	       { LEVELS_1 }, 0.9667f,	0.33f, 0, 11, 0, 1, 1.1f };
 
 INLINE void tile_iq1_s(struct tile *t, enum importance given, unsigned char *out, int supers,
 		       int opt)
@@ -203,8 +204,8 @@ INLINE void tile_iq1_s(struct tile *t, enum importance given, unsigned char *out
 	}
 }
 
-KIND iq1_m = { LATTICE_IQ1,  SHIFT_PART, 16,	16, 8, 3, 7,	1,
-	       { LEVELS_1 }, 0.9832f,	 0.33f, 11, 0, 2, 1.03f };
+KIND iq1_m = { LATTICE_IQ1,  SHIFT_PART, 16,	16, 8,	3, 7, 1,
+	       { LEVELS_1 }, 0.9832f,	 0.33f, 0,  11, 0, 2, 1.03f };
 
 INLINE void tile_iq1_m(struct tile *t, enum importance given, unsigned char *out, int supers,
 		       int opt)

@@ -36,6 +36,7 @@ struct kind {
 	float level[2][LEVELS_MAX]; /* [1]: shifted down */
 	float size;		    /* the scale of a sub-block, of its root mean square */
 	float peak;	  /* and at least so much of its largest weight: one may be alone */
+	float flat;	  /* or of the root mean square where all are of one size */
 	float top;	  /* at opt 0, 2s+1 of the largest sub-block */
 	int below, above; /* at opt 0, how far s goes from there */
 	float most;	  /* of a stretch */
@@ -406,16 +407,23 @@ INLINE struct fit start_fit(const struct about *a, const struct tile *t, enum im
 	for (int g = 0; g < GROUPS; g++) {
 		const vf *w = weights_of(t, g, given);
 		vf xx = splat(0), weight = splat(w ? 0 : (float)k->n), most = splat(0);
+		vf least = t->x[g][0];
+		vm flat;
 
 		for (int i = 0; i < k->n; i++) {
 			vf wxx = weigh(w, i, t->x[g][i]) * t->x[g][i];
 
 			xx += wxx;
 			most = vmax(wxx, most);
+			least = vmin(t->x[g][i], least);
 			if (w)
 				weight += w[i];
 		}
-		most *= splat((float)k->n * k->peak * k->peak);
+		most *= splat((float)k->n);
+		/* All of one size and none with a wrong sign: the point of the lowest levels is
+		 * theirs, and of few others. */
+		flat = above(xx * splat(1.5f), most) & above(least, splat(0));
+		most = pick(flat, xx * splat(k->flat * k->flat), most * splat(k->peak * k->peak));
 		/* Lanes have no square root. */
 		set_lanes(&scale, g, ratio(vmax(xx * splat(k->size * k->size), most), weight));
 	}
