@@ -1,6 +1,6 @@
 /* core/yaml.h -- YAML as a row of events with places, by libyaml: the only module
  * that includes its header. Two readers stand on it: jobs.yaml and manifests
- * (orchestrator/yaml_tree.c) and front matter (upload/card_yaml.c). It is a
+ * (orchestrator/config/yaml_tree.c) and front matter (upload/card_yaml.c). It is a
  * library of its own, quern_yaml, so that no worker has libyaml in it. Open,
  * take events until YAML_DONE or an error, close. */
 #ifndef QUERN_CORE_YAML_H

@@ -5,7 +5,7 @@
 
 #include "core/mem.h"
 
-#define TEXT_MAX ((size_t)16 << 20) /* as large as a result may be: orchestrator/jobdir.c */
+#define TEXT_MAX ((size_t)16 << 20) /* as large as a result may be: orchestrator/run/jobdir.c */
 #define SHOWN 60		    /* bytes of a value in a message */
 
 static const char *const origins[FACT_ORIGIN_COUNT] = {

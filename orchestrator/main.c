@@ -5,7 +5,7 @@
 #include "core/mem.h"
 #include "core/units.h"
 #include "orchestrator/cli.h"
-#include "orchestrator/commands.h"
+#include "orchestrator/command/commands.h"
 #include "upload/hub_env.h"
 
 /* clang-format off */

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "orchestrator/file_name.h"
+#include "orchestrator/start/file_name.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "core/utf8.h"
-#include "orchestrator/pylist.h"
+#include "orchestrator/start/pylist.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

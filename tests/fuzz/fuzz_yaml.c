@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "orchestrator/config.h"
-#include "orchestrator/engine_private.h"
-#include "orchestrator/matrix.h"
-#include "orchestrator/preflight.h"
+#include "orchestrator/config/config.h"
+#include "orchestrator/engine/engine_private.h"
+#include "orchestrator/plan/matrix.h"
+#include "orchestrator/plan/preflight.h"
 
 #define POINTS_MAX 2000 /* enough to turn every list */
 

@@ -7,9 +7,9 @@
 
 #include "core/buf.h"
 #include "core/mem.h"
-#include "orchestrator/config.h"
-#include "orchestrator/engine.h"
-#include "orchestrator/matrix.h"
+#include "orchestrator/config/config.h"
+#include "orchestrator/engine/engine.h"
+#include "orchestrator/plan/matrix.h"
 
 struct fixture {
 	struct arena *a;

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "orchestrator/admission.h"
+#include "orchestrator/run/admission.h"
 
 #define GIB (1ull << 30)
 

@@ -18,8 +18,8 @@
 #include "core/mem.h"
 #include "core/path.h"
 #include "core/proc.h"
-#include "orchestrator/child.h"
-#include "orchestrator/spawn.h"
+#include "orchestrator/host/spawn.h"
+#include "orchestrator/run/child.h"
 
 #define LINES_MAX 8
 

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "config_helper.h"
-#include "orchestrator/yaml_tree.h"
+#include "orchestrator/config/yaml_tree.h"
 
 /* The document as canonical JSON, or the faults. */
 static const char *json_of(struct fixture *x, const char *text)

@@ -14,7 +14,7 @@
 #include "config_helper.h"
 #include "core/path.h"
 #include "db/job.h"
-#include "orchestrator/engine_private.h"
+#include "orchestrator/engine/engine_private.h"
 
 static void test_read(void **state)
 {

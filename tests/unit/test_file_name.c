@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "core/mem.h"
-#include "orchestrator/file_name.h"
+#include "orchestrator/start/file_name.h"
 
 static void expect(const char *name, const char *want)
 {

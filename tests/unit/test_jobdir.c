@@ -13,8 +13,8 @@
 #include "core/json.h"
 #include "core/mem.h"
 #include "core/path.h"
-#include "orchestrator/jobdir.h"
-#include "orchestrator/verdict.h"
+#include "orchestrator/run/jobdir.h"
+#include "orchestrator/run/verdict.h"
 
 static void put_result(const char *text)
 {

@@ -10,7 +10,7 @@
 
 #include "core/buf.h"
 
-#include "orchestrator/pylist.h"
+#include "orchestrator/start/pylist.h"
 
 /* One assignment as text: "name@line=value" or "name@line!why". */
 static void show(struct buf *b, const struct py_value *v)

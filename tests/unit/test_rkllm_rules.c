@@ -13,9 +13,9 @@
 
 #include "core/mem.h"
 #include "db/job.h"
-#include "orchestrator/engine_private.h"
-#include "orchestrator/matrix.h"
-#include "orchestrator/preflight.h"
+#include "orchestrator/engine/engine_private.h"
+#include "orchestrator/plan/matrix.h"
+#include "orchestrator/plan/preflight.h"
 
 struct fixture {
 	struct arena *a;

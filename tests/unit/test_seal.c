@@ -13,7 +13,7 @@
 
 #include "core/mem.h"
 #include "core/path.h"
-#include "orchestrator/seal.h"
+#include "orchestrator/run/seal.h"
 
 #define KEY "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 #define SHA "37e14a107ffd2b34ff7ecb364002a796b9cbf553cfead74bb825e326857c45f0" /* of "quern\n" */

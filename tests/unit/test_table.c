@@ -8,7 +8,7 @@
 #include <cmocka.h>
 
 #include "core/mem.h"
-#include "orchestrator/table.h"
+#include "orchestrator/view/table.h"
 
 const struct command commands[] = { { .name = NULL } };
 

@@ -10,7 +10,7 @@
 
 #include "core/mem.h"
 #include "core/path.h"
-#include "orchestrator/matrix.h"
+#include "orchestrator/plan/matrix.h"
 
 #define DEFAULT "{model}-{platform}-{quant}{+opt}{+hybrid}"
 

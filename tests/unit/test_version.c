@@ -7,7 +7,7 @@
 #include <cmocka.h>
 
 #include "core/mem.h"
-#include "orchestrator/version.h"
+#include "orchestrator/engine/version.h"
 
 static void test_order(void **state)
 {

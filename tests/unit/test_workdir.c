@@ -11,7 +11,7 @@
 
 #include "core/path.h"
 #include "orchestrator/cli.h"
-#include "orchestrator/workdir.h"
+#include "orchestrator/host/workdir.h"
 
 const struct command commands[] = { { .name = NULL } };
 

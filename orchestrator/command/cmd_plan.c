@@ -1,0 +1,229 @@
+/* orchestrator/command/cmd_plan.c -- quern plan, and quern run --dry-run. */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/json.h"
+#include "core/mem.h"
+#include "core/units.h"
+#include "orchestrator/cli.h"
+#include "orchestrator/command/cmd_plan.h"
+#include "orchestrator/command/commands.h"
+#include "orchestrator/command/upload_options.h"
+#include "orchestrator/engine/environment.h"
+#include "orchestrator/view/summary.h"
+
+static enum style style_of(enum plan_status s)
+{
+	switch (s) {
+	case PLAN_DONE:
+	case PLAN_CONVERTED:
+		return STYLE_GREEN;
+	case PLAN_ILLEGAL:
+	case PLAN_FAILED:
+		return STYLE_RED;
+	case PLAN_CHANGED:
+	case PLAN_LOST:
+		return STYLE_YELLOW;
+	default:
+		return STYLE_PLAIN;
+	}
+}
+
+/* In a line of its own, below the point. */
+static void print_remark(FILE *f, const char *what, const char *text)
+{
+	if (!text)
+		return;
+	fprintf(f, "\n           %s", what);
+	cli_print_text(f, text);
+}
+
+static int print_point(void *ctx, const struct plan_point *p, struct err *e)
+{
+	FILE *f = ctx;
+	char size[24], mem[24];
+
+	(void)e;
+	units_format_size(p->need.output_bytes, size, sizeof(size));
+	units_format_size(p->need.memory_bytes, mem, sizeof(mem));
+	fprintf(f, "%s%-10s%s ", cli_style(f, style_of(p->status)), plan_status_name(p->status),
+		cli_style(f, STYLE_PLAIN));
+	if (p->status == PLAN_ILLEGAL || p->status == PLAN_DUPLICATE)
+		fprintf(f, "%-40s", p->label);
+	else
+		fprintf(f, "%-40s %10s  mem %9s", p->label, size, mem);
+	if (p->environment && p->status != PLAN_ILLEGAL)
+		fprintf(f, "  with %s", p->environment->version);
+	if (p->why[0]) {
+		fputs("  ", f);
+		cli_print_text(f, p->why);
+	}
+	if (p->status != PLAN_ILLEGAL && p->status != PLAN_DUPLICATE) {
+		print_remark(f, "", p->passed_over);
+		print_remark(f, "warning: ", p->warning);
+	}
+	fputc('\n', f);
+	return ferror(f) ? err_errno(e, "standard output") : 0;
+}
+
+static int json_point(void *ctx, const struct plan_point *p, struct err *e)
+{
+	struct json_out *w = ctx;
+	char hex[SHA256_HEX];
+
+	(void)e;
+	jw_object(w);
+	jw_kstr(w, "status", plan_status_name(p->status));
+	jw_kbool(w, "legal", p->status != PLAN_ILLEGAL);
+	jw_kstr(w, "why", p->why);
+	jw_kstr(w, "label", p->label);
+	if (p->status != PLAN_ILLEGAL && p->status != PLAN_DUPLICATE && p->spec.source_version[0]) {
+		hex_encode(p->key, SHA256_LEN, hex);
+		jw_kstr(w, "key", hex);
+	}
+	if (p->job_id)
+		jw_kint(w, "job", p->job_id);
+	jw_kstr(w, "model", p->spec.model);
+	jw_kstr(w, "engine", p->spec.engine);
+	jw_kstr(w, "engine_version", p->spec.engine_version);
+	jw_kstr(w, "toolkit", p->spec.toolkit);
+	jw_kstr(w, "environment", p->environment ? p->environment->path : NULL);
+	jw_kstr(w, "passed_over", p->passed_over);
+	jw_kstr(w, "warning", p->warning);
+	jw_kstr(w, "platform", p->spec.platform);
+	jw_kstr(w, "quant", p->spec.quant);
+	jw_knum(w, "hybrid", p->spec.hybrid);
+	jw_kint(w, "opt", p->spec.opt);
+	jw_kstr(w, "repo", p->repo);
+	jw_kstr(w, "file", p->file);
+	jw_kint(w, "output_bytes", (int64_t)p->need.output_bytes);
+	jw_kint(w, "memory_bytes", (int64_t)p->need.memory_bytes);
+	jw_kint(w, "scratch_bytes", (int64_t)p->need.scratch_bytes);
+	jw_end_object(w);
+	/* A matrix may have a million points: what is written leaves memory. */
+	fwrite(buf_str(w->b), 1, w->b->len, stdout);
+	buf_clear(w->b);
+	return 0;
+}
+
+static void json_hub_source(struct json_out *w, const char *name, const struct hub_source *h)
+{
+	jw_object(w);
+	jw_kstr(w, "model", name);
+	jw_kbool(w, "adapter", h->adapter);
+	jw_kstr(w, "repo", h->repo);
+	jw_kstr(w, "id", h->id);
+	jw_kstr(w, "revision", h->revision);
+	jw_kstr(w, "commit", h->commit);
+	jw_kstr(w, "gated", h->gated);
+	jw_kbool(w, "private", h->is_private);
+	jw_kstr(w, "architecture", h->facts.architecture);
+	jw_kstr(w, "dtype", h->facts.dtype);
+	jw_kstr(w, "license", h->facts.license);
+	jw_kint(w, "parameters", (int64_t)h->facts.params);
+	jw_kint(w, "size_bytes", (int64_t)h->size_bytes);
+	jw_kint(w, "missing_bytes", (int64_t)hub_source_missing_bytes(h));
+	jw_end_object(w);
+}
+
+static void json_models(struct json_out *w, const struct session *s)
+{
+	jw_array(w);
+	for (size_t i = 0; i < s->cfg->n_models; i++) {
+		const struct resolved *r = sources_seen(s->sources, i);
+
+		if (r && r->hub)
+			json_hub_source(w, r->model->name, r->hub);
+		if (r && r->lora)
+			json_hub_source(w, r->model->name, r->lora);
+	}
+	jw_end_array(w);
+}
+
+static int plan_json(struct session *s, const char *only, struct plan_totals *t, struct err *e)
+{
+	struct json_out w;
+	struct buf b;
+	int rc;
+
+	buf_init(&b, 1u << 20);
+	jw_init(&w, &b, 1);
+	jw_object(&w);
+	jw_kstr(&w, "name", s->cfg->name);
+	jw_key(&w, "points");
+	jw_array(&w);
+	rc = plan_walk(s, only, 0, json_point, &w, t, e);
+	jw_end_array(&w);
+	jw_key(&w, "models");
+	json_models(&w, s);
+	jw_key(&w, "totals");
+	jw_object(&w);
+	jw_kint(&w, "points", (int64_t)t->points);
+	for (int i = 0; i < PLAN_STATUS_COUNT; i++)
+		jw_kint(&w, plan_status_name((enum plan_status)i), (int64_t)t->count[i]);
+	jw_kint(&w, "excluded", (int64_t)t->excluded);
+	jw_kint(&w, "output_bytes", (int64_t)t->output_bytes);
+	jw_kint(&w, "source_bytes", (int64_t)t->source_bytes);
+	jw_kint(&w, "largest_memory_bytes", (int64_t)t->largest_memory_bytes);
+	jw_kint(&w, "peak_memory_bytes", (int64_t)t->peak_memory_bytes);
+	jw_kint(&w, "disk_free_bytes", (int64_t)t->disk_free_bytes);
+	jw_end_object(&w);
+	jw_end_object(&w);
+	if (rc >= 0)
+		printf("%s\n", buf_str(&b));
+	buf_release(&b);
+	return rc;
+}
+
+int plan_show(const char *file, const struct config_set *set, const char *only, bool json)
+{
+	struct session s;
+	struct plan_totals t;
+	struct err e = ERR_INIT;
+	int rc = session_open(&s, SESSION_LOOK, file, set, "plan", &e);
+
+	if (rc < 0)
+		return cli_fail(&e);
+	if (json) {
+		rc = plan_json(&s, only, &t, &e);
+	} else {
+		rc = plan_walk(&s, only, 0, print_point, stdout, &t, &e);
+		if (rc >= 0) {
+			summary_models(stdout, &s);
+			summary_plan(stdout, &s, &t);
+		}
+	}
+	/* The plan is shown all the same; a run would not start. */
+	if (rc >= 0 && !s.cfg->upload.hold)
+		rc = upload_check_token(s.cfg, &e);
+	session_close(&s);
+	return rc < 0 ? cli_fail(&e) : EXIT_GOOD;
+}
+
+int cmd_plan(int argc, char **argv)
+{
+	const char *file = "jobs.yaml", *only = NULL, *legal = NULL;
+	struct option_list set = { .n = 0 };
+	bool json = false, help;
+	const struct option_def opts[] = {
+		{ "file", 'f', OPT_STRING, "FILE", "the matrix (default jobs.yaml)", &file },
+		{ "only", 0, OPT_STRING, "GLOB", "points whose label matches", &only },
+		{ "set", 0, OPT_LIST, "KEY=VALUE", "override a value of the file", &set },
+		{ "legal", 0, OPT_STRING, "PLATFORM",
+		  "list what a platform can do instead; needs no matrix", &legal },
+		{ "json", 0, OPT_FLAG, NULL, "print JSON", &json },
+	};
+	struct err e = ERR_INIT;
+	int at = cli_parse("plan", opts, ARRAY_LEN(opts), argc, argv, &help, &e);
+
+	if (help)
+		return EXIT_GOOD;
+	if (at >= 0 && at < argc)
+		at = err_set(&e, ERR_INVALID, "plan takes no operand; name the file with -f %s",
+			     argv[at]);
+	if (at < 0)
+		return cli_fail(&e);
+	if (legal)
+		return plan_legal(legal, json);
+	return plan_show(file, &(struct config_set){ set.v, set.n }, only, json);
+}

@@ -1,0 +1,106 @@
+/* orchestrator/command/cmd_upload.c -- quern upload: publish what is ready, convert
+ * nothing. Also what `upload.hold: true` waits for. */
+#include <stdio.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "core/units.h"
+#include "orchestrator/cli.h"
+#include "orchestrator/command/commands.h"
+#include "orchestrator/command/upload_options.h"
+#include "orchestrator/host/workdir.h"
+#include "orchestrator/run/session.h"
+#include "upload/hub_env.h"
+#include "upload/uploader.h"
+
+struct totals {
+	int repos, failed, commits, files;
+	uint64_t bytes;
+};
+
+static void one(struct session *s, struct hub *h, const char *repo, struct totals *t)
+{
+	struct uploader_options o = upload_options(s->cfg);
+	struct uploader_result r = { 0 };
+	struct err e = ERR_INIT;
+
+	if (uploader_run(s->store, h, repo, &o, &r, &e) < 0) {
+		t->failed++;
+		(void)cli_fail(&e);
+	} else {
+		t->repos++;
+		printf("%s: %d file%s sent, %d kept\n", r.url, r.files_sent,
+		       r.files_sent == 1 ? "" : "s", r.files_kept);
+	}
+	t->commits += r.commits;
+	t->files += r.files_sent;
+	t->bytes += r.bytes_sent;
+}
+
+static int upload_all(struct session *s, struct err *e)
+{
+	struct hub_options o = upload_hub_options(s->cfg);
+	struct totals t = { 0 };
+	struct hub *h = NULL;
+	const char **repos;
+	char size[24];
+	size_t n;
+	int rc;
+
+	if (s->cfg->upload.kind == HUB_NONE)
+		return err_set(
+			e, ERR_INVALID,
+			"%s has no `upload:` section; add one, at least `upload: {hub: local}`",
+			s->cfg->file);
+	rc = store_repos_ready(s->store, s->a, &repos, &n, e);
+	if (rc < 0)
+		return rc;
+	if (n == 0) {
+		puts("nothing to publish");
+		return EXIT_GOOD;
+	}
+	rc = upload_check_token(s->cfg, e);
+	if (rc < 0)
+		return rc;
+	hub_env_protect();
+	rc = hub_open(s->cfg->upload.hub, &o, &h, e);
+	if (rc < 0)
+		return rc;
+	for (size_t i = 0; i < n; i++)
+		one(s, h, repos[i], &t);
+	h->ops->close(h);
+	units_format_size(t.bytes, size, sizeof(size));
+	printf("%d repositor%s up to date, %d file%s (%s) sent, %d commit%s\n", t.repos,
+	       t.repos == 1 ? "y" : "ies", t.files, t.files == 1 ? "" : "s", size, t.commits,
+	       t.commits == 1 ? "" : "s");
+	return t.failed ? EXIT_JOBS_FAILED : EXIT_GOOD;
+}
+
+int cmd_upload(int argc, char **argv)
+{
+	const char *file = "jobs.yaml";
+	struct option_list set = { .n = 0 };
+	const struct option_def opts[] = {
+		{ "file", 'f', OPT_STRING, "FILE", "the matrix (default jobs.yaml)", &file },
+		{ "set", 0, OPT_LIST, "KEY=VALUE", "override a value of the file", &set },
+	};
+	struct err e = ERR_INIT;
+	struct session s;
+	bool help;
+	int at = cli_parse("upload", opts, ARRAY_LEN(opts), argc, argv, &help, &e), rc;
+
+	if (help)
+		return EXIT_GOOD;
+	if (at >= 0 && at < argc)
+		at = err_set(&e, ERR_INVALID, "upload takes no operand; name the file with -f %s",
+			     argv[at]);
+	if (at < 0)
+		return cli_fail(&e);
+	rc = session_open(&s, SESSION_RUN, file, &(struct config_set){ set.v, set.n }, "upload",
+			  &e);
+	if (rc < 0)
+		return cli_fail(&e);
+	rc = upload_all(&s, &e);
+	session_close(&s);
+	return rc < 0 ? cli_fail(&e) : rc;
+}

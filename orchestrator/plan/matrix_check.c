@@ -1,0 +1,237 @@
+/* orchestrator/plan/matrix_check.c -- what can be known wrong of a matrix before any
+ * model is looked at: names that nobody has, values no engine takes, patterns
+ * that meet nothing. A point that only this combination makes illegal is no
+ * fault of the file: the matrix flags it. */
+#include <string.h>
+
+#include "core/buf.h"
+#include "core/mem.h"
+#include "core/units.h"
+#include "orchestrator/engine/engine_private.h"
+#include "orchestrator/plan/matrix.h"
+
+#define TEXT_MAX 800 /* bytes of a list of names in a message; what goes beyond is left out */
+
+struct names {
+	const char **v;
+	size_t n;
+};
+
+static const char *listed(struct arena *a, const struct names *l)
+{
+	const char *text;
+	struct buf b;
+
+	buf_init(&b, TEXT_MAX);
+	for (size_t i = 0; i < l->n; i++)
+		(void)buf_addf(&b, "%s%s", i ? ", " : "", l->v[i]);
+	text = arena_strdup(a, l->n ? buf_str(&b) : "none");
+	buf_release(&b);
+	return text;
+}
+
+static int is_among(const struct names *l, const char *name)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		if (strcmp(l->v[i], name) == 0)
+			return 1;
+	}
+	return 0;
+}
+
+/* "WHAT "NAME"; did you mean ...?", or "; there is: ..." */
+static void unknown_name(struct faults *f, struct mark at, const char *what, const char *name,
+			 const struct names *known)
+{
+	const char *near = nearest_name(name, known->v, known->n);
+
+	if (near)
+		faults_add(f, at, "%s \"%.60s\"; did you mean \"%s\"?", what, name, near);
+	else
+		faults_add(f, at, "%s \"%.60s\"; there is: %s", what, name, listed(f->a, known));
+}
+
+static struct names new_names(struct faults *f, size_t n)
+{
+	return (struct names){ arena_array(f->a, n + 1, sizeof(const char *)), 0 };
+}
+
+/* ---- targets */
+
+static const struct engine *check_engine(const struct target *t, const struct engines *es,
+					 struct faults *f)
+{
+	const struct engine *en = engine_find(es, t->engine);
+	struct names known = new_names(f, es->n);
+	const char *near;
+
+	if (en)
+		return en;
+	for (size_t i = 0; i < es->n; i++)
+		known.v[known.n++] = es->v[i].name;
+	near = nearest_name(t->engine, known.v, known.n);
+	faults_add(f, t->engine_at, "engine %.60s is not installed; %s%s%s%s", t->engine,
+		   near ? "did you mean \"" : "", near ? near : "",
+		   near ? "\"? installed: " : "installed: ", listed(f->a, &known));
+	return NULL;
+}
+
+/* A quant that no platform knows is a slip of the pen. */
+static void check_quants(const struct target *t, const struct engine *en, struct faults *f)
+{
+	struct names known = new_names(f, en->n_quants);
+
+	for (size_t i = 0; i < en->n_quants; i++)
+		known.v[known.n++] = en->quants[i].name;
+	for (size_t k = 0; k < t->quant.n; k++) {
+		if (!is_among(&known, t->quant.v[k]))
+			unknown_name(f, t->quant.at[k],
+				     arena_printf(f->a, "engine %s has no quant", en->name),
+				     t->quant.v[k], &known);
+	}
+}
+
+static void check_platforms(const struct target *t, const struct engine *en, struct faults *f)
+{
+	const struct names known = { en->platforms, en->n_platforms };
+
+	if (!en->n_platforms && t->platform.n && !t->platform_is_default)
+		faults_add(f, t->platform.at[0], "engine %s has no platforms; remove `platform`",
+			   en->name);
+	if (en->n_platforms && !t->platform.n)
+		faults_add(f, t->at, "engine %s without `platform`; there is: %s", en->name,
+			   listed(f->a, &known));
+	for (size_t k = 0; en->n_platforms && k < t->platform.n; k++) {
+		if (!is_among(&known, t->platform.v[k]))
+			unknown_name(f, t->platform.at[k],
+				     arena_printf(f->a, "engine %s has no platform", en->name),
+				     t->platform.v[k], &known);
+	}
+}
+
+static void check_with(const struct target *t, const struct engine *en, struct faults *f)
+{
+	struct names known = new_names(f, en->n_params);
+	char note[RULE_NOTE_MAX];
+
+	for (size_t i = 0; i < en->n_params; i++)
+		known.v[known.n++] = en->params[i].name;
+	for (size_t k = 0; k < t->n_with; k++) {
+		const struct engine_param *p = engine_find_param(en, t->with[k].name);
+		struct err why = ERR_INIT;
+
+		if (!p)
+			unknown_name(f, t->with[k].name_at,
+				     arena_printf(f->a, "engine %s has no parameter", en->name),
+				     t->with[k].name, &known);
+		else if (engine_check_value(f->a, p, t->with[k].value, &why) < 0)
+			faults_add(f, t->with[k].at, "%s%s", why.msg,
+				   engine_rule_note(en, "range", p->name, note));
+	}
+}
+
+/* ---- patterns that meet nothing */
+
+static int meets(const struct string_list *globs, const char *name)
+{
+	for (size_t i = 0; i < globs->n; i++) {
+		if (glob_match(globs->v[i], name))
+			return 1;
+	}
+	return globs->n == 0;
+}
+
+static int meets_any(const struct string_list *globs, const struct string_list *names)
+{
+	if (globs->n == 0 || names->n == 0)
+		return meets(globs, "");
+	for (size_t i = 0; i < names->n; i++) {
+		if (meets(globs, names->v[i]))
+			return 1;
+	}
+	return 0;
+}
+
+static int share_number(const struct number_list *a, const struct number_list *b)
+{
+	for (size_t i = 0; i < a->n; i++) {
+		for (size_t k = 0; k < b->n; k++) {
+			if (a->v[i] == b->v[k])
+				return 1;
+		}
+	}
+	return a->n == 0;
+}
+
+static int share_int(const struct int_list *a, const struct int_list *b)
+{
+	for (size_t i = 0; i < a->n; i++) {
+		for (size_t k = 0; k < b->n; k++) {
+			if (a->v[i] == b->v[k])
+				return 1;
+		}
+	}
+	return a->n == 0;
+}
+
+static void check_models(const struct config *c, const struct string_list *globs, struct faults *f)
+{
+	struct names known = new_names(f, c->n_models);
+
+	for (size_t i = 0; globs->n && i < c->n_models; i++)
+		known.v[known.n++] = c->models[i].name;
+	for (size_t k = 0; k < globs->n; k++) {
+		int met = 0;
+
+		for (size_t i = 0; i < known.n && !met; i++)
+			met = glob_match(globs->v[k], known.v[i]);
+		if (!met)
+			unknown_name(f, globs->at[k], "no model is named", globs->v[k], &known);
+	}
+}
+
+/* A target is a product: a pattern meets it when it meets each of its lists. */
+static int meets_target(const struct pattern *p, const struct target *t)
+{
+	return meets(&p->engine, t->engine) && meets_any(&p->quant, &t->quant) &&
+	       meets_any(&p->platform, &t->platform) && share_number(&p->hybrid, &t->hybrid) &&
+	       share_int(&p->opt, &t->opt);
+}
+
+static void check_exclusion(const struct config *c, const struct pattern *p, struct faults *f)
+{
+	check_models(c, &p->model, f);
+	for (size_t i = 0; i < c->n_targets; i++) {
+		if (meets_target(p, &c->targets[i]))
+			return;
+	}
+	faults_add(f, p->at, "an exclusion that meets no target; correct its values, or remove it");
+}
+
+static void check_entry(const struct config *c, const struct engines *es, const struct target *t,
+			int whole, struct faults *f)
+{
+	const struct engine *en = t->engine ? check_engine(t, es, f) : NULL;
+
+	if (whole)
+		check_models(c, &t->models, f);
+	if (!en)
+		return;
+	check_quants(t, en, f);
+	check_platforms(t, en, f);
+	check_with(t, en, f);
+}
+
+void matrix_check(const struct config *c, const struct engines *es, struct faults *f)
+{
+	/* Of a faulty file, names and exclusions may miss what could not be read: say only what is
+	 * wrong by itself. */
+	const int whole = f->n == 0;
+
+	for (size_t i = 0; i < c->n_targets; i++)
+		check_entry(c, es, &c->targets[i], whole, f);
+	for (size_t i = 0; i < c->n_include; i++)
+		check_entry(c, es, &c->include[i], whole, f);
+	for (size_t i = 0; whole && i < c->n_exclude; i++)
+		check_exclusion(c, &c->exclude[i], f);
+}

@@ -1,0 +1,158 @@
+/* orchestrator/run/recover.c -- what a run finds that a dead one left. Nothing here
+ * is special: each finding is an ordinary edge of the state table, and doing it
+ * twice does no harm. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "core/mem.h"
+#include "core/path.h"
+#include "core/proc.h"
+#include "orchestrator/host/spawn.h"
+#include "orchestrator/host/workdir.h"
+#include "orchestrator/run/jobdir.h"
+#include "orchestrator/run/scheduler_private.h"
+
+struct found {
+	struct job_row *v;
+	size_t n, cap;
+	struct arena *a;
+};
+
+static int keep(void *ctx, const struct job_row *row, struct err *e)
+{
+	struct found *f = ctx;
+	struct job_row *copy;
+
+	(void)e;
+	MEM_GROW(f->v, f->n, f->cap);
+	copy = &f->v[f->n++];
+	*copy = *row;
+	/* Only the number and the key are kept: the row is read again when it is its turn. */
+	memset(&copy->spec, 0, sizeof(copy->spec));
+	return 0;
+}
+
+static int move_plain(struct scheduler *s, int64_t id, enum job_state from, enum job_event ev,
+		      const char *why, struct err *e)
+{
+	struct job_move m = { .id = id,
+			      .from = from,
+			      .ev = ev,
+			      .now_ms = sched_now(s),
+			      .cause = why ? "interrupted" : "",
+			      .message = why ? why : "",
+			      .run_id = s->opt.run_id };
+	enum job_state to;
+	int rc = store_job_move(s->store, &m, &to, e);
+
+	return rc == ERR_CONFLICT ? 0 : rc;
+}
+
+static int lost(struct scheduler *s, const struct job_row *job, const struct attempt_row *at,
+		struct err *e)
+{
+	struct attempt_row end;
+	int rc = store_begin(s->store, e);
+
+	if (rc >= 0 && at) {
+		end = *at;
+		end.ended_ms = sched_now(s);
+		end.exit_code = -1;
+		end.cause = "interrupted";
+		end.message = "quern was killed, and the worker with it";
+		rc = store_attempt_end(s->store, &end, e);
+	}
+	if (rc >= 0)
+		rc = move_plain(s, job->id, job->state, EV_LOST, "quern was killed", e);
+	if (rc >= 0)
+		return store_commit(s->store, e);
+	store_rollback(s->store);
+	return rc;
+}
+
+/* The validation of a dead run only reads, but it may still be at it: it is ended, and made again
+ * from the start. */
+static void end_validation(const char *lock)
+{
+	const struct timespec pause = { 0, 1000000 };
+	struct err ignored = ERR_INIT;
+	pid_t pid = lock_held(lock, &ignored) == 1 ? lock_signer(lock, SPAWN_LOCK_FD) : 0;
+
+	if (pid)
+		(void)kill(-pid, SIGKILL);
+	for (int i = 0; i < 5000 && lock_held(lock, &ignored) == 1; i++)
+		nanosleep(&pause, NULL); /* the loop has not begun: waiting here blocks nobody */
+}
+
+/* A job that was in work: is its worker alive, is its result there, or is it lost? */
+static int in_work(struct scheduler *s, int64_t id, struct err *e)
+{
+	struct arena *a = arena_new();
+	struct job_row job;
+	struct attempt_row at;
+	char said[256];
+	const char *dir, *lock;
+	pid_t pid;
+	int rc = store_job_get(s->store, id, a, &job, e), n = 0, alive;
+
+	if (rc >= 0)
+		rc = n = store_attempts(s->store, id, a, &at, 1, e);
+	if (rc < 0)
+		goto out;
+	dir = n ? workdir_job(a, s->cfg->work, job.key, at.number) : "";
+	lock = arena_printf(a, "%s/lock", dir);
+	alive = n ? lock_held(lock, e) : 0;
+	if (alive < 0) {
+		rc = alive;
+	} else if (n && engine_find(&s->session->engines, job.spec.engine) &&
+		   (alive || jobdir_result(dir, said, sizeof(said), NULL) == JOBDIR_OK)) {
+		if (!alive && job.state == JOB_RUNNING) {
+			rc = move_plain(s, id, JOB_RUNNING, EV_EXIT_OK, NULL, e);
+			job.state = JOB_VALIDATING;
+		}
+		if (rc >= 0) {
+			s->res->adopted++;
+			if (!alive)
+				end_validation(arena_printf(a, "%s/lock.validate", dir));
+			task_adopt(s, &job, &at, alive);
+		}
+	} else {
+		pid = alive ? lock_signer(lock, SPAWN_LOCK_FD) : 0;
+		if (pid)
+			(void)kill(-pid, SIGKILL); /* its engine is gone: nobody could judge it */
+		rc = lost(s, &job, n ? &at : NULL, e);
+	}
+out:
+	arena_free(a);
+	return rc < 0 ? rc : 0;
+}
+
+static int each_in(struct scheduler *s, enum job_state state, struct err *e)
+{
+	struct job_filter f = { .state = (int)state };
+	struct found found = { 0 };
+	int rc = store_job_each(s->store, &f, keep, &found, e);
+
+	for (size_t i = 0; rc >= 0 && i < found.n; i++) {
+		rc = state == JOB_UPLOADING
+			     ? move_plain(s, found.v[i].id, state, EV_LOST, "quern was killed", e)
+			     : in_work(s, found.v[i].id, e);
+	}
+	free(found.v);
+	return rc;
+}
+
+int recover(struct scheduler *s, struct err *e)
+{
+	int rc = each_in(s, JOB_VALIDATING,
+			 e); /* before RUNNING, whose jobs may become VALIDATING here */
+
+	if (rc >= 0)
+		rc = each_in(s, JOB_RUNNING, e);
+	if (rc >= 0)
+		rc = each_in(s, JOB_UPLOADING, e);
+	return rc;
+}

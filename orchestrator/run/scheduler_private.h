@@ -1,0 +1,202 @@
+/* orchestrator/run/scheduler_private.h -- shared by scheduler.c, task.c, recover.c,
+ * sealing.c, making*.c, room.c, dropping.c and
+ * publish.c, and by nobody else. */
+#ifndef QUERN_ORCHESTRATOR_SCHEDULER_PRIVATE_H
+#define QUERN_ORCHESTRATOR_SCHEDULER_PRIVATE_H
+
+#include <uv.h>
+
+#include "orchestrator/plan/matrix.h"
+#include "orchestrator/run/admission.h"
+#include "orchestrator/run/child.h"
+#include "orchestrator/run/executor.h"
+#include "orchestrator/run/scheduler.h"
+#include "orchestrator/run/seal.h"
+#include "orchestrator/view/display.h"
+
+enum stop_level {
+	STOP_NOT,
+	STOP_STARTING, /* nothing new; what runs may finish within the grace time */
+	STOP_WORKERS,  /* workers were sent SIGTERM */
+	STOP_NOW,      /* workers were sent SIGKILL */
+};
+
+enum task_phase {
+	TASK_SETUP, /* a pool thread looks for the artifact, makes the job folder */
+	TASK_CONVERT,
+	TASK_VALIDATE,
+	TASK_SEAL, /* a pool thread checks, hashes, renames: sealing.c */
+};
+
+enum task_end { /* why we ended a worker */
+		END_BY_ITSELF,
+		END_TIMEOUT,
+		END_STALL,
+		END_LOG, /* its log grew over the limit */
+		END_CANCEL,
+		END_STOP, /* the run is stopping */
+};
+
+/* One job in work: from claim to its next resting state. */
+struct task {
+	struct task *next;
+	struct scheduler *sched;
+	struct arena *a;
+	struct job_row job;
+	const struct engine *engine;
+	const struct environment *environment; /* NULL: the engine needs none */
+	const struct resolved *source;
+	const char *dir, *artifact, *key_hex;
+	int64_t attempt_id;
+	int number;
+	enum task_phase phase;
+	bool adopted;
+	bool slot_free; /* given back before the end: only the disk is still claimed */
+
+	struct execution x;
+	enum task_end end_reason;
+	int64_t killed_ms;   /* when SIGTERM was sent, monotonic; 0: not */
+	int64_t phase_ms;    /* monotonic start of the phase */
+	int64_t progress_ms; /* last sign of progress, monotonic */
+	int64_t out_bytes;   /* size of out/ at the last look, for adopted workers */
+	char stage[32], unit[16];
+	int64_t done, total;
+	bool progress_dirty; /* not in the store yet */
+	bool pid_recorded;
+	struct child_usage used; /* by all processes of this attempt so far */
+	int lines_logged;
+	const char *file_facts; /* JSON object that validation read from the files; NULL: none */
+
+	uv_work_t work;
+	struct err work_err;
+	int work_rc, lock_fd;	/* of setup */
+	struct seal_job seal;	/* its `sealed` also when setup finds the artifact there */
+	struct task *seal_next; /* in its group, or waiting for one */
+};
+
+struct making;
+struct dropping;
+struct publisher;
+
+struct scheduler {
+	uv_loop_t loop;
+	uv_timer_t tick;
+	uv_signal_t sigint, sigterm;
+	struct children children;
+	uv_prepare_t before_wait; /* commits what this turn of the loop moved */
+	uv_check_t after_events;
+	bool in_batch;
+	struct session *session;
+	const struct config *cfg;
+	struct matrix *matrix; /* of cfg: knows the parameters outside the keys */
+	struct store *store;
+	struct scheduler_options opt;
+	struct scheduler_result *res;
+	const struct executor *ex;
+	struct display *display;
+
+	struct admission adm;
+	struct task *tasks;
+	int sealing;
+	struct task *to_seal; /* by seal_next */
+	size_t n_to_seal;
+	int sealers;
+	struct making *makings;
+	size_t ahead_at;   /* model whose source is fetched ahead next */
+	const char *cache; /* HF_HUB_CACHE; NULL until a source of a hub was asked for */
+	struct dropping *dropping;
+	int64_t room_changes; /* jobs and fetches that ended, drops that freed something */
+	int64_t kicks;	      /* times that work was looked for */
+	bool kicking, kick_again;
+	struct publisher *publisher;
+
+	/* pending jobs looked at next; refilled when used up */
+	struct arena *window_arena;
+	struct job_row *window;
+	int window_n, window_at;
+	int64_t next_retry_ms; /* earliest time of a job that waits, 0: none */
+
+	int64_t wall_base_ms, mono_base_ms; /* our wall clock does not jump: base + monotonic */
+	enum stop_level stop;
+	int64_t stop_ms;
+	bool finished;
+	struct err fatal; /* code 0: none */
+	uv_work_t checkpoint;
+	bool checkpointing;
+	int64_t checkpoint_ms;
+};
+
+int64_t sched_now(const struct scheduler *s); /* wall, ms */
+/* Open the transaction of this turn of the loop, if it is not open yet; it is committed before the
+ * loop waits again, and before anything that was queued in this turn can come back. One commit then
+ * serves many moves. */
+int sched_batch(struct scheduler *s, struct err *e);
+/* Commit it now: somebody else is about to look. */
+void sched_flush(struct scheduler *s);
+/* Something the whole run cannot go on without: stop now, and say it. */
+void sched_fatal(struct scheduler *s, const struct err *e);
+/* Look for work to start, or for the end. Safe from any callback. */
+void sched_kick(struct scheduler *s);
+
+/* task.c */
+/* Claim and begin. Returns 1 started, 0 somebody was first, negative: fatal. */
+int task_start(struct scheduler *s, const struct job_row *job, struct err *e);
+/* From recovery: a worker that is alive, or a result that waits for its validation. */
+void task_adopt(struct scheduler *s, const struct job_row *job, const struct attempt_row *at,
+		bool alive);
+void task_stop(struct task *t, enum task_end why, int sig);
+void task_tick(struct task *t, int64_t mono_ms);
+
+/* recover.c: put right what a dead run left. */
+int recover(struct scheduler *s, struct err *e);
+
+/* making.c: sources that are made (fake models) or fetched (of a hub) before their first job. */
+enum making_state {
+	MAKING_IDLE, /* nobody asks for it */
+	MAKING_READY,
+	MAKING_BUSY,	/* or about to be */
+	MAKING_WAITING, /* for room on the disk */
+	MAKING_FAILED,
+};
+/* For a job that would start now. Failed: *why, and when it is tried again (*retry_ms, wall; 0: not
+ * in this run). */
+enum making_state making_need(struct scheduler *s, const struct resolved *r, const char **why,
+			      int64_t *retry_ms);
+/* A job of it was started. */
+void making_used(struct scheduler *s, const struct resolved *r);
+/* While jobs run: fetch what comes next in the matrix. */
+void making_ahead(struct scheduler *s);
+/* Those that go on, for the display; returns how many. */
+int making_draw(const struct scheduler *s, int64_t mono_ms, struct display_job *jobs, int max);
+bool making_busy(const struct scheduler *s);
+/* Say which wait for room that never came; returns how many. */
+int making_say_waiting(struct scheduler *s);
+void making_stop(struct scheduler *s, int sig);
+void making_free(struct scheduler *s);
+
+/* room.c: free disk for what jobs write, less what running fetches will take of it. */
+int room_for_jobs(const struct scheduler *s, uint64_t *bytes, struct err *e);
+/* Cache and work folder are on one file system. */
+bool room_is_shared(const struct scheduler *s);
+
+/* dropping.c: sources that this run needs no more are taken out of the cache. */
+void drop_init(struct scheduler *s);
+void drop_free(struct scheduler *s);
+/* So many bytes are missing in the cache's file system. True: some may come, ask again after the
+ * next kick; false: nothing can be dropped now. */
+bool drop_for_room(struct scheduler *s, uint64_t bytes);
+bool drop_busy(const struct scheduler *s);
+/* Something ended: what could not be dropped then may be dropped now. */
+void drop_reconsider(struct scheduler *s);
+
+/* publish.c: repositories that have something ready, one child of quern at a time. */
+void publish_init(struct scheduler *s);
+void publish_free(struct scheduler *s);
+/* A job of repo reached ready: by upload.when this may start a child now. */
+void publish_job_ready(struct scheduler *s, const char *repo);
+/* Everything converted: publish what is ready. Returns true while something is going on. */
+bool publish_at_end(struct scheduler *s);
+bool publish_busy(const struct scheduler *s);
+void publish_stop(struct scheduler *s, int sig);
+
+#endif

@@ -1,0 +1,31 @@
+/* orchestrator/run/task_private.h -- between task.c (the job: its row, its folder,
+ * its states) and task_worker.c (the process). */
+#ifndef QUERN_ORCHESTRATOR_TASK_PRIVATE_H
+#define QUERN_ORCHESTRATOR_TASK_PRIVATE_H
+
+#include "orchestrator/run/scheduler_private.h"
+#include "orchestrator/run/verdict.h"
+
+/* A verdict with nothing to say, for moves that are good. */
+extern const struct verdict no_fault;
+
+/* task.c. Move the job by ev (and end the attempt's row when ends): 1 moved, 0 not, because a
+ * person moved it first or the store failed (then the run stops). */
+int task_move(struct task *t, enum job_event ev, const struct verdict *v, bool ends);
+/* Move to the state that follows from v, say it, free t. */
+void task_fail(struct task *t, const struct verdict *v);
+/* The output is there and valid: seal it in a pool thread, then ready. */
+void task_seal(struct task *t);
+void task_free(struct task *t);
+/* From sealing.c: t->seal has how it went. */
+void task_sealed(struct task *t);
+
+/* sealing.c. Seal its output in a pool thread, together with others; then task_sealed(). */
+void sealing_add(struct task *t);
+
+/* task_worker.c. Start the engine's worker with a verb; its ending continues the task. */
+void task_spawn(struct task *t, const char *verb);
+/* Watch the worker of a dead run; its ending continues the task. */
+void task_reattach(struct task *t);
+
+#endif
