@@ -109,9 +109,9 @@ void gguf_put_f32(struct gguf_writer *w, float v)
 	put(&w->kv, &v, 4);
 }
 
-uint64_t gguf_padded(uint64_t n)
+uint64_t gguf_padded(uint64_t bytes)
 {
-	return (n + GGUF_ALIGNMENT - 1) / GGUF_ALIGNMENT * GGUF_ALIGNMENT;
+	return (bytes + GGUF_ALIGNMENT - 1) / GGUF_ALIGNMENT * GGUF_ALIGNMENT;
 }
 
 uint64_t gguf_tensor(struct gguf_writer *w, const char *name, const uint64_t *ne, int n_dims,
