@@ -68,8 +68,9 @@ def inside(root, script, user="root"):
 
 
 def epoch(source):
-    """The time that everything in a package has: of the last commit."""
-    return run("git", "-C", source, "log", "-1", "--format=%ct").strip()
+    """The time that everything in a package has: of the last commit, or of the change log where there is none yet."""
+    done = subprocess.run(["git", "-C", source, "log", "-1", "--format=%ct"], capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else str(int((source / "CHANGELOG.md").stat().st_mtime))
 
 
 def copy_source(source, folder):
