@@ -2,31 +2,15 @@
 #include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
-#include "core/gguf.h"
-
-struct memory {
-	const uint8_t *p;
-	size_t n;
-};
+#include "tests/fuzz/memory_source.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static int read_memory(void *ctx, void *out, size_t n, uint64_t at, struct err *e)
-{
-	const struct memory *m = ctx;
-
-	if (at > m->n || n > m->n - at)
-		return err_set(e, ERR_INVALID, "read beyond the end");
-	memcpy(out, m->p + at, n);
-	return 0;
-}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct memory m = { data, size };
-	struct gguf_source src = { .read = read_memory, .ctx = &m, .size_bytes = size };
+	struct gguf_source src = memory_source(&m);
 	struct arena *a = arena_new();
 	struct err e = ERR_INIT;
 	struct gguf_file f;
