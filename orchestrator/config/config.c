@@ -195,6 +195,11 @@ int config_parse(struct arena *a, const char *path, const char *dir, const char 
 		if (root && root->type == YNODE_MAP)
 			finish(&r, &d);
 	}
+	for (size_t i = 0; set && i < set->n; i++) {
+		if (i == 0)
+			d.c->set.v = arena_array(a, set->n, sizeof(*d.c->set.v));
+		d.c->set.v[d.c->set.n++] = arena_strdup(a, set->v[i]);
+	}
 	*out = d.c;
 	n = f->n + f->more;
 	if (n)

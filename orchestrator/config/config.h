@@ -118,6 +118,7 @@ enum upload_when { UPLOAD_END, UPLOAD_MODEL, UPLOAD_JOB };
 
 struct config {
 	const char *file; /* as given, for messages */
+	struct string_list set; /* what --set changed, as it was given */
 	const char *dir;  /* absolute folder of the file */
 	const char *name; /* default: the file's base name without .yaml */
 	const char *work; /* absolute; default DIR/.quern */

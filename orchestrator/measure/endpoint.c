@@ -317,7 +317,8 @@ static void ask_versions(struct endpoint *ep, struct measure_result *r)
 		if (call(ep, HTTP_GET, paths[i], NULL, no_more_than(ep, LOOK_MS), &v, NULL,
 			 &ignored) >= 0)
 			measure_say_version(r, "server", json_str(v, "version", NULL));
-	measure_say_version(r, "model", ep->model);
+	/* Some servers call a model by its path, which is nobody's business. */
+	measure_say_version(r, "model", path_basename(ep->model));
 }
 
 static int prepare(struct measure_target *t, struct measure_result *r, struct err *e)

@@ -54,7 +54,7 @@ int measure_target_new(const struct measure_options *o, struct measure_target **
 	case MEASURE_SERVE:
 		return measure_serve_new(o, out, e);
 	default:
-		return measure_board_new(o, out, e);
+		return err_set(e, ERR_ENV, "this quern has no driver for boards");
 	}
 }
 
