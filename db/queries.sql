@@ -375,6 +375,10 @@ UPDATE measurement SET ended_ms = max(?2, started_ms), state = ?3, message = ?4,
 	warnings = ?7, result = ?8
 WHERE id = ?1 AND ended_ms IS NULL
 
+-- name: MEASURE_FORGET
+-- It was stopped on request: as if it had never begun.
+DELETE FROM measurement WHERE id = ?1 AND ended_ms IS NULL
+
 -- name: MEASURE_LOST
 UPDATE measurement SET ended_ms = max(?1, started_ms), state = 'interrupted',
 	message = 'quern was killed, and the measurement with it'

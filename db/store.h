@@ -338,6 +338,8 @@ int store_measure_begin(struct store *s, const struct measurement_row *r, int64_
 			struct err *e);
 /* By r->id; uses ended_ms, state, message, host, machine, warnings, result. 1; 0: it had ended. */
 int store_measure_end(struct store *s, const struct measurement_row *r, struct err *e);
+/* One that has not ended: as if it had never begun. */
+int store_measure_forget(struct store *s, int64_t id, struct err *e);
 /* Those of dead runs: interrupted. Only under the run's lock. Returns how many. */
 int store_measures_lost(struct store *s, int64_t now_ms, struct err *e);
 /* When this was measured last with these settings (0: never), and how often since then, and since a

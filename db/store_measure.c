@@ -53,6 +53,16 @@ int store_measure_end(struct store *s, const struct measurement_row *r, struct e
 	return write_any(s, st, e);
 }
 
+int store_measure_forget(struct store *s, int64_t id, struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, Q_MEASURE_FORGET, e);
+
+	if (!st)
+		return e->code;
+	bind_int(st, 1, id);
+	return write_any(s, st, e);
+}
+
 int store_measures_lost(struct store *s, int64_t now_ms, struct err *e)
 {
 	sqlite3_stmt *st = store_query(s, Q_MEASURE_LOST, e);

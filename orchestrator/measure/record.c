@@ -71,8 +71,16 @@ static int set_hold(struct store *s, const struct measure_stage *st, int64_t job
 	const struct hold_row row = {
 		.job_id = job_id, .stage = st->name, .reason = reason, .since_ms = now_ms
 	};
+	struct arena *a = arena_new();
+	struct job_row job;
+	int rc = store_job_get(s, job_id, a, &job, e);
+	bool published = rc >= 0 && job.state != JOB_READY;
 
-	return reason[0] ? store_hold_put(s, &row, e) : store_hold_clear(s, job_id, st->name, e);
+	arena_free(a);
+	if (rc < 0)
+		return rc;
+	return reason[0] && !published ? store_hold_put(s, &row, e)
+				       : store_hold_clear(s, job_id, st->name, e);
 }
 
 static int end_in_store(struct store *s, const struct measure_stage *st,
