@@ -19,7 +19,8 @@ struct http_field {
 struct http {
 	char *endpoint, *token, *user;
 	char *authorization; /* the header's value; NULL: anonymous */
-	bool offline, own_budget;
+	bool offline, own_budget, direct;
+	bool (*stopped)(void);
 	struct http_budget *budget;
 	struct http_policy policy;
 	struct http_clock clock;

@@ -16,7 +16,7 @@ struct run_options {
 	const char *file, *only;
 	struct option_list set;
 	int64_t jobs;
-	bool dry_run, no_upload, fail_fast, json;
+	bool dry_run, no_upload, no_measure, fail_fast, json;
 };
 
 static int run_matrix(struct session *s, const struct run_options *o, struct err *e)
@@ -42,6 +42,7 @@ static int run_matrix(struct session *s, const struct run_options *o, struct err
 	so.to_do = run.to_do;
 	so.work = run.work;
 	so.fail_fast = o->fail_fast;
+	so.measure = !o->no_measure;
 	rc = scheduler_run(s, &so, &r, e);
 	took_ms = clock_mono_ms() - mono_ms;
 	code = rc < 0 ? exit_code_for(e)
@@ -71,6 +72,7 @@ int cmd_run(int argc, char **argv)
 		{ "jobs", 'j', OPT_INT, "N", "workers at a time (resources.jobs)", &o.jobs },
 		{ "no-upload", 0, OPT_FLAG, NULL, "convert only; quern upload publishes later",
 		  &o.no_upload },
+		{ "no-measure", 0, OPT_FLAG, NULL, "try nothing where it will run", &o.no_measure },
 		{ "fail-fast", 0, OPT_FLAG, NULL, "start nothing new after the first failure",
 		  &o.fail_fast },
 		{ "set", 0, OPT_LIST, "KEY=VALUE", "override a value: retry.attempts=1", &o.set },

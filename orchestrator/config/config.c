@@ -80,6 +80,19 @@ static void set_paths(struct reader *r, struct config *c)
 	if (c->upload.card)
 		c->upload.card = below(r->a, c->dir, c->upload.card);
 	c->work = below(r->a, c->dir, c->work ? c->work : ".quern");
+	for (size_t i = 0; i < c->n_measure; i++) {
+		struct measure_stage *m = &c->measure[i];
+
+		if (m->prompts)
+			m->prompts = below(r->a, c->dir, m->prompts);
+		if (m->where.board.identity)
+			m->where.board.identity = below(r->a, c->dir, m->where.board.identity);
+		if (m->where.board.known_hosts)
+			m->where.board.known_hosts =
+				below(r->a, c->dir, m->where.board.known_hosts);
+		if (m->where.board.harness)
+			m->where.board.harness = below(r->a, c->dir, m->where.board.harness);
+	}
 	for (size_t i = 0; i < c->n_models; i++) {
 		if (c->models[i].path)
 			c->models[i].path = below(r->a, c->dir, c->models[i].path);
@@ -181,6 +194,11 @@ int config_parse(struct arena *a, const char *path, const char *dir, const char 
 			apply_set(&r, set->v[i], &d);
 		if (root && root->type == YNODE_MAP)
 			finish(&r, &d);
+	}
+	for (size_t i = 0; set && i < set->n; i++) {
+		if (i == 0)
+			d.c->set.v = arena_array(a, set->n, sizeof(*d.c->set.v));
+		d.c->set.v[d.c->set.n++] = arena_strdup(a, set->v[i]);
 	}
 	*out = d.c;
 	n = f->n + f->more;

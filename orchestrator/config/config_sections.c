@@ -141,6 +141,19 @@ void config_finish_targets(struct reader *r, const struct draft *d)
 
 /* ---- exclude, defaults */
 
+void config_read_pattern(struct reader *r, const struct ynode *v, const char *what,
+			 struct pattern *p)
+{
+	const struct key keys[] = {
+		{ "model", read_strings, &p->model },	    { "engine", read_strings, &p->engine },
+		{ "platform", read_strings, &p->platform }, { "quant", read_strings, &p->quant },
+		{ "hybrid", read_hybrids, &p->hybrid },	    { "opt", read_opts, &p->opt },
+	};
+
+	p->at = v->at;
+	read_map(r, v, what, keys, ARRAY_LEN(keys));
+}
+
 static void read_exclude(struct reader *r, const struct ynode *v, void *target)
 {
 	struct draft *d = target;
@@ -154,17 +167,8 @@ static void read_exclude(struct reader *r, const struct ynode *v, void *target)
 	c->n_exclude = v->n;
 	for (size_t i = 0; i < v->n; i++) {
 		struct pattern *p = &c->exclude[i];
-		const struct key keys[] = {
-			{ "model", read_strings, &p->model },
-			{ "engine", read_strings, &p->engine },
-			{ "platform", read_strings, &p->platform },
-			{ "quant", read_strings, &p->quant },
-			{ "hybrid", read_hybrids, &p->hybrid },
-			{ "opt", read_opts, &p->opt },
-		};
 
-		p->at = v->items[i]->at;
-		read_map(r, v->items[i], "an exclusion", keys, ARRAY_LEN(keys));
+		config_read_pattern(r, v->items[i], "an exclusion", p);
 		if (v->items[i]->type == YNODE_MAP && v->items[i]->n == 0)
 			faults_add(r->f, p->at,
 				   "an exclusion of everything; name what it excludes, "
@@ -422,12 +426,13 @@ static void read_run_name(struct reader *r, const struct ynode *v, void *target)
 void config_read_top(struct reader *r, const struct ynode *root, struct draft *d)
 {
 	const struct key keys[] = {
-		{ "version", read_version, d },	    { "name", read_run_name, &d->c->name },
-		{ "work", read_text, &d->c->work }, { "models", config_read_models, d },
-		{ "defaults", read_defaults, d },   { "targets", read_targets, d },
-		{ "exclude", read_exclude, d },	    { "include", read_include, d },
-		{ "resources", read_resources, d }, { "retry", read_retry, d },
-		{ "upload", read_upload, d },	    { "engines", config_read_engines, d },
+		{ "version", read_version, d },	       { "name", read_run_name, &d->c->name },
+		{ "work", read_text, &d->c->work },    { "models", config_read_models, d },
+		{ "defaults", read_defaults, d },      { "targets", read_targets, d },
+		{ "exclude", read_exclude, d },	       { "include", read_include, d },
+		{ "resources", read_resources, d },    { "retry", read_retry, d },
+		{ "upload", read_upload, d },	       { "engines", config_read_engines, d },
+		{ "measure", config_read_measure, d },
 	};
 
 	read_map(r, root, "the file", keys, ARRAY_LEN(keys));

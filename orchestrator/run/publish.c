@@ -163,6 +163,7 @@ static void start_next(struct publisher *p)
 	free(w);
 	p->message[0] = '\0';
 	p->needs_person = false;
+	measuring_published(p->sched, p->repo);
 	arena_reset(p->a);
 	p->child = (struct child){ .argv = child_argv(p, p->repo),
 				   .log_fd = -1,
@@ -218,6 +219,12 @@ bool publish_at_end(struct scheduler *s)
 	}
 	start_next(p);
 	return p->repo != NULL;
+}
+
+void publish_again(struct scheduler *s, const char *repo)
+{
+	want(s->publisher, repo);
+	start_next(s->publisher);
 }
 
 bool publish_busy(const struct scheduler *s)

@@ -65,6 +65,7 @@ static void signal_all(struct scheduler *s, int sig)
 		task_stop(t, END_STOP, sig);
 	making_stop(s, sig);
 	publish_stop(s, sig);
+	measuring_stop(s, sig);
 }
 
 static void raise_stop(struct scheduler *s, enum stop_level level)
@@ -258,7 +259,7 @@ static int start_some(struct scheduler *s, int *waiting, struct err *e)
 static bool stuck_for_disk(struct scheduler *s)
 {
 	return !s->tasks && s->window_n > 0 && s->adm.blocked_id && !making_busy(s) &&
-	       !drop_busy(s) && !publish_busy(s);
+	       !drop_busy(s) && !publish_busy(s) && !measuring_busy(s);
 }
 
 static void stop_loop(struct scheduler *s)
@@ -275,10 +276,15 @@ static bool all_over(struct scheduler *s)
 	if (!idle || s->checkpointing)
 		return false;
 	if (s->stop != STOP_NOT)
-		return !publish_busy(s);
+		return !publish_busy(s) && !measuring_busy(s);
 	if (s->window_at < s->window_n || s->next_retry_ms)
 		return false;
-	return !publish_at_end(s);
+	if (publish_at_end(s) || measuring_start(s, true))
+		return false;
+	if (!s->opt.upload || !measuring_refresh(s))
+		return true;
+	publish_again(s, measuring_refresh(s));
+	return false;
 }
 
 static void look_for_work(struct scheduler *s)
@@ -291,7 +297,7 @@ static void look_for_work(struct scheduler *s)
 	    0) /* it may be over: every source that jobs wait for is asked about */
 		s->window_at = s->window_n = 0;
 	while (rc > 0 && waiting < LOOK_AHEAD && s->stop == STOP_NOT &&
-	       s->adm.running < s->adm.slots)
+	       s->adm.running < s->adm.slots && !measuring_alone(s))
 		rc = start_some(s, &waiting, &e);
 	if (rc < 0) {
 		sched_fatal(s, &e);
@@ -307,6 +313,7 @@ static void look_for_work(struct scheduler *s)
 		s->stop = STOP_STARTING;
 	}
 	making_ahead(s);
+	(void)measuring_start(s, false);
 	if (!all_over(s))
 		return;
 	if (s->stop == STOP_NOT && making_say_waiting(s))
@@ -356,6 +363,8 @@ static void draw(struct scheduler *s, int64_t mono_ms)
 	struct display_job jobs[DRAW_JOBS_MAX];
 	int n = making_draw(s, mono_ms, jobs, DRAW_JOBS_MAX);
 
+	n += measuring_draw(s, mono_ms, jobs + n, DRAW_JOBS_MAX - n);
+
 	for (struct task *t = s->tasks; t && n < DRAW_JOBS_MAX; t = t->next) {
 		jobs[n++] = (struct display_job){ .label = t->job.label,
 						  .stage = t->stage,
@@ -378,6 +387,7 @@ static void on_tick(uv_timer_t *timer)
 		task_tick(t, mono_ms);
 	}
 	advance_stop(s, mono_ms);
+	measuring_tick(s, mono_ms);
 	draw(s, mono_ms);
 	if (!s->checkpointing && mono_ms - s->checkpoint_ms > CHECKPOINT_MS) {
 		s->checkpointing = true;
@@ -444,6 +454,7 @@ static void teardown(struct scheduler *s)
 		uv_run(&s->loop, UV_RUN_DEFAULT);
 	making_free(s);
 	publish_free(s);
+	measuring_free(s);
 	drop_free(s);
 	display_free(s->display);
 	matrix_free(s->matrix);
@@ -458,6 +469,8 @@ int scheduler_run(struct session *session, const struct scheduler_options *o,
 
 	setup(s, session, o, r);
 	rc = recover(s, e);
+	if (rc >= 0)
+		rc = measuring_init(s, e);
 	sched_flush(s);
 	if (rc >= 0) {
 		sched_kick(s);

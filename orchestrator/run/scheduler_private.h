@@ -75,6 +75,7 @@ struct task {
 };
 
 struct making;
+struct measuring;
 struct dropping;
 struct publisher;
 
@@ -109,6 +110,7 @@ struct scheduler {
 	int64_t kicks;	      /* times that work was looked for */
 	bool kicking, kick_again;
 	struct publisher *publisher;
+	struct measuring *measuring;
 
 	/* pending jobs looked at next; refilled when used up */
 	struct arena *window_arena;
@@ -198,5 +200,25 @@ void publish_job_ready(struct scheduler *s, const char *repo);
 bool publish_at_end(struct scheduler *s);
 bool publish_busy(const struct scheduler *s);
 void publish_stop(struct scheduler *s, int sig);
+/* Published again though nothing of it is ready: its card has more to say. */
+void publish_again(struct scheduler *s, const char *repo);
+
+/* measuring.c: artifacts that are tried where they will run, one child of quern each. */
+int measuring_init(struct scheduler *s, struct err *e);
+void measuring_free(struct scheduler *s);
+/* In the transaction that makes the job ready: it will be measured, and may be held until then. */
+int measuring_job_ready(struct scheduler *s, const struct job_row *job, struct err *e);
+/* Begin what may begin. quiet: nothing else is in work, or can be. True while something is measured
+ * or will be. */
+bool measuring_start(struct scheduler *s, bool quiet);
+bool measuring_busy(const struct scheduler *s);
+/* One goes on that nothing may disturb. */
+bool measuring_alone(const struct scheduler *s);
+/* A repository that should be published again, or NULL; and that it is being published. */
+const char *measuring_refresh(struct scheduler *s);
+void measuring_published(struct scheduler *s, const char *repo);
+void measuring_tick(struct scheduler *s, int64_t mono_ms);
+void measuring_stop(struct scheduler *s, int sig);
+int measuring_draw(const struct scheduler *s, int64_t mono_ms, struct display_job *jobs, int max);
 
 #endif

@@ -187,8 +187,13 @@ static void finish_ready(struct task *t, enum job_event ev)
 	struct scheduler *s = t->sched;
 
 	if (task_move(t, ev, &no_fault, true)) {
+		struct err e = ERR_INIT;
+
 		s->res->finished++;
-		publish_job_ready(s, t->job.repo);
+		if (measuring_job_ready(s, &t->job, &e) < 0)
+			sched_fatal(s, &e);
+		else
+			publish_job_ready(s, t->job.repo);
 	}
 	task_free(t);
 }

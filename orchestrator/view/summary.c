@@ -222,6 +222,24 @@ static void first_line(FILE *f, const struct scheduler_result *r, const int64_t 
 	fprintf(f, "; %lld of %llu points done\n", (long long)good, (unsigned long long)t->points);
 }
 
+static void show_measured(FILE *f, const struct scheduler_result *r)
+{
+	if (!r->measured && !r->measure_failed && !r->not_measured)
+		return;
+	fprintf(f, "%lld measured", (long long)r->measured);
+	if (r->measure_warned)
+		fprintf(f, ", %lld with warnings", (long long)r->measure_warned);
+	if (r->regressions)
+		fprintf(f, ", %lld regression%s", (long long)r->regressions,
+			plural((uint64_t)r->regressions));
+	if (r->measure_failed + r->not_measured)
+		fprintf(f, ", %lld not", (long long)(r->measure_failed + r->not_measured));
+	if (r->held)
+		fprintf(f, "; %lld held back from publication (quern upload --held)",
+			(long long)r->held);
+	fputs("; quern show N has the numbers\n", f);
+}
+
 int summary_run(FILE *f, struct session *s, int64_t run_id, const struct plan_totals *t,
 		const struct scheduler_result *r, int64_t took_ms)
 {
@@ -244,12 +262,13 @@ int summary_run(FILE *f, struct session *s, int64_t run_id, const struct plan_to
 	if (counts[JOB_READY] && s->cfg->upload.kind != HUB_NONE)
 		fprintf(f, "%lld converted but not published; quern upload does that\n",
 			(long long)counts[JOB_READY]);
+	show_measured(f, r);
 	show_repos(f, s, run_id);
 	if (r->interrupted)
 		return EXIT_INTERRUPTED;
 	if (r->blocked)
 		return EXIT_ENVIRONMENT;
-	if (counts[JOB_FAILED] || r->publish_failed || t->count[PLAN_ILLEGAL] || left)
+	if (counts[JOB_FAILED] || r->publish_failed || r->held || t->count[PLAN_ILLEGAL] || left)
 		return EXIT_JOBS_FAILED;
 	return EXIT_GOOD;
 }
