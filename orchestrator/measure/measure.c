@@ -53,8 +53,10 @@ int measure_target_new(const struct measure_options *o, struct measure_target **
 		return measure_endpoint_new(o, out, e);
 	case MEASURE_SERVE:
 		return measure_serve_new(o, out, e);
+	case MEASURE_BOARD:
+		return measure_board_new(o, out, e);
 	default:
-		return err_set(e, ERR_ENV, "this quern has no driver for boards");
+		return err_set(e, ERR_INVALID, "no such kind of target");
 	}
 }
 

@@ -67,6 +67,7 @@ struct measure_options {
 	const char *model, *engine, *platform, *quant; /* "" when not known */
 	const char *toolkit; /* version of the vendor's toolkit that made it; NULL: not known */
 	int64_t max_context; /* compiled into the file; 0: not known */
+	int npu_cores;	     /* likewise */
 	/* may be NULL; from the calling thread */
 	void (*progress)(void *ctx, const char *stage, int done, int total);
 	void *ctx;

@@ -45,14 +45,15 @@ static const struct artifact_row *main_file(const struct job_row *job, const str
 	return best;
 }
 
-static int64_t max_context_of(struct arena *a, const char *with)
+/* A number that the job asked for; 0: it left it to the engine. */
+static int64_t with_number(struct arena *a, const char *with, const char *key)
 {
 	struct err ignored = ERR_INIT;
 	struct json *v;
 
 	if (json_parse(a, with, strlen(with), &v, &ignored) < 0)
 		return 0;
-	return json_int(v, "max_context", 0);
+	return json_int(v, key, 0);
 }
 
 int measure_artifact_of_job(struct arena *a, struct store *s, const char *work,
@@ -82,7 +83,8 @@ int measure_artifact_of_job(struct arena *a, struct store *s, const char *work,
 	out->platform = arena_strdup(a, job->spec.platform);
 	out->quant = arena_strdup(a, job->spec.quant);
 	out->toolkit = plus ? arena_strdup(a, plus + 1) : NULL;
-	out->max_context = max_context_of(a, job->spec.with);
+	out->max_context = with_number(a, job->spec.with, "max_context");
+	out->npu_cores = (int)with_number(a, job->spec.with, "num_npu_core");
 	return 0;
 }
 
@@ -237,6 +239,7 @@ int measure_stage_run(const struct measure_stage *st, const struct measure_artif
 				     .quant = art->quant,
 				     .toolkit = art->toolkit,
 				     .max_context = art->max_context,
+				     .npu_cores = art->npu_cores,
 				     .progress = progress,
 				     .ctx = ctx };
 	/* The set's texts end in the result. */

@@ -13,6 +13,7 @@ struct measure_artifact {
 	const char *label, *name, *model, *engine, *platform, *quant;
 	const char *toolkit; /* NULL: not known */
 	int64_t max_context; /* 0: not known */
+	int npu_cores;	     /* likewise */
 };
 
 /* The artifact of a job. ERR_NOTFOUND: its files are not there (any more). */

@@ -68,7 +68,7 @@ static int run(int argc, char **argv)
 	struct err e = ERR_INIT;
 	struct wire w;
 	struct buf b;
-	struct job j;
+	struct job j = { 0 };
 	int rc;
 
 	if (argc != 2)
@@ -99,7 +99,7 @@ static int serve(int argc, char **argv)
 	struct err e = ERR_INIT;
 	char *line = NULL;
 	struct wire w;
-	struct job j;
+	struct job j = { 0 };
 	size_t len = 0;
 	int rc = 0;
 
