@@ -212,6 +212,12 @@ static int copy_file(struct board *b, struct board_file *f, struct err *e)
 		}
 		if (rc >= 0)
 			rc = board_copy(&b->ssh, f, o->progress, o->ctx, e);
+		if (b->talk.log && f->sha256[0])
+			(void)fprintf(b->talk.log,
+				      "quern: %s: %s, %llu of %llu bytes were to be sent\n",
+				      f->label, rc >= 0 ? "there" : e->msg,
+				      (unsigned long long)f->sent_bytes,
+				      (unsigned long long)f->size_bytes);
 		if (rc != ERR_BUSY || measure_left_ms(o) == 0)
 			return rc;
 		rc = 0;
@@ -494,6 +500,7 @@ static void release(struct measure_target *t, struct measure_result *r)
 	struct json *v;
 
 	b->talk.r = NULL;
+	b->ssh.finishing = true;
 	if (b->serve.pid) {
 		end_channel(b, &b->serve, &v);
 		if (v && r->memory_bytes < 0)
@@ -545,6 +552,8 @@ int measure_board_new(const struct measure_options *o, struct measure_target **o
 			       .log = arena_printf(b->a, "%s/ssh.log", o->dir) };
 	b->hold.in_fd = b->hold.out_fd = b->serve.in_fd = b->serve.out_fd = -1;
 	b->talk.log = fopen(arena_printf(b->a, "%s/board.log", o->dir), "we");
+	if (b->talk.log)
+		(void)setvbuf(b->talk.log, NULL, _IOLBF, 0);
 	*out = &b->base;
 	return 0;
 }

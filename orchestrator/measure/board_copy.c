@@ -166,7 +166,7 @@ static int send(struct ssh *s, struct board_file *f, int fd, uint64_t offset, st
 
 	if (lseek(fd, (off_t)offset, SEEK_SET) < 0)
 		return err_errno(e, "%s", f->local);
-	f->sent_bytes += f->size_bytes - offset;
+	f->sent_bytes = f->size_bytes - offset;
 	rc = ssh_run(s, script, fd, NULL, -1, at_position, w, e);
 	switch (rc) {
 	case 0:

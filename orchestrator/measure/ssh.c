@@ -23,6 +23,11 @@
 #define CANNOT_RUN 127
 #define LOST 255 /* ssh's own exit code: ssh(1), EXIT STATUS */
 
+static bool stopped(const struct ssh *s)
+{
+	return !s->finishing && measure_stopped();
+}
+
 /* ---- processes here */
 
 /* in_fd, out_fd: -1 is /dev/null. Its end comes with ours. */
@@ -280,7 +285,7 @@ int ssh_open(struct ssh *s, int64_t patience_ms, struct err *e)
 		if (has_ended(s->master)) {
 			rc = why_not(s, since, wait_code(s->master), e);
 			s->master = 0;
-		} else if (measure_stopped()) {
+		} else if (stopped(s)) {
 			rc = err_set(e, ERR_CANCELLED, "stopped");
 		} else if (clock_mono_ms() > until) {
 			rc = err_set(e, ERR_BUSY, "%s has not answered by ssh for %lld s",
@@ -325,8 +330,9 @@ static int lost(struct ssh *s, int64_t since, struct err *e)
 		       said[0] ? ": " : "", said);
 }
 
-static int read_to_end(pid_t pid, int fd, int stdin_fd, struct buf *out, int64_t limit_ms,
-		       void (*at)(void *ctx, int64_t position), void *ctx, struct err *e)
+static int read_to_end(const struct ssh *s, pid_t pid, int fd, int stdin_fd, struct buf *out,
+		       int64_t limit_ms, void (*at)(void *ctx, int64_t position), void *ctx,
+		       struct err *e)
 {
 	int64_t until = clock_mono_ms() + limit_ms;
 	char chunk[16384];
@@ -337,11 +343,11 @@ static int read_to_end(pid_t pid, int fd, int stdin_fd, struct buf *out, int64_t
 
 		if (poll(&p, 1, 250) < 0 && errno != EINTR)
 			return err_errno(e, "poll");
-		if (measure_stopped() || (limit_ms >= 0 && clock_mono_ms() > until)) {
+		if (stopped(s) || (limit_ms >= 0 && clock_mono_ms() > until)) {
 			(void)kill(pid, SIGTERM);
-			return measure_stopped() ? err_set(e, ERR_CANCELLED, "stopped")
-						 : err_set(e, ERR_BUSY, "no answer for %lld s",
-							   (long long)limit_ms / 1000);
+			return stopped(s) ? err_set(e, ERR_CANCELLED, "stopped")
+					  : err_set(e, ERR_BUSY, "no answer for %lld s",
+						    (long long)limit_ms / 1000);
 		}
 		if (at && stdin_fd >= 0) /* the client shares the file's position with us */
 			at(ctx, (int64_t)lseek(stdin_fd, 0, SEEK_CUR));
@@ -375,7 +381,7 @@ int ssh_run(struct ssh *s, const char *script, int stdin_fd, struct buf *out, in
 	pid = start_client(s, args.v, stdin_fd, p[1]);
 	close(p[1]);
 	rc = pid < 0 ? err_errno(e, "cannot start a process")
-		     : read_to_end(pid, p[0], stdin_fd, out, limit_ms, at, ctx, e);
+		     : read_to_end(s, pid, p[0], stdin_fd, out, limit_ms, at, ctx, e);
 	close(p[0]);
 	code = pid > 0 ? wait_code(pid) : LOST;
 	if (rc < 0)
@@ -401,7 +407,7 @@ int ssh_start(struct ssh *s, const char *script, struct ssh_channel *c, struct e
 		return e->code;
 	}
 	client_args(s, &args, script);
-	*c = (struct ssh_channel){ .in_fd = out[0], .out_fd = in[1] };
+	*c = (struct ssh_channel){ .in_fd = out[0], .out_fd = in[1], .ssh = s };
 	buf_init(&c->in, SSH_LINE_MAX);
 	c->pid = start_client(s, args.v, in[0], out[1]);
 	close(in[0]);
@@ -471,7 +477,7 @@ int ssh_line(struct ssh_channel *c, int64_t wait_ms, char **line, size_t *len, s
 
 		if (next_line(c, line, len))
 			return 1;
-		if (measure_stopped())
+		if (stopped(c->ssh))
 			return err_set(e, ERR_CANCELLED, "stopped");
 		if (left <= 0 && wait_ms > 0)
 			return 0;

@@ -21,6 +21,7 @@ struct ssh {
 	char *dir;	 /* of the control socket; NULL: not open */
 	char *socket;
 	pid_t master;
+	bool finishing; /* cleaning up: a stop that was asked for is no reason to leave it */
 };
 
 /* A program on the other machine whose lines are read while it runs. */
@@ -30,6 +31,7 @@ struct ssh_channel {
 	struct buf in;	   /* from it; cap: one line */
 	uint64_t in_bytes; /* altogether */
 	size_t taken;	   /* bytes of `in` that the last line has */
+	const struct ssh *ssh;
 };
 
 #define SSH_LINE_MAX ((size_t)4 << 20)
