@@ -200,6 +200,8 @@ void publish_job_ready(struct scheduler *s, const char *repo);
 bool publish_at_end(struct scheduler *s);
 bool publish_busy(const struct scheduler *s);
 void publish_stop(struct scheduler *s, int sig);
+/* A job of repo is held no more. */
+void publish_released(struct scheduler *s, const char *repo);
 /* Published again though nothing of it is ready: its card has more to say. */
 void publish_again(struct scheduler *s, const char *repo);
 
