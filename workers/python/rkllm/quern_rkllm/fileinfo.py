@@ -11,6 +11,7 @@ from .lines import what_it_says
 EDGE = 4 << 20         # bytes read at each end
 SAMPLES, SAMPLE = 64, 4096
 LEAST = 4096           # bytes; a header alone would have as much
+KEEP = "keep"          # the quant of a file that is renewed: the manifest has the word
 STAND_IN = b"RKLLM STAND-IN, NOT A MODEL"  # how files of the tests' toolkit begin
 QUANT = re.compile(r"w\d{1,2}a\d{1,2}(_g\d{1,4})?$")
 _VENDOR = re.compile(rb"rkllm-toolkit version:[ -~]{3,400}")
@@ -60,7 +61,12 @@ def look(path):
             "said": {k: v for k, v in said.items() if k not in disputed}}
 
 
-def facts_of(said):
-    """Under the names that convert and validate use. What is not quantized has no quant."""
+def facts_of(said, job=None):
+    """Under the names that convert and validate use. What is not quantized has no quant; what nobody asked a renewed
+    file for is told under another name."""
     names = ("platform", "quant", "max_context", "num_npu_core")
-    return {n: said[n] for n in names if n in said and (n != "quant" or QUANT.match(said[n]))}
+    facts = {n: said[n] for n in names if n in said and (n != "quant" or QUANT.match(said[n]))}
+    for name in ("platform", "quant"):
+        if job and job["quant"] == KEEP and name in facts and (name == "quant" or not job["platform"]):
+            facts["file_" + name] = facts.pop(name)
+    return facts

@@ -4,6 +4,7 @@ from quern_worker import ENV, Fault
 
 from . import drive, failures, versions
 from .failures import BY_ID
+from .fileinfo import KEEP
 
 
 def _last_words(out):
@@ -58,7 +59,7 @@ def check_run(out, job, version, model):
 def check_words(said, job, attempt, where):
     """Refuse when words of the toolkit name another platform or quant than was asked for."""
     wanted = {"platform": job["platform"].lower()}
-    if job["with"].get("do_quantization", True):
+    if job["with"].get("do_quantization", True) and job["quant"] != KEEP:
         wanted["quant"] = job["quant"].lower()
     for name, value in wanted.items():
         if value and said.get(name, value) != value:
