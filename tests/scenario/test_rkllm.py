@@ -260,6 +260,37 @@ def test_importances_from_anywhere():
         assert done.returncode == 1 and f"{p.root}/m/some.dat" in done.stdout or "folder" in done.stdout, done.stdout
 
 
+def test_what_is_not_quantized():
+    """F16 in GGUF and safetensors with do_quantization false: done, and neither card nor name speaks of a quant."""
+    with Place() as p:
+        make_env.make(p.root / "env", "1.2.3")
+        rk.make_model(p.root / "m")
+        expect(p.quern("fake", "llama-tiny:fill=random", "tiny"), 0)
+        (p.root / "g").mkdir()
+        expect(p.quern("convert", "tiny", "-o", "g/tiny.gguf", "--engine", "gguf", "--quant", "F16"), 0)
+        (p.root / "g/standin.json").write_text('[{"do": "sixteen_bits"}]')  # what it then says of itself
+        p.write("{engine: rkllm, platform: rk3588, quant: w8a8, opt: [0, 1], with: {do_quantization: false}}, "
+                "{engine: rkllm, platform: rk3576, quant: w4a16, model: g, with: {do_quantization: false}}",
+                models="{path: m, name: m}, {path: g, name: g}", more="upload: {hub: local, namespace: n}\n")
+        expect(p.quern("run"), 0, "5 converted")
+        for repo, n in (("m-rk3588-1.2.3", 2), ("g-rk3588-1.2.3", 2), ("g-rk3576-1.2.3", 1)):
+            bare = p.root / f"work/hub/n/{repo}.git"
+            files = [f for f in git(bare, "ls-tree", "-r", "--name-only", "HEAD").splitlines() if f.endswith(".rkllm")]
+            card, manifest = git(bare, "show", "HEAD:README.md"), json.loads(git(bare, "show", "HEAD:quern.json"))
+            name = re.escape(repo.rsplit("-", 1)[0])
+            assert len(files) == n and all(re.fullmatch(name + r"(-opt-1)?-[0-9a-f]{8}\.rkllm", f) for f in files), files
+            assert card.count("| not confirmed |") >= n and "w8a8" not in card and "w4a16" not in card, card
+            assert "do_quantization" in card, card
+            for v in manifest["variants"]:
+                assert "quant" not in v["facts"]["worker"] and "quant" not in v["facts"]["file"], v["facts"]
+                assert v["facts"]["worker"]["do_quantization"] is False, v["facts"]
+        # One that says 8 bits all the same is no good.
+        (p.root / "m/standin.json").write_text('[{"do": "other_dtype"}]')
+        p.write("{engine: rkllm, platform: rk3588, quant: w8a8_g128, model: m, with: {do_quantization: false}}")
+        done = p.quern("run")
+        assert done.returncode == 1 and "bad output" in done.stdout and "says quant w8a8, asked for none" in done.stdout
+
+
 def test_adapters_and_gguf():
     with Hub() as hub, Place() as p:
         rk.make_model(p.root / "m")

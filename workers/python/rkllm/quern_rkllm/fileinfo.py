@@ -61,12 +61,18 @@ def look(path):
             "said": {k: v for k, v in said.items() if k not in disputed}}
 
 
+def is_quantized(job):
+    """Whether the job's quant is what the file is to have."""
+    return job["quant"] != KEEP and job["with"].get("do_quantization", True) is True
+
+
 def facts_of(said, job=None):
-    """Under the names that convert and validate use. What is not quantized has no quant; what nobody asked a renewed
-    file for is told under another name."""
+    """Under the names that convert and validate use. What is not quantized has no quant; what nobody asked for, of a
+    renewed file or one that is not quantized, is told under another name."""
     names = ("platform", "quant", "max_context", "num_npu_core")
     facts = {n: said[n] for n in names if n in said and (n != "quant" or QUANT.match(said[n]))}
-    for name in ("platform", "quant"):
-        if job and job["quant"] == KEEP and name in facts and (name == "quant" or not job["platform"]):
-            facts["file_" + name] = facts.pop(name)
+    if job and "quant" in facts and not is_quantized(job):
+        facts["file_quant"] = facts.pop("quant")
+    if job and "platform" in facts and not job["platform"]:
+        facts["file_platform"] = facts.pop("platform")
     return facts
