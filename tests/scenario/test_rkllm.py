@@ -422,6 +422,19 @@ def test_memory_that_is_not_free():
         assert point["legal"] and ("(rule 16)" in point["warning"]) == (need > free), (point, free)
 
 
+def test_a_run_warns_once():
+    """What a plan warns of, a run says once: of what it will do, and nothing of what is done."""
+    with Place() as p:
+        rk.make_model(p.root / "m")
+        make_env.make(p.root / "env", "1.2.3")
+        p.write("{engine: rkllm, platform: [rk3588, rk3576], quant: w8a8, hybrid: [0, 0.25]}")
+        said = [line for line in expect(p.quern("run"), 0, "4 converted").stdout.splitlines() if "warning" in line]
+        assert [line.split("(rule")[-1] for line in said] == ["15)", "15)"] and len(said) == 2, said
+        assert said[0].startswith("quern: warning: m/rkllm/rk3588/w8a8 and 2 more: no calibration set"), said
+        assert "m/rkllm/rk3576/w8a8/hybrid-0.25: hybrid above 0 with w8a8 is not in the vendor's manual" in said[1], said
+        assert "warning" not in expect(p.quern("run"), 0).stdout
+
+
 def test_points_that_meet():
     """hybrid 0 is no hybrid; and two points may not have one file."""
     with Place() as p:
