@@ -45,10 +45,10 @@ static void say_illegal(struct adding *x, const struct plan_point *p)
 	fputc('\n', stderr);
 }
 
-static void note_warning(struct adding *x, const struct plan_point *p)
+static void note_one(struct adding *x, const struct plan_point *p, const char *text, size_t n)
 {
 	for (int i = 0; i < x->n_warnings; i++) {
-		if (strcmp(x->warnings[i].text, p->warning) == 0) {
+		if (strlen(x->warnings[i].text) == n && memcmp(x->warnings[i].text, text, n) == 0) {
 			x->warnings[i].points++;
 			return;
 		}
@@ -57,8 +57,23 @@ static void note_warning(struct adding *x, const struct plan_point *p)
 		x->more_warnings++;
 		return;
 	}
-	x->warnings[x->n_warnings++] = (struct warning){ arena_strdup(x->s->a, p->warning),
+	x->warnings[x->n_warnings++] = (struct warning){ arena_strndup(x->s->a, text, n),
 							 arena_strdup(x->s->a, p->label), 1 };
+}
+
+/* Several stand in one text; each but perhaps the last ends with its rule. */
+static void note_warnings(struct adding *x, const struct plan_point *p)
+{
+	const char *at = p->warning;
+
+	while (*at) {
+		const char *rule = strstr(at, " (rule "), *end = rule ? strchr(rule, ')') : NULL;
+		size_t n = end ? (size_t)(end + 1 - at) : strlen(at);
+
+		note_one(x, p, at, n);
+		at += n;
+		at += strspn(at, "; ");
+	}
 }
 
 static void say_warnings(const struct adding *x)
@@ -75,7 +90,7 @@ static void say_warnings(const struct adding *x)
 		fputc('\n', stderr);
 	}
 	if (x->more_warnings)
-		fprintf(stderr, "quern: ... and other warnings for %lld points: quern plan\n",
+		fprintf(stderr, "quern: ... and %lld other warnings: quern plan\n",
 			(long long)x->more_warnings);
 }
 
@@ -158,7 +173,7 @@ static int add_point(void *ctx, const struct plan_point *p, struct err *e)
 	if (p->status <= PLAN_LOST) {
 		count_work(x, p);
 		if (p->warning)
-			note_warning(x, p);
+			note_warnings(x, p);
 	}
 	if (rc >= 0 && batch_is_full(x))
 		rc = next_batch(x, e);
