@@ -9,10 +9,8 @@
 #define SHOWN 60		    /* bytes of a value in a message */
 
 static const char *const origins[FACT_ORIGIN_COUNT] = {
-	[FACT_FILE] = "file",
-	[FACT_NAME] = "name",
-	[FACT_WORKER] = "worker",
-	[FACT_SOURCE] = "source",
+	[FACT_FILE] = "file",	  [FACT_NAME] = "name",	    [FACT_RUNG] = "rung",
+	[FACT_WORKER] = "worker", [FACT_SOURCE] = "source",
 };
 
 const char *fact_origin_name(enum fact_origin o)
@@ -48,7 +46,7 @@ void facts_write(struct json_out *w, const struct facts *f)
 {
 	jw_object(w);
 	for (int o = 0; o < FACT_ORIGIN_COUNT; o++) {
-		if (o == FACT_NAME && f->of[o]->count == 0)
+		if ((o == FACT_NAME || o == FACT_RUNG) && f->of[o]->count == 0)
 			continue;
 		jw_key(w, origins[o]);
 		jw_value(w, f->of[o]);
