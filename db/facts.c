@@ -92,6 +92,41 @@ const char *facts_str(const struct facts *f, enum fact_origin o, const char *nam
 	return json_str(f->of[o], name, NULL);
 }
 
+const char *facts_with(struct arena *a, const struct facts *f, const char *asked)
+{
+	const struct json *set = json_get(f->of[FACT_RUNG], "with");
+	struct err ignored = ERR_INIT;
+	struct json *base, *v;
+	const char *text = asked;
+	struct json_out w;
+	struct buf b;
+
+	if (!set || set->type != JSON_OBJECT || !set->count ||
+	    json_parse(a, asked, strlen(asked), &base, &ignored) < 0 || base->type != JSON_OBJECT)
+		return asked;
+	buf_init(&b, TEXT_MAX);
+	jw_init(&w, &b, 0);
+	jw_object(&w);
+	for (size_t i = 0; i < base->count; i++) {
+		if (json_get(set, base->members[i].key))
+			continue;
+		jw_key(&w, base->members[i].key);
+		jw_value(&w, base->members[i].value);
+	}
+	for (size_t i = 0; i < set->count; i++) {
+		jw_key(&w, set->members[i].key);
+		jw_value(&w, set->members[i].value);
+	}
+	jw_end_object(&w);
+	if (json_parse(a, buf_str(&b), b.len, &v, &ignored) == 0) {
+		buf_clear(&b);
+		json_write_canonical(&b, v);
+		text = arena_strdup(a, buf_str(&b));
+	}
+	buf_release(&b);
+	return text;
+}
+
 /* ---- parameters */
 
 static const struct {

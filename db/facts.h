@@ -42,6 +42,10 @@ const char *facts_str(const struct facts *f, enum fact_origin o, const char *nam
 /* What the name of an imported file claims: never more than that. NULL: nothing. */
 const struct json *facts_claimed(const struct facts *f, const char *name);
 
+/* The parameters that the engine was given: those that were asked for (`with`, a JSON object) with
+ * what a rung set in their place; canonical, in a. asked itself when no rung did. */
+const char *facts_with(struct arena *a, const struct facts *f, const char *asked);
+
 /* Write the members, as facts_text() does. */
 void facts_write(struct json_out *w, const struct facts *f);
 
