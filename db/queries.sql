@@ -30,7 +30,7 @@ UPDATE run SET ended_ms = ?2, exit_code = ?3 WHERE id = ?1
 -- name: RUN_GET
 -- ?1 id, or 0: the last one
 SELECT id, started_ms, ended_ms, exit_code, pid, host, name, config,
-	points, added, changed, duplicates, illegal
+	points, added, changed, duplicates, illegal, waiting
 FROM run WHERE id = CASE ?1 WHEN 0 THEN (SELECT max(id) FROM run) ELSE ?1 END
 
 -- name: NIGHTS
@@ -201,10 +201,14 @@ UPDATE attempt SET ended_ms = max(?2, started_ms), verb = coalesce(?3, verb), ex
 	total = iif(?11 IS NULL, total, ?14), evidence_from = ?15, evidence = ?16
 WHERE id = ?1
 
+-- name: ATTEMPT_USED
+UPDATE attempt SET memory_bytes = ?2, memory_by = ?3, limit_bytes = ?4, scratch_bytes = ?5, output_bytes = ?6
+WHERE id = ?1
+
 -- name: ATTEMPTS
 SELECT id, job_id, number, run_id, started_ms, ended_ms, verb, pid, pid_start, exit_code, signal,
-	peak_rss_bytes, user_ms, system_ms, done, total, stage, unit, cause, message, evidence_from,
-	evidence, rungs
+	peak_rss_bytes, user_ms, system_ms, done, total, stage, unit, cause, message, memory_bytes,
+	memory_by, limit_bytes, scratch_bytes, output_bytes, evidence_from, evidence, rungs
 FROM attempt WHERE job_id = ?1 ORDER BY number DESC LIMIT ?2
 
 -- name: DURATION
@@ -285,6 +289,72 @@ SELECT id FROM repo WHERE name = ?1
 
 -- name: REPO_INSERT
 INSERT INTO repo (name) VALUES (?1)
+
+-- ---- what was measured
+
+-- name: MEASURED
+-- ?1-?10 the class, ?11 weights. What was seen with the same weights, and over all sizes.
+SELECT coalesce(sum(samples) FILTER (WHERE weights = ?11), 0),
+	coalesce(max(memory_min_bytes) FILTER (WHERE weights = ?11), 0),
+	coalesce(max(memory_max_bytes) FILTER (WHERE weights = ?11), 0),
+	coalesce(max(scratch_max_bytes) FILTER (WHERE weights = ?11), 0),
+	coalesce(max(output_max_bytes) FILTER (WHERE weights = ?11), 0),
+	coalesce(max(ms_sum) FILTER (WHERE weights = ?11), 0),
+	coalesce(max(ms_min) FILTER (WHERE weights = ?11), 0),
+	coalesce(max(ms_max) FILTER (WHERE weights = ?11), 0),
+	coalesce(max(more_than_bytes) FILTER (WHERE weights <= ?11 AND samples_since < 3), 0),
+	coalesce(sum(samples), 0),
+	coalesce(max(memory_max_bytes) FILTER (WHERE weights <= ?11), 0),
+	coalesce(max(weights) FILTER (WHERE samples > 0), 0),
+	coalesce(min(1.0 * memory_min_bytes / formula_bytes) FILTER (WHERE samples > 0 AND formula_bytes > 0), 0),
+	coalesce(max(1.0 * memory_max_bytes / formula_bytes) FILTER (WHERE samples > 0 AND formula_bytes > 0), 0),
+	coalesce(1.0 * sum(ms_sum) / nullif(sum(samples * weights), 0), 0),
+	coalesce(min(1.0 * ms_min / weights) FILTER (WHERE samples > 0 AND weights > 0), 0),
+	coalesce(max(1.0 * ms_max / weights) FILTER (WHERE samples > 0 AND weights > 0), 0)
+FROM measured
+WHERE engine = ?1 AND engine_version = ?2 AND platform = ?3 AND quant = ?4 AND hybrid = ?5 AND opt = ?6
+	AND params = ?7 AND threads = ?8 AND lora = ?9 AND architecture = ?10
+
+-- name: MEASURED_ADD
+-- ?1-?10 the class, ?11 weights; ?12 memory, ?13 formula, ?14 scratch, ?15 output, ?16 ms, ?17 now
+INSERT INTO measured (engine, engine_version, platform, quant, hybrid, opt, params, threads, lora, architecture,
+	weights, samples, memory_min_bytes, memory_max_bytes, formula_bytes, scratch_max_bytes,
+	output_max_bytes, ms_sum, ms_min, ms_max, samples_since, changed_ms)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 1, ?12, ?12, ?13, ?14, ?15, ?16, ?16, ?16, 1, ?17)
+ON CONFLICT (engine, engine_version, platform, quant, hybrid, opt, params, threads, lora, architecture, weights)
+DO UPDATE SET samples = samples + 1,
+	memory_min_bytes = iif(samples = 0, ?12, min(memory_min_bytes, ?12)),
+	memory_max_bytes = max(memory_max_bytes, ?12), formula_bytes = ?13,
+	scratch_max_bytes = max(scratch_max_bytes, ?14), output_max_bytes = max(output_max_bytes, ?15),
+	ms_sum = ms_sum + ?16, ms_min = iif(samples = 0, ?16, min(ms_min, ?16)), ms_max = max(ms_max, ?16),
+	samples_since = samples_since + 1, changed_ms = ?17
+
+-- name: MEASURED_MORE
+-- An attempt was ended for want of memory: it needs more than ?12. ?13 formula, ?14 now
+INSERT INTO measured (engine, engine_version, platform, quant, hybrid, opt, params, threads, lora, architecture,
+	weights, formula_bytes, more_than_bytes, changed_ms)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?13, ?12, ?14)
+ON CONFLICT (engine, engine_version, platform, quant, hybrid, opt, params, threads, lora, architecture, weights)
+DO UPDATE SET more_than_bytes = iif(samples_since < 3, max(more_than_bytes, ?12), ?12),
+	samples_since = 0, changed_ms = ?14
+
+-- ---- the time line of a run
+
+-- name: SAMPLE_ADD
+INSERT INTO sample (run_id, number, at_ms, memory_bytes, claimed_bytes, available_bytes, pressure,
+	disk_free_bytes, cache_free_bytes, running, slots, received_bytes, sent_bytes)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+
+-- name: SAMPLES_THIN
+DELETE FROM sample WHERE run_id = ?1 AND number % ?2 <> 0
+
+-- name: SAMPLES
+SELECT at_ms, memory_bytes, claimed_bytes, available_bytes, pressure, disk_free_bytes, cache_free_bytes,
+	running, slots, received_bytes, sent_bytes
+FROM sample WHERE run_id = ?1 ORDER BY number LIMIT ?2
+
+-- name: RUN_WAITING
+UPDATE run SET waiting = ?2 WHERE id = ?1
 
 -- ---- cache of file hashes, and names with values
 

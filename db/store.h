@@ -46,6 +46,7 @@ struct run_row {
 	const char *host, *config, *name;
 	int exit_code; /* -1 until ended */
 	int64_t points, added, changed, duplicates, illegal;
+	const char *waiting; /* why no job starts though a slot is free; "" */
 };
 int store_run_begin(struct store *s, const char *name, const char *config_path, int64_t now_ms,
 		    int64_t *run_id, struct err *e);
@@ -192,6 +193,11 @@ struct attempt_row {
 	const char *stage, *unit;
 	const char *evidence_from, *evidence; /* what the cause was read from; "" if nothing */
 	const char *rungs;		      /* of job_row, when it began */
+	/* of the worker and all that it started; 0: not measured */
+	int64_t memory_bytes;
+	const char *memory_by; /* "cgroup", "pss", "rss" or "" */
+	int64_t limit_bytes;   /* 0: none */
+	int64_t scratch_bytes, output_bytes;
 };
 int store_attempt_begin(struct store *s, int64_t job_id, int number, int64_t run_id, int64_t now_ms,
 			int64_t *attempt_id, struct err *e);
@@ -200,6 +206,8 @@ int store_attempt_pid(struct store *s, int64_t attempt_id, int64_t pid, uint64_t
 int store_attempt_progress(struct store *s, int64_t attempt_id, const char *stage, const char *unit,
 			   int64_t done, int64_t total, struct err *e);
 int store_attempt_end(struct store *s, const struct attempt_row *r, struct err *e); /* by r->id */
+/* The last five members, by r->id. */
+int store_attempt_used(struct store *s, const struct attempt_row *r, struct err *e);
 /* Newest first. Returns count, at most n. */
 int store_attempts(struct store *s, int64_t job_id, struct arena *a, struct attempt_row *out, int n,
 		   struct err *e);
@@ -211,6 +219,66 @@ struct event_row {
 };
 int store_events(struct store *s, int64_t job_id, struct arena *a, struct event_row *out, int n,
 		 struct err *e); /* oldest first; the last n of them */
+
+/* ---- what attempts used, by all that drives it */
+struct measured_class {
+	const char *engine, *engine_version, *platform, *quant;
+	double hybrid;
+	int opt;
+	const char *params; /* canonical JSON */
+	int threads, lora;
+	const char *architecture;
+	int64_t weights; /* of the model: not part of the class, but of the question */
+};
+
+struct measured_row {
+	/* of the same weights; samples 0: none */
+	int64_t samples, memory_min_bytes, memory_max_bytes, scratch_max_bytes, output_max_bytes;
+	int64_t ms_sum, ms_min, ms_max;
+	/* an attempt with as many weights or fewer was ended for want of memory at so much, and not
+	 * three went well since; 0: none */
+	int64_t more_than_bytes;
+	/* of all sizes */
+	int64_t all_samples, smaller_max_bytes; /* of as many weights or fewer */
+	int64_t largest_weights;
+	double ratio_min, ratio_max; /* of the memory to the manifest's formula */
+	double ms_per_weight, ms_per_weight_min, ms_per_weight_max;
+};
+
+struct measured_new {
+	int64_t memory_bytes, formula_bytes, scratch_bytes, output_bytes, ms, now_ms;
+};
+
+/* 1: something is known, 0: nothing (then *out holds zeros). */
+int store_measured(struct store *s, const struct measured_class *c, struct measured_row *out,
+		   struct err *e);
+/* An attempt that ended well. */
+int store_measured_add(struct store *s, const struct measured_class *c,
+		       const struct measured_new *m, struct err *e);
+/* One that was ended for want of memory when it had memory_bytes. */
+int store_measured_more(struct store *s, const struct measured_class *c,
+			const struct measured_new *m, struct err *e);
+
+/* ---- the time line of a run */
+#define SAMPLES_MAX 720 /* of a run; above it every second one goes */
+
+struct sample_row {
+	int64_t at_ms;
+	int64_t memory_bytes, claimed_bytes; /* used by workers; set aside for them */
+	int64_t available_bytes;	     /* of the machine */
+	int pressure; /* thousandths of 10 s that something waited for memory; -1: not known */
+	int64_t disk_free_bytes, cache_free_bytes; /* -1: the same file system, or not used */
+	int running, slots;
+	int64_t received_bytes, sent_bytes; /* by the machine since the run began */
+};
+int store_sample_add(struct store *s, int64_t run_id, int64_t number, const struct sample_row *r,
+		     struct err *e);
+/* Keep those whose number is a multiple of step. */
+int store_samples_thin(struct store *s, int64_t run_id, int64_t step, struct err *e);
+/* In their order. Returns how many, at most n. */
+int store_samples(struct store *s, int64_t run_id, struct sample_row *out, int n, struct err *e);
+/* Why no job starts though a slot is free; "": nothing waits. */
+int store_run_waiting(struct store *s, int64_t run_id, const char *why, struct err *e);
 
 /* ---- artifacts: files of a job that passed validation */
 struct artifact_row {
