@@ -72,7 +72,7 @@ static void put_replaces(struct json_out *w, const struct card_variant *v)
 }
 
 /* What was asked for; what of it is confirmed stands in the variant itself. */
-static void put_asked(struct json_out *w, const struct job_spec *s)
+static void put_asked(struct json_out *w, const struct job_spec *s, const struct json *with)
 {
 	jw_key(w, "asked");
 	jw_object(w);
@@ -80,6 +80,10 @@ static void put_asked(struct json_out *w, const struct job_spec *s)
 	jw_kint(w, "opt", s->opt);
 	jw_kstr(w, "platform", s->platform);
 	jw_kstr(w, "quant", s->quant);
+	if (with) {
+		jw_key(w, "with");
+		jw_value(w, with);
+	}
 	jw_end_object(w);
 }
 
@@ -98,18 +102,38 @@ static void put_facts(struct json_out *w, const struct facts *f)
 	facts_write(w, f);
 }
 
+/* Absent when nothing was: most files are not measured. */
+static void put_measured(struct json_out *w, const struct card *c, const struct card_variant *v)
+{
+	struct err ignored = ERR_INIT;
+	struct json *one;
+
+	if (v->n_measured == 0)
+		return;
+	jw_key(w, "measured");
+	jw_array(w);
+	for (size_t i = 0; i < v->n_measured; i++)
+		if (json_parse(c->a, v->measured[i], strlen(v->measured[i]), &one, &ignored) >= 0)
+			jw_value(w, one);
+	jw_end_array(w);
+}
+
 static int put_variant(struct json_out *w, const struct card *c, size_t i, struct err *e)
 {
 	const struct card_variant *v = c->v[i];
 	const struct job_spec *s = &v->job->spec;
 	unsigned sure = c->confirmed[i];
-	struct json *with;
-	int rc = json_parse(c->a, s->with, strlen(s->with), &with, e);
+	const char *given = facts_with(c->a, &c->facts[i], s->with);
+	struct json *with, *asked;
+	int rc = json_parse(c->a, s->with, strlen(s->with), &asked, e);
+
+	if (rc >= 0)
+		rc = json_parse(c->a, given, strlen(given), &with, e);
 
 	if (rc < 0)
 		return err_wrap(e, "parameters of job %lld", (long long)v->job->id);
 	jw_object(w);
-	put_asked(w, s);
+	put_asked(w, s, strcmp(given, s->with) == 0 ? NULL : asked);
 	jw_key(w, "engine");
 	jw_object(w);
 	jw_kstr(w, "name", s->engine);
@@ -120,6 +144,7 @@ static int put_variant(struct json_out *w, const struct card *c, size_t i, struc
 	put_number(w, "hybrid", s->hybrid, sure & JOB_PARAM_HYBRID);
 	put_hex(w, "key", v->job->key);
 	put_lora(w, s);
+	put_measured(w, c, v);
 	jw_kstr(w, "model", s->model);
 	put_number(w, "opt", s->opt, sure & JOB_PARAM_OPT);
 	jw_kstr(w, "platform", sure & JOB_PARAM_PLATFORM ? s->platform : NULL);

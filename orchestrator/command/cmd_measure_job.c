@@ -182,6 +182,8 @@ int cmd_measure_job(int argc, char **argv)
 	if (getppid() != (pid_t)parent)
 		return EXIT_INTERRUPTED;
 	measure_stop_on_signals();
+	/* A terminal's Ctrl-C is for the run, which gives us some time and then says SIGTERM. */
+	(void)signal(SIGINT, SIG_IGN);
 	a = arena_new();
 	rc = whole(a, &q);
 	arena_free(a);

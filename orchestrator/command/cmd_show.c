@@ -5,15 +5,18 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "core/units.h"
+#include "db/cause.h"
 #include "db/facts.h"
 #include "orchestrator/command/commands.h"
 #include "orchestrator/command/store_command.h"
 #include "orchestrator/host/workdir.h"
+#include "orchestrator/view/measured.h"
 #include "orchestrator/view/table.h"
 
 #define ATTEMPTS_MAX 100
 #define EVENTS_MAX 200
 #define FILES_MAX 1000
+#define MEASURES_MAX 100
 #define OUTPUT_MAX (64u << 20)
 
 struct job_view {
@@ -25,7 +28,9 @@ struct job_view {
 	struct attempt_row *attempts; /* newest first */
 	struct event_row *events;     /* oldest first */
 	struct artifact_row *files;
-	int n_attempts, n_events, n_files;
+	struct measurement_row *measures; /* newest first */
+	struct hold_row *holds;
+	int n_attempts, n_events, n_files, n_measures, n_holds;
 };
 
 static int load(struct store *s, const char *name, struct job_view *v, struct err *e)
@@ -43,6 +48,13 @@ static int load(struct store *s, const char *name, struct job_view *v, struct er
 		rc = v->n_events = store_events(s, v->job.id, v->a, v->events, EVENTS_MAX, e);
 	if (rc >= 0)
 		rc = v->n_files = store_artifacts(s, v->job.id, v->a, v->files, FILES_MAX, e);
+	v->measures = arena_array(v->a, MEASURES_MAX, sizeof(*v->measures));
+	v->holds = arena_array(v->a, MEASURES_MAX, sizeof(*v->holds));
+	if (rc >= 0)
+		rc = v->n_measures =
+			store_measures(s, v->job.id, v->a, v->measures, MEASURES_MAX, e);
+	if (rc >= 0)
+		rc = v->n_holds = store_holds(s, v->job.id, v->a, v->holds, MEASURES_MAX, e);
 	return rc < 0 ? rc : 0;
 }
 
@@ -94,6 +106,26 @@ static void print_parameters(const struct job_view *v)
 	line("repository", j->repo);
 }
 
+/* Of the last attempt, when it says more than the message. */
+static void print_evidence(const struct job_view *v)
+{
+	const struct attempt_row *at = v->attempts;
+
+	if (v->n_attempts && v->job.cause[0] && at->evidence[0] &&
+	    strcmp(at->evidence, v->job.message) != 0)
+		line("evidence", arena_printf(v->a, "%s: %s", at->evidence_from, at->evidence));
+}
+
+static void print_fix(const struct job_view *v)
+{
+	const struct cause *c = v->job.state == JOB_FAILED ? cause_find(v->job.cause) : NULL;
+
+	if (c && c->fix[0])
+		line("fix", c->retry ? arena_printf(v->a, "%s; then quern retry %lld && quern run",
+						    c->fix, (long long)v->job.id)
+				     : c->fix);
+}
+
 static void print_state(const struct job_view *v)
 {
 	const struct job_row *j = &v->job;
@@ -108,6 +140,10 @@ static void print_state(const struct job_view *v)
 		line("next try", show_time(v->a, j->not_before_ms));
 	if (j->cause[0] || j->message[0])
 		line("because", arena_printf(v->a, "%s: %s", j->cause, j->message));
+	print_evidence(v);
+	if (j->rungs[0])
+		line(j->state == JOB_PENDING ? "next with" : "made with", j->rungs);
+	print_fix(v);
 }
 
 /* "exit 0", "signal 9", "going on". */
@@ -126,7 +162,8 @@ static void print_attempts(const struct job_view *v)
 		{ "attempt", ALIGN_RIGHT, 0 }, { "started", ALIGN_LEFT, 0 },
 		{ "took", ALIGN_RIGHT, 0 },    { "ended", ALIGN_LEFT, 0 },
 		{ "cpu", ALIGN_RIGHT, 0 },     { "memory", ALIGN_RIGHT, 0 },
-		{ "cause", ALIGN_LEFT, 6 },    { "message", ALIGN_LEFT, 12 },
+		{ "with", ALIGN_LEFT, 0 },     { "cause", ALIGN_LEFT, 6 },
+		{ "message", ALIGN_LEFT, 12 },
 	};
 	struct table *t;
 
@@ -144,6 +181,7 @@ static void print_attempts(const struct job_view *v)
 				      cpu,
 				      at->peak_rss_bytes > 0 ? size_text(v->a, at->peak_rss_bytes)
 							     : "",
+				      at->rungs,
 				      at->cause,
 				      at->message };
 
@@ -225,6 +263,41 @@ static void print_files(const struct job_view *v)
 	}
 }
 
+/* Of each stage the last one that was measured, and what went wrong since. */
+static void print_measures(const struct job_view *v)
+{
+	const char *seen[MEASURES_MAX];
+	struct measure_result r;
+	int n = 0;
+
+	for (int i = 0; i < v->n_measures; i++) {
+		const struct measurement_row *m = &v->measures[i];
+		int k = 0;
+
+		while (k < n && strcmp(seen[k], m->stage) != 0)
+			k++;
+		if (k < n)
+			continue;
+		if (measured_read(v->a, m, &r)) {
+			seen[n++] = m->stage;
+			printf("\n%smeasured%s ", cli_style(stdout, STYLE_DIM),
+			       cli_style(stdout, STYLE_PLAIN));
+			measured_print(stdout, v->a, m->stage, &r);
+		} else {
+			printf("\n%smeasured%s %s: %s %s", cli_style(stdout, STYLE_DIM),
+			       cli_style(stdout, STYLE_PLAIN), m->stage, m->state,
+			       show_time(v->a, m->started_ms));
+			fputs(m->message[0] ? ": " : "", stdout);
+			cli_print_text(stdout, m->message);
+			putchar('\n');
+		}
+	}
+	for (int i = 0; i < v->n_holds; i++)
+		printf("%sheld%s since %s by %s: %s\n", cli_style(stdout, STYLE_YELLOW),
+		       cli_style(stdout, STYLE_PLAIN), show_time(v->a, v->holds[i].since_ms),
+		       v->holds[i].stage, v->holds[i].reason);
+}
+
 static void print_text(const struct job_view *v)
 {
 	print_state(v);
@@ -233,6 +306,7 @@ static void print_text(const struct job_view *v)
 	print_events(v);
 	print_files(v);
 	print_claims(v);
+	print_measures(v);
 	if (v->job.tries)
 		printf("\n%squern logs %lld prints what the worker said%s\n",
 		       cli_style(stdout, STYLE_DIM), (long long)v->job.id,
@@ -270,6 +344,7 @@ static void json_job(struct json_out *w, const struct job_view *v)
 	jw_kint(w, "tries", j->tries);
 	jw_kstr(w, "cause", j->cause);
 	jw_kstr(w, "message", j->message);
+	jw_kstr(w, "rungs", j->rungs);
 	jw_kstr(w, "model", j->spec.model);
 	jw_kstr(w, "engine", j->spec.engine);
 	jw_kstr(w, "engine_version", j->spec.engine_version);
@@ -307,6 +382,9 @@ static void json_attempts(struct json_out *w, const struct job_view *v)
 		jw_kint(w, "signal", at->signal);
 		jw_kstr(w, "cause", at->cause);
 		jw_kstr(w, "message", at->message);
+		jw_kstr(w, "evidence_from", at->evidence_from);
+		jw_kstr(w, "evidence", at->evidence);
+		jw_kstr(w, "rungs", at->rungs);
 		jw_kint(w, "peak_rss_bytes", at->peak_rss_bytes);
 		jw_kint(w, "user_ms", at->user_ms);
 		jw_kint(w, "system_ms", at->system_ms);
@@ -362,6 +440,25 @@ static void json_files(struct json_out *w, const struct job_view *v)
 	jw_end_array(w);
 }
 
+static void json_measures(struct json_out *w, const struct job_view *v)
+{
+	jw_key(w, "measurements");
+	jw_array(w);
+	for (int i = v->n_measures - 1; i >= 0; i--)
+		measured_json(w, v->a, &v->measures[i]);
+	jw_end_array(w);
+	jw_key(w, "holds");
+	jw_array(w);
+	for (int i = 0; i < v->n_holds; i++) {
+		jw_object(w);
+		jw_kstr(w, "stage", v->holds[i].stage);
+		jw_kstr(w, "reason", v->holds[i].reason);
+		jw_time(w, "since", v->holds[i].since_ms);
+		jw_end_object(w);
+	}
+	jw_end_array(w);
+}
+
 static int print_json(const struct job_view *v, struct err *e)
 {
 	struct json_out w;
@@ -375,6 +472,7 @@ static int print_json(const struct job_view *v, struct err *e)
 	json_attempts(&w, v);
 	json_events(&w, v);
 	json_files(&w, v);
+	json_measures(&w, v);
 	jw_end_object(&w);
 	buf_addc(&b, '\n');
 	if (b.overflow)

@@ -24,12 +24,20 @@ struct model {
 	struct mark at;
 };
 
+struct string_list {
+	const char **v;
+	size_t n;
+	struct mark *at; /* of each; NULL for lists that are not from a file */
+};
+
 /* A folder of the user's with a toolkit that an engine drives: a Python virtual environment. */
 struct environment {
 	const char *path;    /* absolute */
 	const char *version; /* of the toolkit, without a local part; given, or found there by
 				environments_look(); NULL: neither */
-	int gpu;	     /* -1: as the machine has it */
+	const char *name; /* tells it from others of its version, and enters the key; NULL: none */
+	int gpu;	  /* -1: as the machine has it */
+	struct string_list architectures; /* globs of the only ones that it is for; n 0: all */
 	struct mark at, version_at;
 	/* of environments_look() */
 	const char *python; /* its interpreter; NULL: see fault */
@@ -52,12 +60,6 @@ struct int_list {
 	int *v;
 	size_t n;
 };
-struct string_list {
-	const char **v;
-	size_t n;
-	struct mark *at; /* of each; NULL for lists that are not from a file */
-};
-
 struct param { /* one member of `with`, in file order */
 	const char *name;
 	const char *value; /* canonical JSON of the value */
@@ -113,15 +115,25 @@ struct measure_stage {	     /* one entry of measure */
 	struct mark at, prompts_at;
 };
 
+struct cause;
+struct retry_rule { /* one entry of retry.causes */
+	const struct cause *cause;
+	int policy;		   /* enum cause_policy; -1: that of the cause */
+	struct string_list ladder; /* n 0: the engine's, or the cause's own */
+	int attempts;		   /* 0: retry.attempts */
+	int64_t backoff_ms;	   /* -1: retry.backoff */
+	struct mark at;
+};
+
 enum upload_hub_kind { HUB_NONE, HUB_LOCAL, HUB_GIT, HUB_HTTP };
 enum upload_when { UPLOAD_END, UPLOAD_MODEL, UPLOAD_JOB };
 
 struct config {
-	const char *file; /* as given, for messages */
+	const char *file;	/* as given, for messages */
 	struct string_list set; /* what --set changed, as it was given */
-	const char *dir;  /* absolute folder of the file */
-	const char *name; /* default: the file's base name without .yaml */
-	const char *work; /* absolute; default DIR/.quern */
+	const char *dir;	/* absolute folder of the file */
+	const char *name;	/* default: the file's base name without .yaml */
+	const char *work;	/* absolute; default DIR/.quern */
 	struct model *models;
 	size_t n_models;
 	struct target *targets;
@@ -148,6 +160,8 @@ struct config {
 		int attempts;		/* default 3 */
 		int64_t backoff_ms;	/* first wait, doubled each time; default 30 s */
 		int64_t backoff_max_ms; /* default 1 h */
+		struct retry_rule *rules;
+		size_t n_rules;
 	} retry;
 	struct {
 		enum upload_hub_kind kind; /* HUB_NONE when the section is absent */

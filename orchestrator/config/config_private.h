@@ -38,6 +38,9 @@ void config_read_measure(struct reader *r, const struct ynode *v, void *target);
 void config_read_pattern(struct reader *r, const struct ynode *v, const char *what,
 			 struct pattern *p);
 
+/* retry.causes into the configuration (config_retry.c). */
+void config_read_retry_causes(struct reader *r, const struct ynode *v, void *target);
+
 /* One part of a repository's name on a hub: letters, digits, '.', '_' and '-', at most 96, none of
  * "..", "--" and ".git" at the end, neither '-' nor '.' at both ends. */
 int config_hub_name_ok(const char *s);

@@ -515,6 +515,15 @@ static int ask(struct measure_target *t, const struct measure_prompt *p, struct 
 
 /* ---- the end */
 
+/* system_fingerprint, unless the server has said the same under another name. */
+static void say_build(const struct endpoint *ep, struct measure_result *r)
+{
+	for (size_t i = 0; i < r->n_versions; i++)
+		if (strcmp(r->versions[i].value, ep->fingerprint) == 0)
+			return;
+	measure_say_version(r, "build", ep->fingerprint);
+}
+
 static void release(struct measure_target *t, struct measure_result *r)
 {
 	struct endpoint *ep = (struct endpoint *)t;
@@ -523,7 +532,7 @@ static void release(struct measure_target *t, struct measure_result *r)
 	releasing = true;
 	if (ep->model && !ep->set.alive)
 		ask_memory(ep, r);
-	measure_say_version(r, "build", ep->fingerprint);
+	say_build(ep, r);
 	if (ep->loaded && ep->set.at->unload.method &&
 	    custom(ep, &ep->set.at->unload, RELEASE_MS, &e) < 0)
 		measure_warn(r, MEASURE_WARN_TARGET, "", "it did not let the model go: %s", e.msg);

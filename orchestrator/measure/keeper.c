@@ -180,7 +180,7 @@ static void keep(const char *const *argv, int log_fd, int life_fd, int told_fd)
 
 /* ---- in our process */
 
-static void read_tellings(struct keeper *k, int *cannot)
+static void read_tellings(struct keeper *k)
 {
 	struct telling t;
 
@@ -190,7 +190,7 @@ static void read_tellings(struct keeper *k, int *cannot)
 		else if (t.what == TOLD_ENDED)
 			k->status = t.value;
 		else
-			*cannot = t.value;
+			k->cannot = t.value;
 	}
 }
 
@@ -218,14 +218,13 @@ static int open_ends(int life[2], int told[2], int *log_fd, const char *log, str
 static int wait_started(struct keeper *k, const char *program, struct err *e)
 {
 	struct pollfd p = { .fd = k->told_fd, .events = POLLIN };
-	int cannot = 0;
 
-	while (k->server == 0 && cannot == 0) {
+	while (k->server == 0 && k->cannot == 0) {
 		if (poll(&p, 1, -1) < 0 && errno != EINTR)
 			return err_errno(e, "cannot wait for the server");
 		(void)fcntl(k->told_fd, F_SETFL, O_NONBLOCK);
-		read_tellings(k, &cannot);
-		if (k->server == 0 && cannot == 0 && (p.revents & POLLHUP))
+		read_tellings(k);
+		if (k->server == 0 && k->cannot == 0 && (p.revents & POLLHUP))
 			return err_set(e, ERR_ENV, "%s cannot be started", program);
 	}
 	return 0;
@@ -262,11 +261,9 @@ int keeper_start(struct keeper *k, const char *const *argv, const char *log, str
 
 int keeper_alive(struct keeper *k, struct err *e)
 {
-	int cannot = 0;
-
-	read_tellings(k, &cannot);
-	if (cannot)
-		return err_set(e, ERR_ENV, "it cannot be run: %s", strerror(cannot));
+	read_tellings(k);
+	if (k->cannot)
+		return err_set(e, ERR_ENV, "it cannot be run: %s", strerror(k->cannot));
 	if (k->status == -1)
 		return 0;
 	if (WIFSIGNALED(k->status))

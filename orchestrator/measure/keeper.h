@@ -16,6 +16,7 @@ struct keeper {
 	int life_fd;  /* its closing is the end */
 	int told_fd;  /* what the keeper tells */
 	int status;   /* of the server, once it has ended; -1 until then */
+	int cannot;   /* errno of its program; 0: it runs */
 };
 
 /* argv is NULL-ended, argv[0] is looked for in PATH. Output of the server goes to log, which is

@@ -49,7 +49,7 @@ struct trial { /* one that goes on */
 	char stage[32], message[MESSAGE_MAX], held[32];
 	int64_t done, total;
 	int warnings;
-	bool away, measured;
+	bool away, measured, cancelled;
 };
 
 struct repo_name {
@@ -273,8 +273,19 @@ const char *measuring_refresh(struct scheduler *s)
 	return s->measuring->refresh ? s->measuring->refresh->name : NULL;
 }
 
+static void say_released(struct measuring *m, int64_t job_id)
+{
+	struct arena *a = arena_new();
+	struct err ignored = ERR_INIT;
+	struct job_row job;
+
+	if (store_job_get(m->sched->store, job_id, a, &job, &ignored) >= 0)
+		publish_released(m->sched, job.repo);
+	arena_free(a);
+}
+
 /* The job need not wait for it any more. */
-static void let_go(struct measuring *m, struct item *item, const char *repo)
+static void let_go(struct measuring *m, struct item *item)
 {
 	struct err e = ERR_INIT;
 
@@ -285,8 +296,8 @@ static void let_go(struct measuring *m, struct item *item, const char *repo)
 	    measure_record_given_up(m->sched->store, m->stages[item->stage].st, item->job_id,
 				    sched_now(m->sched), &e) < 0)
 		sched_fatal(m->sched, &e);
-	else if (repo)
-		publish_job_ready(m->sched, repo);
+	else
+		say_released(m, item->job_id);
 }
 
 static void drop_item(struct measuring *m, size_t i)
@@ -305,7 +316,7 @@ static void give_machine_up(struct measuring *m, const char *machine, const char
 			i++;
 			continue;
 		}
-		let_go(m, &m->items[i], NULL);
+		let_go(m, &m->items[i]);
 		drop_item(m, i);
 		left++;
 	}
@@ -354,6 +365,7 @@ static void on_line(struct child *c, const char *line, size_t len)
 			(void)snprintf(t->message, sizeof(t->message), "%s",
 				       json_str(v, "message", ""));
 			t->away = strcmp(json_str(v, "code", ""), "busy") == 0;
+			t->cancelled = strcmp(json_str(v, "code", ""), "cancelled") == 0;
 		}
 	}
 	arena_free(a);
@@ -452,7 +464,7 @@ static void end_row(struct trial *t)
 	struct err e = ERR_INIT;
 	int rc = sched_batch(s, &e);
 
-	if (rc >= 0 && s->stop >= STOP_WORKERS)
+	if (rc >= 0 && (s->stop >= STOP_WORKERS || t->cancelled))
 		rc = store_measure_forget(s->store, t->id, &e);
 	else if (rc >= 0)
 		rc = measure_record_failed(s->store, st, t->id, t->item.job_id, t->message,
@@ -466,7 +478,7 @@ static void trial_done(struct child *c)
 	struct trial *t = c->data, **at = &t->m->trials;
 	struct measuring *m = t->m;
 	struct scheduler *s = m->sched;
-	bool stopped = s->stop >= STOP_WORKERS;
+	bool stopped = s->stop >= STOP_WORKERS || t->cancelled;
 
 	while (*at != t)
 		at = &(*at)->next;
@@ -492,7 +504,7 @@ static void trial_done(struct child *c)
 	if (!stopped) {
 		want_refresh(m, t->repo);
 		if (t->item.holds && !t->held[0])
-			publish_job_ready(s, t->repo);
+			publish_released(s, t->repo);
 	}
 	arena_free(t->a);
 	free(t);
@@ -539,10 +551,11 @@ bool measuring_start(struct scheduler *s, bool quiet)
 	struct err e = ERR_INIT;
 
 	for (size_t i = 0; i < m->n && s->stop == STOP_NOT;) {
-		struct item item = m->items[i];
+		struct item item;
 
-		if (!m->items[i].since_ms && (quiet || !m->stages[item.stage].st->alone))
+		if (!m->items[i].since_ms && (quiet || !m->stages[m->items[i].stage].st->alone))
 			m->items[i].since_ms = clock_mono_ms();
+		item = m->items[i];
 		if (!may_begin(m, &item, quiet)) {
 			i++;
 			continue;
@@ -576,30 +589,18 @@ static bool waited_enough(const struct measuring *m, const struct item *item, in
 	       mono_ms - item->since_ms > m->stages[item->stage].st->wait_ms;
 }
 
-static const char *repo_of(struct measuring *m, int64_t job_id, struct arena *a)
-{
-	struct err ignored = ERR_INIT;
-	struct job_row job;
-
-	return store_job_get(m->sched->store, job_id, a, &job, &ignored) < 0 ? "" : job.repo;
-}
-
 void measuring_tick(struct scheduler *s, int64_t mono_ms)
 {
 	struct measuring *m = s->measuring;
-	struct arena *a;
 
 	for (struct trial *t = m->trials; t; t = t->next) {
 		mind_trial(t, mono_ms);
 		if (waited_enough(m, &t->item, mono_ms))
-			let_go(m, &t->item, t->repo);
+			let_go(m, &t->item);
 	}
 	for (size_t i = 0; i < m->n; i++) {
-		if (!waited_enough(m, &m->items[i], mono_ms))
-			continue;
-		a = arena_new();
-		let_go(m, &m->items[i], repo_of(m, m->items[i].job_id, a));
-		arena_free(a);
+		if (waited_enough(m, &m->items[i], mono_ms))
+			let_go(m, &m->items[i]);
 	}
 }
 

@@ -221,6 +221,14 @@ bool publish_at_end(struct scheduler *s)
 	return p->repo != NULL;
 }
 
+void publish_released(struct scheduler *s, const char *repo)
+{
+	if (s->cfg->upload.when != UPLOAD_END)
+		publish_job_ready(s, repo);
+	else if (s->opt.upload && repo[0] && s->publisher->at_end)
+		publish_again(s, repo);
+}
+
 void publish_again(struct scheduler *s, const char *repo)
 {
 	want(s->publisher, repo);

@@ -19,13 +19,15 @@
 #define REPORT_JOBS_MAX 20000 /* in the grid and in lists; counts and causes are of all */
 #define REPORT_CELLS_MAX 100000
 #define REPORT_NIGHTS 14
+#define REPORT_MEASURED_MAX 2000
 #define REPORT_NAMED 10 /* jobs that a cause names */
 
 struct report_job {
 	int64_t id;
 	enum job_state state;
 	const char *label, *cause, *message, *repo;
-	size_t model, variant; /* row and column of the grid */
+	const char *evidence_from, *evidence, *rungs; /* of the last attempt */
+	size_t model, variant;			      /* row and column of the grid */
 	int tries;
 	int64_t artifact_bytes;
 	int64_t took_ms, peak_bytes;	     /* of the last attempt */
@@ -78,6 +80,8 @@ struct report {
 	int lanes;
 	struct night_row nights[REPORT_NIGHTS]; /* this one first */
 	int n_nights;
+	struct measurement_row *measured; /* in this run, in their order */
+	int n_measured;			  /* at most REPORT_MEASURED_MAX */
 };
 
 /* ERR_NOTFOUND: no run yet. */
@@ -92,6 +96,10 @@ const struct report_job *report_largest_error(const struct report *r);
 
 /* What to change and what to type for a cause (report_advice.c). */
 void report_advice(struct arena *a, struct report_cause *c);
+
+/* report_measured.c */
+void report_measured_text(const struct report *r, struct buf *b);
+void report_measured_json(const struct report *r, struct json_out *w);
 
 void report_text(const struct report *r, struct arena *a, struct buf *b);
 void report_json(const struct report *r, struct buf *b);

@@ -358,6 +358,7 @@ void report_html(const struct report *r, struct arena *a, struct buf *b)
 	page_timeline(r, a, b);
 	longest(r, a, b);
 	page_quality(r, b);
+	page_measured(r, b);
 	nights(r, a, b);
 	jobs(r, a, b);
 	buf_adds(b, "</main>\n</body>\n</html>\n");

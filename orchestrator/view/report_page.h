@@ -18,6 +18,9 @@ void page_job_link(struct buf *b, const struct report *r, int64_t id);
 /* report_quality.c: how far each file is from its checkpoint. */
 void page_quality(const struct report *r, struct buf *b);
 
+/* report_measured.c: how fast artifacts run, where they were tried. */
+void page_measured(const struct report *r, struct buf *b);
+
 /* When each attempt of the run went on, one lane above the other, as an SVG. */
 void page_timeline(const struct report *r, struct arena *a, struct buf *b);
 

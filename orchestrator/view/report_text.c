@@ -154,5 +154,6 @@ void report_text(const struct report *r, struct arena *a, struct buf *b)
 	add_causes(r, b);
 	add_longest(r, b);
 	add_quality(r, a, b);
+	report_measured_text(r, b);
 	add_nights(r, b);
 }
