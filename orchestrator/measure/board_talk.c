@@ -179,6 +179,18 @@ static void differ(struct measure_result *r, const char *what, const char *job, 
 			     what, job, said);
 }
 
+/* A released wheel may write the name of its last beta (1.1.4 writes 1.1.4b5: issue 381 of
+ * airockchip/rknn-llm), and a local build its own mark behind a '+'. */
+static void differ_version(struct measure_result *r, const char *what, const char *job,
+			   const char *said)
+{
+	size_t a = job ? strspn(job, "0123456789.") : 0, b = said ? strspn(said, "0123456789.") : 0;
+
+	if (!job || !said || (a > 0 && a == b && strncmp(job, said, a) == 0))
+		return;
+	differ(r, what, job, said);
+}
+
 void board_compare(const struct measure_options *o, const struct board_loaded *l,
 		   struct measure_result *r)
 {
@@ -191,7 +203,7 @@ void board_compare(const struct measure_options *o, const struct board_loaded *l
 	}
 	differ(r, "platform", o->platform, l->target);
 	differ(r, "quant", o->quant, l->dtype);
-	differ(r, "toolkit", o->toolkit, l->toolkit);
+	differ_version(r, "toolkit", o->toolkit, l->toolkit);
 	if (o->max_context > 0 && l->max_context >= 0 && o->max_context != l->max_context)
 		measure_warn(r, MEASURE_WARN_MISMATCH, "",
 			     "context: the job says %lld tokens, the file says %lld",

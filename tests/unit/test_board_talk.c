@@ -198,6 +198,11 @@ static void test_compare(void **state)
 	assert_string_equal(r.warnings[0].text,
 			    "platform: the job says rk3588, the file says RK3576");
 	assert_string_equal(r.warnings[4].text, "NPU cores: the job says 3, the file says 2");
+	assert_string_equal(r.warnings[2].text, "toolkit: the job says 1.2.3, the file says 1.2.2");
+	l.toolkit = "1.2.3b5"; /* as released wheels write */
+	o = (struct measure_options){ .platform = "", .quant = "", .toolkit = "1.2.3" };
+	board_compare(&o, &l, &r);
+	assert_int_equal(r.n_warnings, 5);
 	/* What either side does not know is no difference. */
 	o = (struct measure_options){ .platform = "", .quant = "" };
 	board_compare(&o, &l, &r);
