@@ -243,6 +243,21 @@ static int ask_performance(struct asking *q, const struct measure_prompt *p,
 	return rc;
 }
 
+/* For a person who asks what was said: DIR/answers.txt. That it cannot be written is no fault. */
+static void keep_answer(struct asking *q, const struct measure_prompt *p, const char *verdict)
+{
+	char *path = mem_printf("%s/answers.txt", q->o->dir);
+	FILE *f = fopen(path, q->r->quality_asked ? "ae" : "we");
+
+	if (f) {
+		(void)fprintf(f, "== %s: %s\n%s\n--\n", p->name, verdict, p->text);
+		(void)fwrite(buf_str(&q->x.text), 1, q->x.text.len, f);
+		(void)fputs("\n\n", f);
+		(void)fclose(f);
+	}
+	free(path);
+}
+
 static int ask_quality(struct asking *q, const struct measure_prompt *p, struct err *e)
 {
 	const struct garbage_question about = {
@@ -257,6 +272,7 @@ static int ask_quality(struct asking *q, const struct measure_prompt *p, struct 
 		return rc;
 	as.cut = q->x.cut || q->x.new_tokens >= p->new_tokens;
 	g = garbage_look(&as, buf_str(&q->x.text), q->x.text.len, why);
+	keep_answer(q, p, g == GARBAGE_NONE ? "good" : why);
 	q->r->quality_asked++;
 	if (g == GARBAGE_NONE)
 		return 0;
@@ -277,8 +293,16 @@ static int ask_all(struct asking *q, struct err *e)
 
 		rc = ask(q, "warm up", &own, e);
 	}
-	for (size_t i = 0; rc >= 0 && i < set->n_performance; i++)
-		rc = ask_performance(q, &set->performance[i], &q->r->rows[q->r->n_rows++], e);
+	for (size_t i = 0; rc >= 0 && i < set->n_performance; i++) {
+		rc = ask_performance(q, &set->performance[i], &q->r->rows[q->r->n_rows], e);
+		q->r->n_rows += rc >= 0;
+		if (rc != ERR_ENV || i == 0)
+			continue;
+		/* Longer than the context, most often: the others tell enough. */
+		measure_warn(q->r, MEASURE_WARN_TARGET, set->performance[i].name, "refused: %s",
+			     e->msg);
+		rc = 0;
+	}
 	for (size_t i = 0; rc >= 0 && i < set->n_quality; i++)
 		rc = ask_quality(q, &set->quality[i], e);
 	return rc;

@@ -156,8 +156,7 @@ static int ask(struct measure_target *t, const struct measure_prompt *p, struct 
 
 	if (rc >= 0 || rc == ERR_CANCELLED || still_there(s, &gone) == 0)
 		return rc;
-	*e = gone; /* why it broke off */
-	return e->code;
+	return err_set(e, ERR_IO, "%s", gone.msg); /* why it broke off */
 }
 
 static void release(struct measure_target *t, struct measure_result *r)

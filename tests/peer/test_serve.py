@@ -101,9 +101,12 @@ upload: {{hub: local, namespace: ns}}
         assert str(root) not in readme
         quern(f, "card", "--audit", "ns/kjv-llama")
         (root / "jobs.yaml").write_text((root / "jobs.yaml").read_text().replace(
-            f"path: {KJV}", 'fake: "llama-tiny:fill=random"'))
+            f"path: {KJV}", 'fake: "llama-tiny:fill=random"').replace("    prompts: prompts.json\n", ""))
         out = quern(f, "run", code=1)
         assert "garbage" in out and "1 held back" in out, out
+        assert "exceeds the available context size" in quern(f, "show", 2)  # the longest prompt alone is left out
+        answers, = root.glob("work/measure/2-serve/answers.txt")
+        assert "why water boils" in answers.read_text(errors="replace")
 
 
 run_all(globals())
