@@ -27,6 +27,7 @@ struct session {
 	struct buf frames, line;
 	struct rklog log;
 	const struct abi *abi;
+	int loaded_tokens; /* max_new_tokens that the model was loaded with */
 	int log_lines;
 	bool looking;
 	int status; /* of the runner, once it has ended */
@@ -350,7 +351,7 @@ static int load(struct session *s, int max_new_tokens, struct err *e)
 		return err_errno(e, "%s", j->model);
 	}
 	setup.max_context = j->max_context;
-	setup.max_new_tokens = max_new_tokens;
+	setup.max_new_tokens = s->loaded_tokens = max_new_tokens;
 	s->log.error[0] = '\0';
 	rc = runner_start(&setup, &s->runner, e);
 	if (rc == 0)
@@ -423,15 +424,20 @@ static int ask(struct session *s, const struct job_prompt *p, int run, struct er
 {
 	struct frame_answer a;
 	const char *payload;
+	int64_t limit_ms = s->job->answer_ms;
 	size_t size;
 	int rc;
 
+	/* runtime.c loads the model again then. */
+	if (p->max_new_tokens != s->loaded_tokens && s->abi->infer.max_new_tokens == ABI_NONE)
+		limit_ms += s->job->load_ms;
+	s->loaded_tokens = p->max_new_tokens;
 	rklog_next(&s->log);
 	s->log.error[0] = '\0';
 	rc = runner_ask(&s->runner, p->text, strlen(p->text), p->max_new_tokens, e);
 	if (rc < 0)
 		return died(s, "taking a prompt", e);
-	rc = await(s, FRAME_ANSWER, s->job->answer_ms, "answering a prompt", &payload, &size, e);
+	rc = await(s, FRAME_ANSWER, limit_ms, "answering a prompt", &payload, &size, e);
 	if (rc < 0)
 		return rc;
 	memcpy(&a, payload, sizeof(a));
