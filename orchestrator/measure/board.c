@@ -359,7 +359,7 @@ static int load(struct board *b, struct measure_result *r, struct err *e)
 	if (rc == 0)
 		rc = board_await(&b->talk, b->a, "loaded",
 				 measure_left_ms(b->base.o) + ANSWER_SPARE_MS, &v, e);
-	if (rc < 0)
+	if (rc != 0)
 		return err_wrap(e, "%s", b->ssh.board->host);
 	board_read_loaded(v, &l);
 	say_loaded(b, &l, r);

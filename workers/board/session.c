@@ -356,7 +356,7 @@ static int load(struct session *s, int max_new_tokens, struct err *e)
 	rc = runner_start(&setup, &s->runner, e);
 	if (rc == 0)
 		rc = await(s, FRAME_READY, j->load_ms, "loading the model", &payload, &size, e);
-	if (rc < 0)
+	if (rc != 0)
 		return rc;
 	memcpy(&ready, payload, sizeof(ready));
 	drop_frame(s, size);
@@ -438,7 +438,7 @@ static int ask(struct session *s, const struct job_prompt *p, int run, struct er
 	if (rc < 0)
 		return died(s, "taking a prompt", e);
 	rc = await(s, FRAME_ANSWER, limit_ms, "answering a prompt", &payload, &size, e);
-	if (rc < 0)
+	if (rc != 0)
 		return rc;
 	memcpy(&a, payload, sizeof(a));
 	say_answer(s, p, run, &a, payload + sizeof(a), size - sizeof(a));
