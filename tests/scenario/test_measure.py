@@ -329,6 +329,12 @@ def test_bench_of_a_file_and_of_a_job():
         expect(bench(m, 99, "--serve", SERVER), 2, "99")
 
 
+def test_the_example_is_one():
+    text = (Path(os.environ["QUERN_SOURCE"]) / "docs/examples/measure.yaml").read_text()
+    with Matrix(JOBS + text) as m:
+        expect(m.quern("plan"), 0)
+
+
 def test_faults_of_the_section():
     text = """\
   - endpoint: {url: "http://me:pw@host/v1", start: 0}
