@@ -59,31 +59,6 @@ def git(repo, *args):
     return subprocess.run(["git", "-C", str(repo), *args], check=True, capture_output=True, text=True).stdout
 
 
-def test_a_night_with_sabotage():
-    with Place() as p:
-        rk.prepare(p.root, "local")
-        done = p.quern("run")
-        assert done.returncode == 1, done.stdout
-        rk.check_jobs(p.sql("SELECT label, state, cause, tries, engine_version FROM v_matrix"))
-        repos = {f.name[:-4]: f for f in (p.root / "work/hub/my-org").glob("*.git")}
-        assert set(repos) == set(rk.good_files())
-        for name, repo in repos.items():
-            paths = git(repo, "ls-tree", "-r", "--name-only", "HEAD").splitlines()
-            rk.check_repo(name, paths, git(repo, "show", "HEAD:README.md"),
-                          json.loads(git(repo, "show", "HEAD:quern.json")))
-            expect(p.quern("card", "--audit", f"my-org/{name}"), 0)
-        report = p.quern("report").stdout
-        for cause in ("out of memory", "disk full", "illegal parameters", "unsupported architecture", "bad output"):
-            assert cause in report, report
-        # What went wrong is mended: only that is done.
-        for model in "ab":
-            (p.root / model / "standin.json").write_text("[]")
-        expect(p.quern("run"), 1, "0 converted")
-        expect(p.quern("retry", "1"), 0)
-        expect(p.quern("run"), 1, "1 converted")  # the others are still failed
-        assert p.sql("SELECT count(*) FROM v_matrix WHERE state <> 'done'") == [(23,)]
-
-
 def test_which_environment():
     with Place() as p:
         rk.make_model(p.root / "m")
@@ -420,6 +395,16 @@ def test_memory_that_is_not_free():
                    if line.startswith(("MemAvailable:", "SwapFree:")))
         point = p.points()["m/rkllm/rk3588/w8a8"]
         assert point["legal"] and ("(rule 16)" in point["warning"]) == (need > free), (point, free)
+
+
+def test_companions_over_several_nights():
+    with Place() as p:
+        def listing():
+            bare = p.root / "work/hub/my-org/all.git"
+            paths = git(bare, "ls-tree", "-r", "--name-only", "HEAD").splitlines()
+            return {f: git(bare, "show", f"HEAD:{f}").encode() for f in paths}
+
+        rk.check_nights(p.root, "local", listing)
 
 
 def test_a_run_warns_once():
