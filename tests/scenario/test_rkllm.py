@@ -439,10 +439,12 @@ def test_points_that_meet():
 def test_what_a_platform_can_do():
     with Place() as p:
         expect(p.quern("plan", "--legal", "rk3562"), 0, "rkllm 0.1.0 on rk3562, from toolkit 1.2.0", "w4a8_g32",
-               "num_npu_core         1\n", "from 1.2.1           Qwen3ForCausalLM", "(rule 5)")
+               "num_npu_core         1\n", "from 1.2.1           Qwen3ForCausalLM", "(rule 5)",
+               "keep                 a quant for finished .rkllm files, which are renewed (1.1.4)\n")
         v = json.loads(p.quern("plan", "--legal", "rk3588", "--json").stdout)
         engine, = v["engines"]
         assert [q["name"] for q in engine["quants"]] == rk.QUANTS["rk3588"]
+        assert engine["renews"] == {"format": "rkllm", "quant": "keep", "since": "1.1.4"}
         assert engine["hybrid"] == {"values": [], "min": 0, "max": 1, "max_open": True}
         assert 5 not in {r["rule"] for r in engine["rules"]} and 9 in {r["rule"] for r in engine["rules"]}
         expect(p.quern("plan", "--legal", "rk3568"), 2, "did you mean rk3588?", "rv1126b")
