@@ -251,18 +251,54 @@ static void add_tools(struct buf *b, const struct facts *f)
 	buf_adds(b, any ? " |" : "|");
 }
 
+/* With the version of the toolkit that did it, should it be another than the key's. */
+static const char *given_version(const struct card *c, size_t i)
+{
+	const char *version = c->v[i]->job->spec.engine_version;
+	const char *toolkit = facts_str(&c->facts[i], FACT_RUNG, "toolkit");
+
+	if (!toolkit)
+		return version;
+	return arena_printf(c->a, "%.*s+%s", (int)strcspn(version, "+"), version, toolkit);
+}
+
+static void put_code(struct buf *b, const char *with)
+{
+	if (strcmp(with, "{}") == 0)
+		buf_adds(b, "none");
+	else
+		md_code(b, with, true);
+}
+
+/* What the engine was given; and what was asked for, when a rung of the ladder changed it. */
+static void add_with(struct buf *b, const struct card *c, size_t i)
+{
+	const struct job_spec *s = &c->v[i]->job->spec;
+	const struct facts *f = &c->facts[i];
+	const char *because = facts_str(f, FACT_RUNG, "because");
+
+	buf_addc(b, ' ');
+	put_code(b, facts_with(c->a, f, s->with));
+	if (f->of[FACT_RUNG]->count) {
+		buf_adds(b, "; asked for: ");
+		md_text(b, s->engine_version);
+		buf_adds(b, ", ");
+		put_code(b, s->with);
+		buf_adds(b, "; changed after: ");
+		md_text(b, because ? because : "a failure");
+	}
+	buf_adds(b, " |");
+}
+
 static void engine_row(struct buf *b, const struct card *c, size_t i)
 {
 	const struct job_spec *s = &c->v[i]->job->spec;
 
 	buf_addc(b, '|');
 	add_cell(b, s->engine, true);
-	add_cell(b, is_imported(&c->facts[i]) ? "not known" : s->engine_version, true);
+	add_cell(b, is_imported(&c->facts[i]) ? "not known" : given_version(c, i), true);
 	add_tools(b, &c->facts[i]);
-	if (strcmp(s->with, "{}") == 0)
-		buf_adds(b, " none |");
-	else
-		add_code_cell(b, s->with);
+	add_with(b, c, i);
 	buf_addc(b, '\n');
 }
 
