@@ -84,7 +84,7 @@ def test_four_hundred_points_with_hostile_names():
             failed = db.execute("SELECT count(*) FROM job WHERE state = 6 AND run_id = (SELECT max(id) FROM run)").fetchone()[0]
         page = report(m, "mid")
         text = page.read_text()
-        assert "\x1b" not in text and "\u202e" not in text and "<img" not in text and "onerror=alert(2)>" not in text
+        assert "\x1b" not in text and "\u202e" not in text and "<img" not in text
         r = look(page, "mid")
         judge(r, "mid")
         assert r["failed_shown"] == f"{failed} of {failed} jobs shown" and r["failed_rows"] == failed, r["failed_shown"]
