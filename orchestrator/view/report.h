@@ -30,6 +30,7 @@ struct report_attempt {
 	int64_t started_ms, ended_ms;  /* ended_ms 0: going on, or nobody saw its end */
 	int64_t peak_bytes;
 	const char *cause, *message;
+	const char *evidence_from, *evidence, *rungs; /* as attempt_row has them */
 };
 
 struct report_file {
@@ -43,6 +44,7 @@ struct report_job {
 	uint8_t key[SHA256_LEN];
 	enum job_state state;
 	const char *label, *cause, *message, *repo;
+	const char *evidence_from, *evidence, *rungs; /* of the last attempt */
 	const char *engine_version, *with, *source, *source_version, *lora; /* lora: or "" */
 	size_t model, variant; /* row and column of the grid */
 	int tries;
@@ -66,6 +68,7 @@ struct report_span {
 
 struct report_cause {
 	const char *cause, *message; /* of the first such job */
+	const char *evidence;	     /* the same; "" */
 	const char *advice;	     /* what to change before the command; "" for nothing */
 	const char *command;	     /* what to type */
 	int64_t jobs[REPORT_NAMED];

@@ -96,10 +96,11 @@
 		signal ? `signal ${signal}` : exit >= 0 ? `exit ${exit}` : took < 0 ? "not seen" : "";
 
 	const attemptTable = (job) => job.attempts.length ? table("attempts, the newest first",
-		["#", "began", "took", "memory", "ended", "cause", "message"],
-		job.attempts.map(([n, began, took, peak, exit, signal, cause, message]) => [n, clock(began),
-			took >= 0 ? duration(took) : "", peak ? size(peak) : "", ending(exit, signal, took),
-			text(cause), text(message)])) : null;
+		["#", "began", "took", "memory", "ended", "cause", "message", "evidence", "changed for it"],
+		job.attempts.map(([n, began, took, peak, exit, signal, cause, message, from, evidence, rungs]) => [n,
+			clock(began), took >= 0 ? duration(took) : "", peak ? size(peak) : "",
+			ending(exit, signal, took), text(cause), text(message),
+			text(evidence) && `${text(from)}: ${text(evidence)}`, text(rungs)])) : null;
 
 	const fileTable = (job) => job.files.length ? table("files", ["name", "size", "SHA-256"],
 		job.files.map(([name, bytes, sum]) => [name, size(bytes), sum])) : null;

@@ -12,7 +12,7 @@
 #include "orchestrator/view/report.h"
 #include "orchestrator/view/report_page.h"
 
-#define TEXTS_OF_JOB (8 + 2 * REPORT_ATTEMPTS_MAX + REPORT_FILES_MAX + 2 * QUALITY_WORST)
+#define TEXTS_OF_JOB (8 + 5 * REPORT_ATTEMPTS_MAX + REPORT_FILES_MAX + 2 * QUALITY_WORST)
 #define WORST_OF_MANY 3 /* tensors of each job on a page of more jobs than it lists */
 #define DATA_MAX (192u << 20)
 
@@ -61,6 +61,9 @@ static void attempts(struct writing *d, const struct report_job *j)
 		jw_int(&d->w, at->signal);
 		text(d, at->cause);
 		text(d, at->message);
+		text(d, at->evidence_from);
+		text(d, at->evidence);
+		text(d, at->rungs);
 		jw_end_array(&d->w);
 	}
 	jw_end_array(&d->w);

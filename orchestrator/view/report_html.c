@@ -248,6 +248,11 @@ static void cause(const struct report *r, const struct report_cause *c, struct b
 	buf_adds(b, "</h3>\n<p class=\"said\">");
 	page_text(b, c->message);
 	buf_adds(b, "</p>\n");
+	if (c->evidence[0]) {
+		buf_adds(b, "<p class=\"said soft\">");
+		page_text(b, c->evidence);
+		buf_adds(b, "</p>\n");
+	}
 	if (c->advice[0]) {
 		buf_adds(b, "<p>");
 		page_text(b, c->advice);

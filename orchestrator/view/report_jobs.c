@@ -7,7 +7,7 @@
 #include "core/mem.h"
 
 #define ARTIFACTS_MAX 4096 /* of one job: what seal.c allows */
-#define TEXTS_OF_JOB 8	   /* those of add_job() */
+#define TEXTS_OF_JOB 12	   /* those of add_job() */
 
 /* ---- jobs */
 
@@ -100,6 +100,9 @@ static int add_attempts(struct loading *l, struct report_job *j, struct err *e)
 	j->attempts = arena_array(l->a, (size_t)n, sizeof(*j->attempts));
 	j->n_attempts = (size_t)n;
 	j->peak_bytes = at[0].peak_rss_bytes;
+	j->evidence_from = shared(l, at[0].evidence_from);
+	j->evidence = shared(l, at[0].evidence);
+	j->rungs = shared(l, at[0].rungs);
 	if (at[0].ended_ms > at[0].started_ms)
 		j->took_ms = at[0].ended_ms - at[0].started_ms;
 	for (int i = 0; i < n; i++) {
@@ -110,7 +113,10 @@ static int add_attempts(struct loading *l, struct report_job *j, struct err *e)
 							  .ended_ms = at[i].ended_ms,
 							  .peak_bytes = at[i].peak_rss_bytes,
 							  .cause = shared(l, at[i].cause),
-							  .message = shared(l, at[i].message) };
+							  .message = shared(l, at[i].message),
+							  .evidence_from = shared(l, at[i].evidence_from),
+							  .evidence = shared(l, at[i].evidence),
+							  .rungs = shared(l, at[i].rungs) };
 		if (at[i].run_id == l->r->run.id)
 			add_span(l, j, &at[i]);
 	}
@@ -207,6 +213,9 @@ static int add_job(void *ctx, const struct job_row *row, struct err *e)
 				  .cause = shared(l, row->cause),
 				  .message = shared(l, row->message),
 				  .repo = shared(l, row->repo),
+				  .evidence_from = "",
+				  .evidence = "",
+				  .rungs = "",
 				  .engine_version = shared(l, row->spec.engine_version),
 				  .with = shared(l, row->spec.with),
 				  .source = shared(l, row->spec.source),
@@ -278,6 +287,20 @@ static void *keep(struct arena *a, void *v, size_t n, size_t size)
 	return kept;
 }
 
+/* Of the first job of each cause, where that is among those that are kept. */
+static void find_evidence(struct report *r)
+{
+	for (size_t i = 0; i < r->n_causes; i++) {
+		struct report_cause *c = &r->causes[i];
+
+		c->evidence = "";
+		for (size_t k = 0; k < r->n_jobs && !c->evidence[0]; k++) {
+			if (r->jobs[k].id == c->jobs[0] && strcmp(r->jobs[k].evidence, c->message) != 0)
+				c->evidence = r->jobs[k].evidence;
+		}
+	}
+}
+
 static void settle(struct report *r, struct arena *a)
 {
 	r->jobs = keep(a, r->jobs, r->n_jobs, sizeof(*r->jobs));
@@ -288,6 +311,7 @@ static void settle(struct report *r, struct arena *a)
 		qsort(r->causes, r->n_causes, sizeof(*r->causes), by_frequency);
 	for (size_t i = 0; i < r->n_causes; i++)
 		report_advice(a, &r->causes[i]);
+	find_evidence(r);
 	if (r->n_spans)
 		qsort(r->spans, r->n_spans, sizeof(*r->spans), by_start);
 	find_lanes(r);
@@ -303,7 +327,7 @@ int report_load_jobs(struct store *s, struct report *r, struct arena *a, struct 
 
 	interner_init(&l.models, a, &r->models, max);
 	interner_init(&l.variants, a, &r->variants, max);
-	interner_init(&l.texts, a, &l.texts_kept, max * (TEXTS_OF_JOB + 2 * REPORT_ATTEMPTS_MAX));
+	interner_init(&l.texts, a, &l.texts_kept, max * (TEXTS_OF_JOB + 5 * REPORT_ATTEMPTS_MAX));
 	r->columns = arena_array(a, max, sizeof(*r->columns));
 	l.uploads = mem_array(ARTIFACTS_MAX, sizeof(*l.uploads));
 	l.artifacts = mem_array(ARTIFACTS_MAX, sizeof(*l.artifacts));
