@@ -266,6 +266,28 @@ def test_what_kills_the_machine_is_tried_three_times():
         assert m.sql("SELECT state, count(*) FROM measurement GROUP BY state") == [("interrupted", 3)]
 
 
+def test_killed_between_any_two_steps():
+    """After each commit point around a measurement: nothing is converted again, the next run measures and publishes."""
+    with LlmServer() as s:
+        text = stage(f"endpoint: \"{s.url}\"", hold="[garbage]")
+        with matrix(text) as m:
+            log = m.root / "points"
+            expect(m.quern("run", QUERN_CRASH_LOG=log), 0)
+            names = log.read_text().split()
+            ours = [i for i, name in enumerate(names) if name.startswith("measure:")]
+            assert len(ours) == 2, names
+        for at in range(ours[0], min(ours[-1] + 3, len(names) + 1)):
+            with matrix(text) as m:
+                assert m.quern("run", QUERN_CRASH_AT=at).returncode == 99, at
+                assert len(m.sql("SELECT 1 FROM artifact")) == 1
+                expect(m.quern("run"), 0)
+                assert set(m.states().values()) == {"done"}
+                assert m.sql("SELECT count(*) FROM attempt") == [(1,)]
+                assert m.sql("SELECT count(*) FROM measurement WHERE state = 'done'") == [(1,)]
+                assert m.sql("SELECT count(*) FROM measurement WHERE ended_ms IS NULL") == [(0,)]
+                assert "Seqlen" in hub_readme(m)
+
+
 def test_alone_means_after_the_conversions():
     jobs = JOBS.replace("    opt: [0, 1, 2]\n", "    opt: [0, 1]\n    with: {sleep_ms: 200}\n")
     with Matrix(jobs + "measure:\n" + stage(f"serve: \"{SERVER}\"")) as m:
