@@ -73,6 +73,15 @@ static const char *below(struct arena *a, const char *dir, const char *path)
 	return text;
 }
 
+/* As ssh itself would take it. */
+static const char *key_file(struct arena *a, const char *dir, const char *path)
+{
+	const char *home = getenv("HOME");
+
+	return strncmp(path, "~/", 2) == 0 && home ? arena_printf(a, "%s/%s", home, path + 2)
+						   : below(a, dir, path);
+}
+
 static void set_paths(struct reader *r, struct config *c)
 {
 	if (!c->name)
@@ -86,10 +95,10 @@ static void set_paths(struct reader *r, struct config *c)
 		if (m->prompts)
 			m->prompts = below(r->a, c->dir, m->prompts);
 		if (m->where.board.identity)
-			m->where.board.identity = below(r->a, c->dir, m->where.board.identity);
+			m->where.board.identity = key_file(r->a, c->dir, m->where.board.identity);
 		if (m->where.board.known_hosts)
 			m->where.board.known_hosts =
-				below(r->a, c->dir, m->where.board.known_hosts);
+				key_file(r->a, c->dir, m->where.board.known_hosts);
 		if (m->where.board.harness)
 			m->where.board.harness = below(r->a, c->dir, m->where.board.harness);
 	}

@@ -240,7 +240,7 @@ static int choose_model(struct endpoint *ep, const struct json *list, struct err
 
 static int find_model(struct endpoint *ep, struct err *e)
 {
-	struct json *v;
+	struct json *v = NULL;
 	int rc;
 
 	if (ep->model)
@@ -289,7 +289,7 @@ static void ask_memory(struct endpoint *ep, struct measure_result *r)
 {
 	struct err ignored = ERR_INIT;
 	const struct json *list;
-	struct json *v;
+	struct json *v = NULL;
 
 	if (call(ep, HTTP_GET, "/api/ps", NULL, no_more_than(ep, LOOK_MS), &v, NULL, &ignored) < 0)
 		return;
@@ -309,7 +309,7 @@ static void ask_versions(struct endpoint *ep, struct measure_result *r)
 {
 	static const char *const paths[] = { "/api/version", "/version" };
 	struct err ignored = ERR_INIT;
-	struct json *v;
+	struct json *v = NULL;
 
 	if (call(ep, HTTP_GET, "/props", NULL, no_more_than(ep, LOOK_MS), &v, NULL, &ignored) >= 0)
 		measure_say_version(r, "llama.cpp", json_str(v, "build_info", NULL));

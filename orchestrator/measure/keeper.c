@@ -232,7 +232,8 @@ static int wait_started(struct keeper *k, const char *program, struct err *e)
 
 int keeper_start(struct keeper *k, const char *const *argv, const char *log, struct err *e)
 {
-	int life[2], told[2], log_fd, rc = open_ends(life, told, &log_fd, log, e);
+	int life[2] = { -1, -1 }, told[2] = { -1, -1 }, log_fd = -1;
+	int rc = open_ends(life, told, &log_fd, log, e);
 
 	*k = (struct keeper){ .life_fd = -1, .told_fd = -1, .status = -1 };
 	if (rc < 0)

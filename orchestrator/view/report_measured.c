@@ -2,7 +2,6 @@
  * run, and what was wrong with what they say. */
 #include <string.h>
 
-#include "core/log.h"
 #include "core/mem.h"
 #include "orchestrator/view/measured.h"
 #include "orchestrator/view/report.h"
@@ -40,14 +39,6 @@ static struct tally count(const struct report *r, struct arena *a)
 	return t;
 }
 
-static void add_text(struct buf *b, const char *s)
-{
-	char line[4 * ERR_MSG_MAX];
-
-	text_visible(s, line, sizeof(line));
-	buf_adds(b, line);
-}
-
 /* Warnings about the artifact; those about the target are in `quern show`. */
 static void add_warnings(const struct report *r, struct arena *a, struct buf *b)
 {
@@ -60,11 +51,8 @@ static void add_warnings(const struct report *r, struct arena *a, struct buf *b)
 		for (size_t k = 0; k < m.n_warnings && named < WARNINGS_NAMED; k++) {
 			if (strcmp(m.warnings[k].kind, MEASURE_WARN_TARGET) == 0)
 				continue;
-			buf_adds(b, "  ");
-			add_text(b, label_of(r, r->measured[i].job_id));
-			buf_addf(b, ": %s: ", m.warnings[k].kind);
-			add_text(b, m.warnings[k].text);
-			buf_addc(b, '\n');
+			buf_addf(b, "%s: %s: %s\n", label_of(r, r->measured[i].job_id),
+				 m.warnings[k].kind, m.warnings[k].text);
 			named++;
 		}
 	}
@@ -148,8 +136,10 @@ void page_measured(const struct report *r, struct buf *b)
 
 	if (!r->n_measured)
 		return;
-	buf_adds(b, "<section>\n<h2>Where it runs</h2>\n<p>Medians of the first prompt; quern show "
-		    "has all.</p>\n<div class=\"scroll\"><table>\n<thead><tr><th scope=\"col\">job"
+	page_section(b, "measured", "Where it runs");
+	buf_adds(b, "<p>Medians of the first prompt; quern show has all.</p>\n");
+	page_table(b, "measured", "speed where it runs");
+	buf_adds(b, "<thead><tr><th scope=\"col\">job"
 		    "</th><th scope=\"col\">stage</th><th scope=\"col\" class=\"n\">first token, ms"
 		    "</th><th scope=\"col\" class=\"n\">prompt tokens/s</th><th scope=\"col\" "
 		    "class=\"n\">tokens/s</th><th scope=\"col\">warnings</th></tr></thead>\n"
@@ -160,5 +150,6 @@ void page_measured(const struct report *r, struct buf *b)
 		page_row(r, &r->measured[i], scratch, b);
 	}
 	arena_free(scratch);
-	buf_adds(b, "</tbody></table></div>\n</section>\n");
+	page_table_end(b);
+	page_section_end(b);
 }

@@ -266,6 +266,31 @@ def test_what_kills_the_machine_is_tried_three_times():
         assert m.sql("SELECT state, count(*) FROM measurement GROUP BY state") == [("interrupted", 3)]
 
 
+def test_killed_between_any_two_steps():
+    """After each commit point around a measurement: nothing is converted again, the next run measures and publishes."""
+    with LlmServer() as s:
+        text = stage(f"endpoint: \"{s.url}\"", hold="[garbage]")
+        with matrix(text) as m:
+            log = m.root / "points"
+            expect(m.quern("run", QUERN_CRASH_LOG=log), 0)
+            names = log.read_text().split()
+            ours = [i for i, name in enumerate(names) if name.startswith("measure:")]
+            assert len(ours) == 2, names
+        at = ours[0]
+        while True:  # up to the last one that this process itself passes
+            with matrix(text) as m:
+                if m.quern("run", QUERN_CRASH_AT=at).returncode != 99:
+                    break
+                expect(m.quern("run"), 0)
+                assert set(m.states().values()) == {"done"}
+                assert m.sql("SELECT count(*) FROM attempt") == [(1,)]
+                assert m.sql("SELECT count(*) FROM measurement WHERE state = 'done'") == [(1,)]
+                assert m.sql("SELECT count(*) FROM measurement WHERE ended_ms IS NULL") == [(0,)]
+                assert "Seqlen" in hub_readme(m)
+            at += 1
+        assert at >= ours[0] + 2, (at, names)
+
+
 def test_alone_means_after_the_conversions():
     jobs = JOBS.replace("    opt: [0, 1, 2]\n", "    opt: [0, 1]\n    with: {sleep_ms: 200}\n")
     with Matrix(jobs + "measure:\n" + stage(f"serve: \"{SERVER}\"")) as m:
@@ -327,6 +352,12 @@ def test_bench_of_a_file_and_of_a_job():
         expect(bench(m, 1, "--endpoint", "http://x", "--serve", "y"), 2, "one of")
         expect(bench(m, 1), 2, "measures this nowhere")
         expect(bench(m, 99, "--serve", SERVER), 2, "99")
+
+
+def test_the_example_is_one():
+    text = (Path(os.environ["QUERN_SOURCE"]) / "docs/examples/measure.yaml").read_text()
+    with Matrix(JOBS + text) as m:
+        expect(m.quern("plan"), 0)
 
 
 def test_faults_of_the_section():
