@@ -3,6 +3,7 @@
  * asked. docs/board.md tells what is where, and what happens when the connection goes. */
 #include <elf.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,7 @@
 #define END_MS 10000	      /* to put the clocks back, to give the NPU back */
 #define ANSWER_SPARE_MS 30000 /* quern-board itself keeps the limit of one answer */
 #define OUTPUT_MAX ((size_t)64 << 10)
+#define SETTLE_MS 1500
 #define PART_DAYS 7 /* what was begun and never finished is dropped after so many */
 
 struct facts { /* of the board */
@@ -369,6 +371,23 @@ static int load(struct board *b, struct measure_result *r, struct err *e)
 
 /* ---- the target */
 
+/* A session that breaks off may be quern-board's end or the connection's; the master notices the
+ * latter a moment after the session does. */
+static int told_apart(struct board *b, int rc, struct err *e)
+{
+	int64_t until = clock_mono_ms() + SETTLE_MS;
+
+	b->was_lost = false;
+	if (rc != ERR_BUSY)
+		return rc;
+	while (ssh_is_up(&b->ssh) && clock_mono_ms() < until)
+		(void)poll(NULL, 0, 20);
+	b->was_lost = !ssh_is_up(&b->ssh);
+	if (b->was_lost && !strstr(e->msg, "connection"))
+		(void)err_set(e, ERR_BUSY, "the connection to %s was lost", b->ssh.board->host);
+	return rc;
+}
+
 static int prepare(struct measure_target *t, struct measure_result *r, struct err *e)
 {
 	struct board *b = (struct board *)t;
@@ -389,8 +408,7 @@ static int prepare(struct measure_target *t, struct measure_result *r, struct er
 		rc = take_hold(b, r, e);
 	if (rc == 0)
 		rc = load(b, r, e);
-	b->was_lost = rc == ERR_BUSY && !ssh_is_up(&b->ssh);
-	return rc;
+	return b->facts.dir[0] ? told_apart(b, rc, e) : rc; /* before, nothing is there */
 }
 
 /* The runtime applies the model's own template to one text; a system prompt of ours would switch
@@ -430,9 +448,7 @@ static int ask(struct measure_target *t, const struct measure_prompt *p, struct 
 				 t->o->answer_ms + measure_left_ms(t->o) + ANSWER_SPARE_MS, &v, e);
 	if (rc == 0)
 		rc = board_read_answer(v, out, e);
-	b->was_lost = rc == ERR_BUSY && !ssh_is_up(&b->ssh);
-	if (b->was_lost)
-		(void)err_set(e, ERR_BUSY, "the connection to %s was lost", b->ssh.board->host);
+	rc = told_apart(b, rc, e);
 	free(line);
 	arena_free(a);
 	return rc;
