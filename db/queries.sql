@@ -209,6 +209,12 @@ SELECT id, job_id, number, run_id, started_ms, ended_ms, verb, pid, pid_start, e
 	memory_by, limit_bytes, scratch_bytes, output_bytes
 FROM attempt WHERE job_id = ?1 ORDER BY number DESC LIMIT ?2
 
+-- name: ATTEMPTS_LEFT
+-- Begun and never ended, of jobs that are in nobody's work (state running or validating).
+SELECT attempt.id, attempt.job_id, attempt.number, job.key
+FROM attempt JOIN job ON job.id = attempt.job_id
+WHERE attempt.ended_ms IS NULL AND job.state NOT IN (1, 2) ORDER BY attempt.id
+
 -- ---- artifacts
 
 -- name: ARTIFACT_PUT

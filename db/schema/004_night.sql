@@ -63,3 +63,6 @@ ALTER TABLE run ADD COLUMN waiting TEXT NOT NULL DEFAULT ''; -- why no job start
 -- ---- artifacts that left the disk after a confirmed upload (resources.keep: none)
 
 ALTER TABLE artifact ADD COLUMN dropped_ms INTEGER; -- NULL: the file is there
+
+-- ---- attempts that have not ended: as few as there are slots, in a store of a million
+CREATE INDEX attempt_open ON attempt (job_id) WHERE ended_ms IS NULL;
