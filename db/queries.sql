@@ -216,6 +216,7 @@ FROM attempt WHERE job_id = ?1 ORDER BY number DESC LIMIT ?2
 SELECT attempt.id, attempt.job_id, attempt.number, job.key
 FROM attempt JOIN job ON job.id = attempt.job_id
 WHERE attempt.ended_ms IS NULL AND job.state NOT IN (1, 2) ORDER BY attempt.id
+
 -- name: DURATION
 -- The longest of the last five good attempts at jobs of one model: ?1, ?2 the range of its points, ?3
 -- its name, ?4 engine, ?5 quant (NULL: any). NULL: none.
