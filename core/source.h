@@ -26,14 +26,21 @@ struct source_files {
 	size_t n;
 };
 
-/* True when a file of this name is part of a model for us; also what a download takes. */
+/* The one folder of a model that counts: chat templates by name, NAME.jinja in it (transformers,
+ * utils/hub.py, CHAT_TEMPLATE_DIR). */
+#define SOURCE_TEMPLATES "additional_chat_templates"
+/* True for the name of a file there. */
+int source_is_template(const char *name);
+
+/* True when a file of this name is part of a model for us; also what a download takes. Names are
+ * relative to the model's folder. */
 int source_wanted(const char *name);
 
 /* With a GGUF file chosen as the model: the file itself and its other parts, importances (imatrix*)
  * and what describes it, but no other weights. file NULL: everything. */
 int source_belongs(const char *name, const char *file);
 
-/* List dir (one level). A symbolic link must end in a regular file inside dir or in the "blobs"
+/* List dir and the folder of templates in it. A symbolic link must end in a regular file inside dir or in the "blobs"
  * folder of the Hub cache that dir is a snapshot of (../../blobs); anything else is ERR_INVALID and
  * says so. */
 int source_list(struct arena *a, const char *dir, struct source_files *out, struct err *e);

@@ -357,6 +357,30 @@ def test_codes_of_a_few_bits():
                 raise AssertionError((label, quant))
 
 
+def test_a_file_beside_config_json_may_say_it():
+    """AutoGPTQ and AutoAWQ once wrote a file of their own, without a method, and left config.json as it was."""
+    for label, file, config, make in (
+            ("old-gptq", "quantize_config.json", {"bits": 4, "group_size": 32, "damp_percent": 0.1, "desc_act": False, "sym": True,
+                                                  "true_sequential": True, "model_file_base_name": "model"},
+             lambda m, w, i: as_gptq(m, w, 4, 32, True)),
+            ("old-awq", "quant_config.json", {"zero_point": True, "q_group_size": 32, "w_bit": 4, "version": "GEMM"},
+             lambda m, w, i: as_awq(m, w, 32))):
+        stored, meant = quantized(label, "llama", config, make)
+        full = json.loads((stored / "config.json").read_text())
+        (stored / file).write_text(json.dumps(full.pop("quantization_config")))
+        (stored / "config.json").write_text(json.dumps(full))
+        if label == "old-gptq":
+            (stored / "model.safetensors").rename(stored / "gptq_model-4bit-32g.safetensors")
+        assert worker(stored, quant="Q8_0").read_bytes() == worker(meant, quant="Q8_0").read_bytes()
+        done = run(QUERN, "convert", stored, "-o", WORK / f"{label}.gguf", "--engine", "gguf", "--quant", "Q8_0")
+        assert done.returncode == 0 and "quantized already" in done.stdout, done.stdout
+        (stored / file).write_text(json.dumps({"bits": 3 if "gptq" in label else 4, "group_size": 32, "version": "gemv"}))
+        said = worker(stored, code=3)
+        assert ("gptq-3bit" if "gptq" in label else "awq-gemv") in said, said
+        (stored / file).write_text('{"bits": "four"}')
+        assert file in worker(stored, code=3)
+
+
 def test_rows_beyond_a_tile():
     """Matrices of several tiles, and of fewer rows in the last."""
     stored, meant = quantized("wide", "llama", gptq(4, 128), lambda m, w, i: as_gptq(m, w, 4, 128, False),

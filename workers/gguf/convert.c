@@ -126,6 +126,7 @@ static int read_checkpoint(struct conversion *c, struct err *e)
 			       hf_class);
 	c->architecture = c->arch->name;
 	if (source_quant_read(c->a, c->config, &c->quant, e) < 0 ||
+	    source_quant_read_beside(c->a, c->job.source, &c->quant, e) < 0 ||
 	    packed_check_form(&c->quant, e) < 0)
 		return e->code;
 	if (hparams_read(c->a, c->arch, c->config, &c->h, e) < 0 ||

@@ -73,8 +73,9 @@ int tokenizer_place_vocab(struct tokenizer *t, struct err *e);
 /* "left right" of one of tokenizer.json's merges: text, or a pair since transformers 4.45. */
 int tokenizer_merge_text(const struct json *merge, struct buf *b, struct err *e);
 
-/* tokenizer_special.c: ids of special tokens, whether a text gets them; chat templates. */
+/* tokenizer_special.c: ids of special tokens, whether a text gets them. */
 void tokenizer_write_specials(const struct tokenizer *t, uint64_t rows, struct gguf_writer *w);
+/* tokenizer_template.c: all chat templates. ERR_INVALID: two of one name. */
 int tokenizer_write_templates(struct arena *a, const struct tokenizer *t, struct gguf_writer *w,
 			      struct err *e);
 
