@@ -113,6 +113,7 @@ static int read_gguf(struct conversion *c, struct err *e)
 static int read_checkpoint(struct conversion *c, struct err *e)
 {
 	struct checkpoint from;
+	struct lora_ends ends;
 	const char *hf_class, *dir;
 
 	if (tokenizer_read_json(c->a, c->job.source, "config.json", &c->config, e) < 0)
@@ -138,8 +139,10 @@ static int read_checkpoint(struct conversion *c, struct err *e)
 	if (c->arch->globals[0].how == CUT_TO_TOKENS)
 		c->h.tokens = c->tokenizer.n_tokens;
 	dir = json_str(json_get(c->job.root, "lora"), "dir", NULL);
-	if (dir && lora_open(c->a, dir, &c->model, c->h.tied, &c->lora, e) < 0)
+	ends = layout_ends(c->a, c->arch, &c->h, &c->model);
+	if (dir && lora_open(c->a, dir, &c->model, &ends, &c->lora, e) < 0)
 		return e->code;
+	c->h.tied = ends.tied;
 	from = (struct checkpoint){ &c->model, &c->quant, &c->packed, dir ? &c->lora : NULL };
 	if (layout_make(c->a, c->arch, &c->h, &from, &c->layout, e) < 0 ||
 	    dora_prepare(c->a, &from, &c->lora, c->job.threads, e) < 0)
