@@ -58,6 +58,9 @@ int tokenizer_read_json(struct arena *a, const char *dir, const char *name, stru
 /* tokenizer_files.c: t->root from vocab.json and merges.txt, which are there. ERR_INVALID: nothing
  * says how text is split. */
 int tokenizer_from_files(struct arena *a, struct tokenizer *t, struct err *e);
+/* The same from what is in them: vocab.json, and the n bytes of merges.txt, with a NUL behind. */
+int tokenizer_from_texts(struct arena *a, struct tokenizer *t, struct json *vocab,
+			 const char *merges, size_t n, struct err *e);
 
 /* ---- the kinds: one file each */
 
