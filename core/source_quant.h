@@ -1,6 +1,7 @@
 /* core/source_quant.h -- what config.json says of weights that are quantized already:
  * its member quantization_config, as transformers, GPTQModel, AutoAWQ and
- * compressed-tensors write it, or a file beside it, as older tools did. Foreign JSON; nothing here reads a weight. */
+ * compressed-tensors write it, or a file beside it, as older tools did. Foreign JSON; nothing here
+ * reads a weight. */
 #ifndef QUERN_CORE_SOURCE_QUANT_H
 #define QUERN_CORE_SOURCE_QUANT_H
 

@@ -40,8 +40,9 @@ static int may_scan(const char *name)
 
 static int is_scan(const char *detail)
 {
-	static const char *const large[] = { "SCAN job",      "SCAN event",  "SCAN attempt",
-					     "SCAN artifact", "SCAN upload", "SCAN file_hash" };
+	static const char *const large[] = { "SCAN job",      "SCAN event",   "SCAN attempt",
+					     "SCAN artifact", "SCAN upload",  "SCAN file_hash",
+					     "SCAN sample",   "SCAN measured" };
 
 	for (size_t i = 0; i < sizeof(large) / sizeof(large[0]); i++) {
 		size_t n = strlen(large[i]);
