@@ -133,29 +133,29 @@ static int find(struct templates *t, const struct tokenizer *from, struct err *e
 	return add_value(t, json_get(file, "chat_template"), e);
 }
 
-int tokenizer_write_templates(struct arena *a, const struct tokenizer *from, struct gguf_writer *w,
+int tokenizer_write_templates(struct arena *a, const struct tokenizer *t, struct gguf_writer *w,
 			      struct err *e)
 {
-	struct templates t = { .a = a };
+	struct templates all = { .a = a };
 	uint64_t named = 0;
 
-	if (find(&t, from, e) < 0)
+	if (find(&all, t, e) < 0)
 		return e->code;
-	for (size_t i = 0; i < t.n; i++) {
-		const char *name = t.v[i].name;
+	for (size_t i = 0; i < all.n; i++) {
+		const char *name = all.v[i].name;
 		int is_default = strcmp(name, "default") == 0;
 
 		gguf_str(w,
 			 is_default ? "tokenizer.chat_template"
 				    : arena_printf(a, "tokenizer.chat_template.%s", name),
-			 t.v[i].text);
+			 all.v[i].text);
 		named += !is_default;
 	}
 	if (named)
 		gguf_array(w, "tokenizer.chat_templates", GGUF_STRING, named);
-	for (size_t i = 0; i < t.n; i++) {
-		if (strcmp(t.v[i].name, "default") != 0)
-			gguf_put_str(w, t.v[i].name, strlen(t.v[i].name));
+	for (size_t i = 0; i < all.n; i++) {
+		if (strcmp(all.v[i].name, "default") != 0)
+			gguf_put_str(w, all.v[i].name, strlen(all.v[i].name));
 	}
 	return 0;
 }
