@@ -27,6 +27,11 @@ void task_sealed(struct task *t);
 /* sealing.c. Seal its output in a pool thread, together with others; then task_sealed(). */
 void sealing_add(struct task *t);
 
+/* task_folder.c. Bytes that its folder may hold; and whether it holds more, or too many files. */
+#define TASK_FILES_MAX 20000
+uint64_t task_folder_limit(const struct task *t);
+bool task_folder_is_full(const struct task *t);
+
 /* task_worker.c. Start the engine's worker with a verb; its ending continues the task. */
 void task_spawn(struct task *t, const char *verb);
 /* Watch the worker of a dead run; its ending continues the task. */
