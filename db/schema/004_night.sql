@@ -113,6 +113,7 @@ SELECT m.id, m.job_id, job.label, m.stage, m.kind, m.machine, m.host,
 FROM measurement AS m JOIN job ON job.id = m.job_id, json_each(m.result, '$.rows') AS row
 WHERE m.state = 'done';
 
+
 -- ---- attempts that have not ended: as few as there are slots, in a store of a million
 CREATE INDEX attempt_open ON attempt (job_id) WHERE ended_ms IS NULL;
 -- ---- causes and control

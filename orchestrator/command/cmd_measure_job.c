@@ -133,7 +133,7 @@ static int whole(struct arena *a, const struct request *q)
 
 	hub_env_forget();
 	if (rc >= 0)
-		rc = store_open(workdir_db(a, cfg->work), 0, &s, &e);
+		(void)store_open(workdir_db(a, cfg->work), 0, &s, &e);
 	if (!s)
 		return say_error(&e, held); /* the loop ends the row */
 	rc = measure(a, s, cfg, st, q, &r, &e);
