@@ -66,6 +66,40 @@ static int print_point(void *ctx, const struct plan_point *p, struct err *e)
 	return ferror(f) ? err_errno(e, "standard output") : 0;
 }
 
+/* Where the estimate comes from; what was not measured is null. */
+static void json_estimate(struct json_out *w, const struct learned *l)
+{
+	jw_key(w, "estimate");
+	jw_object(w);
+	jw_kstr(w, "basis", learn_basis_name(l->basis));
+	jw_kint(w, "samples", l->samples);
+	jw_kbool(w, "ran_out_of_memory", l->ran_out);
+	jw_key(w, "memory_range_bytes");
+	if (l->samples) {
+		jw_array(w);
+		jw_int(w, (int64_t)l->memory_min_bytes);
+		jw_int(w, (int64_t)l->memory_max_bytes);
+		jw_end_array(w);
+	} else {
+		jw_null(w);
+	}
+	jw_key(w, "seconds");
+	if (l->ms)
+		jw_num(w, (double)l->ms / 1000);
+	else
+		jw_null(w);
+	jw_key(w, "seconds_range");
+	if (l->ms) {
+		jw_array(w);
+		jw_num(w, (double)l->ms_min / 1000);
+		jw_num(w, (double)l->ms_max / 1000);
+		jw_end_array(w);
+	} else {
+		jw_null(w);
+	}
+	jw_end_object(w);
+}
+
 static int json_point(void *ctx, const struct plan_point *p, struct err *e)
 {
 	struct json_out *w = ctx;
@@ -99,6 +133,7 @@ static int json_point(void *ctx, const struct plan_point *p, struct err *e)
 	jw_kint(w, "output_bytes", (int64_t)p->need.output_bytes);
 	jw_kint(w, "memory_bytes", (int64_t)p->need.memory_bytes);
 	jw_kint(w, "scratch_bytes", (int64_t)p->need.scratch_bytes);
+	json_estimate(w, &p->learned);
 	jw_end_object(w);
 	/* A matrix may have a million points: what is written leaves memory. */
 	fwrite(buf_str(w->b), 1, w->b->len, stdout);

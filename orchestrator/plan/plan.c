@@ -12,6 +12,7 @@
 #include "core/units.h"
 #include "orchestrator/engine/engine_private.h"
 #include "orchestrator/host/workdir.h"
+#include "orchestrator/plan/learn.h"
 #include "orchestrator/plan/preflight.h"
 #include "upload/hub.h"
 
@@ -245,6 +246,23 @@ static int judge_preflight(struct walk *w, const struct matrix_point *m, struct 
 	return r.refusal ? illegal(p, r.refusal) : 0;
 }
 
+/* What was measured of the like stands for the manifest's formula. A job that was measured had room
+ * within the budget, or ran out of memory at it: it may have all of it. */
+static void learn_point(struct walk *w, struct plan_point *p)
+{
+	const uint64_t budget = w->s->cfg->resources.memory_bytes;
+	struct err ignored = ERR_INIT; /* then the formula stands */
+	uint64_t formula = p->need.memory_bytes;
+
+	p->learned = (struct learned){ .need = p->need };
+	if (!w->had_jobs || learn_ask(w->s->store, p->engine, &p->spec, p->with, &p->source->facts,
+				      w->s->cfg->resources.threads, &p->learned, &ignored) < 0)
+		return;
+	p->need = p->learned.need;
+	if (p->need.memory_bytes > budget && (formula <= budget || p->learned.basis == LEARN_SAME))
+		p->need.memory_bytes = budget;
+}
+
 /* 1 when the point cannot be done, with why. */
 static int judge_legal(struct walk *w, const struct matrix_point *m, struct plan_point *p)
 {
@@ -269,6 +287,7 @@ static int judge_legal(struct walk *w, const struct matrix_point *m, struct plan
 		return illegal(p, p->source->lora_fault);
 	if (judge_preflight(w, m, p))
 		return 1;
+	learn_point(w, p);
 	if (p->need.memory_bytes > c->resources.memory_bytes) {
 		units_format_size(p->need.memory_bytes, need, sizeof(need));
 		units_format_size(c->resources.memory_bytes, have, sizeof(have));

@@ -23,6 +23,13 @@ void task_sealed(struct task *t);
 /* sealing.c. Seal its output in a pool thread, together with others; then task_sealed(). */
 void sealing_add(struct task *t);
 
+/* task_memory.c. Its worker has ended: ask the kernel's log, and watch it no more. */
+void task_memory_ended(struct task *t);
+/* A bad verdict becomes that of a lack of memory, if that is what it was. */
+void task_memory_verdict(struct task *t, struct verdict *v);
+/* With the attempt's end, in the same transaction. */
+int task_memory_record(struct task *t, bool good, struct err *e);
+
 /* task_worker.c. Start the engine's worker with a verb; its ending continues the task. */
 void task_spawn(struct task *t, const char *verb);
 /* Watch the worker of a dead run; its ending continues the task. */

@@ -96,6 +96,7 @@ static void on_converted(struct task *t)
 	struct verdict v;
 
 	verdict_of_worker(&t->x, t->end_reason, t->dir, &v);
+	task_memory_verdict(t, &v);
 	if (v.good) {
 		CRASH_POINT("task:converted");
 		if (!task_move(t, EV_EXIT_OK, &no_fault, false)) {
@@ -126,6 +127,8 @@ static void on_done(struct execution *x)
 	struct task *t = x->data;
 	struct verdict v;
 
+	task_memory_ended(t);
+	t->worked_ms += clock_mono_ms() - t->phase_ms;
 	t->used.user_ms += x->used.user_ms;
 	t->used.system_ms += x->used.system_ms;
 	note_peak(t, x->used.peak_rss_bytes);
@@ -134,6 +137,7 @@ static void on_done(struct execution *x)
 		return;
 	}
 	verdict_of_validation(&t->x, t->end_reason, t->dir, &v);
+	task_memory_verdict(t, &v);
 	if (v.good)
 		task_seal(t);
 	else if (v.cancelled)
@@ -266,6 +270,7 @@ void task_spawn(struct task *t, const char *verb)
 		return;
 	}
 	s->ex->start(s->ex, &s->children, &t->x, &place);
+	watch_add(t);
 	CRASH_POINT("task:spawned");
 }
 
@@ -278,6 +283,8 @@ void task_stop(struct task *t, enum task_end why, int sig)
 	if (!t->killed_ms)
 		t->killed_ms = clock_mono_ms();
 	t->sched->ex->signal(t->sched->ex, &t->x, sig);
+	if (sig == SIGKILL)
+		watch_kill(t, sig);
 }
 
 /* A worker of a dead run: its lines are lost, its ending is seen by its lock. */
@@ -290,6 +297,7 @@ void task_reattach(struct task *t)
 		.dir = t->dir, .lock_fd = -1, .on_line = on_line, .on_done = on_done, .data = t
 	};
 	s->ex->reattach(s->ex, &s->children, &t->x);
+	watch_add(t);
 }
 
 /* ---- with each tick */

@@ -1,0 +1,161 @@
+/* orchestrator/run/task_memory.c -- what an attempt needed: whether it ended for want of memory,
+ * and what the next estimates learn from it. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/json.h"
+#include "core/log.h"
+#include "core/path.h"
+#include "orchestrator/plan/learn.h"
+#include "orchestrator/run/oom.h"
+#include "orchestrator/run/task_private.h"
+
+#define LOG_TAIL 2048  /* bytes; what a traceback ends with */
+#define LOOKS_ENOUGH 4 /* fewer miss the peak: then what the kernel says of the largest process */
+
+static void log_tail(const char *dir, char out[LOG_TAIL + 1])
+{
+	char *path = path_join(dir, "log");
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	ssize_t n = 0;
+	off_t len;
+
+	free(path);
+	if (fd >= 0) {
+		len = lseek(fd, 0, SEEK_END);
+		n = pread(fd, out, LOG_TAIL, len > LOG_TAIL ? len - LOG_TAIL : 0);
+		close(fd);
+	}
+	n = n < 0 ? 0 : n;
+	for (ssize_t i = 0; i < n; i++)
+		out[i] = out[i] ? out[i] : ' ';
+	out[n] = '\0';
+}
+
+void task_memory_ended(struct task *t)
+{
+	const char *line = watch_kernel_line(t);
+
+	t->kernel_line = line ? arena_strdup(t->a, line) : NULL;
+	watch_forget(t);
+}
+
+void task_memory_verdict(struct task *t, struct verdict *v)
+{
+	char tail[LOG_TAIL + 1], line[OOM_LINE_MAX];
+	const struct watch_state *now = watch_now(t->sched);
+	struct oom_facts f = { .watch = t->memory_words,
+			       .kernel_line = t->kernel_line,
+			       .signal = t->x.signal,
+			       .exit_code = t->x.signal ? -1 : t->x.exit_code,
+			       .ended_by_us = t->end_reason != END_BY_ITSELF,
+			       .said = v->message,
+			       .log = tail,
+			       .peak_bytes = t->memory_peak,
+			       .limit_bytes = t->limit_bytes,
+			       .available_bytes = now->machine.available_bytes };
+
+	if (v->good || v->lost || v->cancelled || t->x.start_error)
+		return;
+	log_tail(t->dir, tail);
+	if (oom_evidence(&f, line) == OOM_NO)
+		return;
+	t->ran_out = true;
+	v->retry = true;
+	snprintf(v->cause, sizeof(v->cause), OOM_CAUSE);
+	text_visible(line, v->message, sizeof(v->message));
+}
+
+/* ---- what is kept */
+
+static uint64_t peak_of(const struct task *t, const char **by)
+{
+	if (t->looks >= LOOKS_ENOUGH || (t->ran_out && t->memory_peak) ||
+	    t->memory_peak > t->used.peak_rss_bytes) {
+		*by = t->memory_by;
+		return t->memory_peak;
+	}
+	*by = t->used.peak_rss_bytes ? "rss" : "";
+	return t->used.peak_rss_bytes;
+}
+
+/* What its class is, and what the manifest says; false: its model is not in the matrix any more. */
+static bool class_of(const struct task *t, struct measured_class *c, struct measured_new *m)
+{
+	const struct job_spec *spec = &t->job.spec;
+	struct err ignored = ERR_INIT; /* we wrote it */
+	struct json *with = NULL;
+	struct estimate formula;
+
+	if (!t->source || t->source->fault || !t->engine || t->source->facts.params == 0)
+		return false;
+	if (strcmp(spec->with, "{}") != 0)
+		(void)json_parse(t->a, spec->with, strlen(spec->with), &with, &ignored);
+	engine_estimate(t->engine, spec, with, &t->source->facts, t->sched->cfg->resources.threads,
+			&formula);
+	learn_class(spec, &t->source->facts, t->sched->cfg->resources.threads, c);
+	m->formula_bytes = (int64_t)formula.memory_bytes;
+	return true;
+}
+
+int task_memory_record(struct task *t, bool good, struct err *e)
+{
+	struct attempt_row used = { .id = t->attempt_id };
+	struct measured_new m = { .now_ms = sched_now(t->sched) };
+	struct measured_class c;
+	int rc;
+
+	if (!t->x.dir)
+		return 0; /* nothing was started */
+	used.memory_bytes = (int64_t)peak_of(t, &used.memory_by);
+	used.limit_bytes = (int64_t)t->limit_bytes;
+	used.scratch_bytes = (int64_t)t->scratch_bytes;
+	for (size_t i = 0; good && i < t->seal.sealed.n; i++)
+		used.output_bytes += (int64_t)t->seal.sealed.files[i].size_bytes;
+	rc = store_attempt_used(t->sched->store, &used, e);
+	/* One that was adopted was not watched from its start. */
+	if (rc < 0 || t->adopted || used.memory_bytes == 0 || (!good && !t->ran_out) ||
+	    !class_of(t, &c, &m))
+		return rc;
+	m.memory_bytes = used.memory_bytes;
+	m.scratch_bytes = used.scratch_bytes;
+	m.output_bytes = used.output_bytes;
+	m.ms = t->worked_ms;
+	t->sched->learned = true;
+	return good ? store_measured_add(t->sched->store, &c, &m, e)
+		    : store_measured_more(t->sched->store, &c, &m, e);
+}
+
+/* ---- the estimate, once more: others of the night have ended since the plan */
+
+int task_memory_estimate(struct scheduler *s, struct job_row *job, const struct resolved *source,
+			 struct err *e)
+{
+	const struct engine *en = engine_find(&s->session->engines, job->spec.engine);
+	const uint64_t budget = s->cfg->resources.memory_bytes;
+	struct err ignored = ERR_INIT;
+	struct json *with = NULL;
+	struct learned l;
+	struct arena *a;
+	int rc;
+
+	if (!s->learned || !en || source->facts.params == 0)
+		return 0;
+	a = arena_new();
+	if (strcmp(job->spec.with, "{}") != 0)
+		(void)json_parse(a, job->spec.with, strlen(job->spec.with), &with, &ignored);
+	rc = learn_ask(s->store, en, &job->spec, with, &source->facts, s->cfg->resources.threads,
+		       &l, e);
+	arena_free(a);
+	if (rc < 0)
+		return rc;
+	if (l.basis == LEARN_FORMULA && !l.ran_out)
+		return 0;
+	job->memory_bytes = (int64_t)(l.need.memory_bytes < budget ? l.need.memory_bytes : budget);
+	job->output_bytes = (int64_t)l.need.output_bytes;
+	job->scratch_bytes = (int64_t)l.need.scratch_bytes;
+	return 0;
+}
