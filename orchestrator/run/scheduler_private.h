@@ -72,6 +72,9 @@ struct task {
 	const char *memory_by;
 	int looks;
 	char memory_words[200];
+	const char *group;	 /* its control group; NULL: none */
+	bool group_has_files;	 /* in memory: what it counts is not only its processes' */
+	uint64_t group_kills;	 /* of the kernel, in it */
 	const char *kernel_line; /* of the kernel's log, about a process that it killed; or NULL */
 	bool ran_out;		 /* of memory: the verdict */
 	int64_t worked_ms;	 /* its workers together */

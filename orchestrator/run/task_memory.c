@@ -1,19 +1,23 @@
 /* orchestrator/run/task_memory.c -- what an attempt needed: whether it ended for want of memory,
  * and what the next estimates learn from it. */
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include "core/json.h"
 #include "core/log.h"
 #include "core/path.h"
+#include "orchestrator/host/cgroup.h"
 #include "orchestrator/plan/learn.h"
 #include "orchestrator/run/oom.h"
 #include "orchestrator/run/task_private.h"
 
-#define LOG_TAIL 2048  /* bytes; what a traceback ends with */
+#define LOG_TAIL 2048 /* bytes; what a traceback ends with */
+#define LOG_AND_RESULT (128ull << 20)
 #define LOOKS_ENOUGH 4 /* fewer miss the peak: then what the kernel says of the largest process */
 
 static void log_tail(const char *dir, char out[LOG_TAIL + 1])
@@ -35,10 +39,52 @@ static void log_tail(const char *dir, char out[LOG_TAIL + 1])
 	out[n] = '\0';
 }
 
+#define PROCESSES_MAX 4096 /* a toolkit has some threads a processor; a fork bomb has more */
+
+/* In memory, files are the worker's memory too. */
+static uint64_t files_in_memory(const struct task *t)
+{
+	struct statfs fs;
+
+	if (statfs(t->dir, &fs) != 0 || (unsigned long)fs.f_type != TMPFS_MAGIC)
+		return 0;
+	return 2 * (uint64_t)(t->job.output_bytes + t->job.scratch_bytes) + LOG_AND_RESULT;
+}
+
+int task_memory_group(struct task *t)
+{
+	struct scheduler *s = t->sched;
+	uint64_t files = files_in_memory(t);
+	const struct cgroup_limits l = { .memory_bytes = t->limit_bytes + files,
+					 .swap = s->cfg->resources.memory_bytes >
+						 watch_now(s)->machine.total_bytes,
+					 .processes = PROCESSES_MAX };
+	char name[80], path[CGROUP_PATH_MAX];
+	int fd;
+
+	t->group = NULL;
+	t->group_kills = 0;
+	t->group_has_files = files > 0;
+	if (!s->opt.cgroup || !s->opt.cgroup->usable)
+		return 0;
+	snprintf(name, sizeof(name), "job-%lld-%d-%s", (long long)t->job.id, t->number,
+		 t->phase == TASK_VALIDATE ? "validate" : "convert");
+	fd = cgroup_make(s->opt.cgroup, name, &l, path);
+	if (fd < 0)
+		return 0; /* the watch holds it to its limit */
+	t->group = arena_strdup(t->a, path);
+	return fd;
+}
+
 void task_memory_ended(struct task *t)
 {
 	const char *line = watch_kernel_line(t);
 
+	if (t->group) {
+		t->group_kills = cgroup_kills(t->group);
+		cgroup_kill(t->group);
+		(void)cgroup_remove(t->group); /* else at the end of the run */
+	}
 	t->kernel_line = line ? arena_strdup(t->a, line) : NULL;
 	watch_forget(t);
 }
@@ -48,6 +94,7 @@ void task_memory_verdict(struct task *t, struct verdict *v)
 	char tail[LOG_TAIL + 1], line[OOM_LINE_MAX];
 	const struct watch_state *now = watch_now(t->sched);
 	struct oom_facts f = { .watch = t->memory_words,
+			       .cgroup_kills = t->group_kills,
 			       .kernel_line = t->kernel_line,
 			       .signal = t->x.signal,
 			       .exit_code = t->x.signal ? -1 : t->x.exit_code,

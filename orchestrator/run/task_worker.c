@@ -269,7 +269,10 @@ void task_spawn(struct task *t, const char *verb)
 		task_fail(t, &v);
 		return;
 	}
+	place.group_fd = task_memory_group(t);
 	s->ex->start(s->ex, &s->children, &t->x, &place);
+	if (place.group_fd)
+		close(place.group_fd);
 	watch_add(t);
 	CRASH_POINT("task:spawned");
 }

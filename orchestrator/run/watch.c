@@ -11,6 +11,7 @@
 #include "core/mem.h"
 #include "core/path.h"
 #include "core/units.h"
+#include "orchestrator/host/cgroup.h"
 #include "orchestrator/host/kmsg.h"
 #include "orchestrator/host/machine.h"
 #include "orchestrator/host/tree.h"
@@ -27,9 +28,10 @@
 struct watched {
 	struct watched *next;
 	int64_t attempt_id;
-	char *dir, *out;
+	char *dir, *out, *group; /* group NULL: none */
 	struct tree tree;
 	enum tree_by by;
+	bool in_group;
 	uint64_t bytes, scratch_bytes, output_bytes;
 	pid_t seen[SEEN_MAX]; /* processes of it that were alive at some look, the newest */
 	size_t n_seen;
@@ -67,6 +69,7 @@ static void free_watched(struct watched *w)
 {
 	free(w->dir);
 	free(w->out);
+	free(w->group);
 	free(w);
 }
 
@@ -102,6 +105,7 @@ void watch_add(struct task *t)
 	w->attempt_id = t->attempt_id;
 	w->dir = mem_strdup(t->dir);
 	w->out = path_join(t->dir, "out");
+	w->group = t->group && !t->group_has_files ? mem_strdup(t->group) : NULL;
 	w->tree.root = (pid_t)t->x.pid;
 	w->next = x->list;
 	x->list = w;
@@ -195,6 +199,15 @@ static void remember(struct watched *w)
 	}
 }
 
+/* The group knows it exactly, and does not have to walk anything. */
+static void look_at_memory(struct watched *w)
+{
+	int64_t bytes = w->group ? cgroup_memory(w->group) : -1;
+
+	w->in_group = bytes >= 0;
+	w->bytes = w->in_group ? (uint64_t)bytes : tree_memory(&w->tree, &w->by);
+}
+
 static void look_work(uv_work_t *work)
 {
 	struct watch *x = work->data;
@@ -212,7 +225,7 @@ static void look_work(uv_work_t *work)
 	for (struct watched *w = x->head; w; w = w->next) {
 		tree_update(&w->tree, &x->all);
 		remember(w);
-		w->bytes = tree_memory(&w->tree, &w->by);
+		look_at_memory(w);
 		look_at_disk(w, x->now_ms);
 		w->looked = true;
 	}
@@ -220,9 +233,12 @@ static void look_work(uv_work_t *work)
 
 /* ---- what follows */
 
-static const char *by_name(enum tree_by by)
+static const char *by_name(const struct watched *w)
 {
-	return by == TREE_BY_PSS ? "pss" : by == TREE_BY_RSS ? "rss" : "";
+	return w->in_group	      ? "cgroup"
+	       : w->by == TREE_BY_PSS ? "pss"
+	       : w->by == TREE_BY_RSS ? "rss"
+				      : "";
 }
 
 static void note(struct task *t, const struct watched *w)
@@ -230,7 +246,7 @@ static void note(struct task *t, const struct watched *w)
 	t->memory_now = w->bytes;
 	if (w->bytes > t->memory_peak) {
 		t->memory_peak = w->bytes;
-		t->memory_by = by_name(w->by);
+		t->memory_by = by_name(w);
 	}
 	t->looks++;
 	if (w->scratch_bytes > t->scratch_bytes)
