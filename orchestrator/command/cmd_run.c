@@ -94,7 +94,8 @@ int cmd_run(int argc, char **argv)
 		return cli_fail(&e);
 	take_options(&o, jobs);
 	if (o.dry_run)
-		return plan_show(o.file, &(struct config_set){ o.set.v, o.set.n }, o.only, false);
+		return plan_show(o.file, &(struct config_set){ o.set.v, o.set.n }, o.only, NULL,
+				 false);
 	cgroup_open_scope(&groups, argv);
 	rc = session_open(&s, SESSION_RUN, o.file, &(struct config_set){ o.set.v, o.set.n }, "run",
 			  &e);

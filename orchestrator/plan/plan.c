@@ -406,10 +406,13 @@ static void add_totals(struct walk *w, const struct plan_point *p, size_t model_
 {
 	struct plan_totals *t = w->t;
 	int to_do = p->status <= PLAN_LOST;
+	uint64_t fetch = 0;
 
 	t->count[p->status]++;
 	if (p->status != PLAN_DUPLICATE)
 		t->points++;
+	if (p->repo && p->repo[0] && (to_do || p->status == PLAN_CONVERTED))
+		t->upload_bytes += p->need.output_bytes;
 	if (!to_do)
 		return;
 	t->output_bytes += p->need.output_bytes;
@@ -418,9 +421,11 @@ static void add_totals(struct walk *w, const struct plan_point *p, size_t model_
 	if (w->last_model != model_index && p->source->fake && !source_is_ready(p->source))
 		t->source_bytes += p->source->facts.size_bytes;
 	if (w->last_model != model_index && p->source->hub)
-		t->source_bytes += hub_source_missing_bytes(p->source->hub);
+		fetch += hub_source_missing_bytes(p->source->hub);
 	if (w->last_model != model_index && p->source->lora)
-		t->source_bytes += hub_source_missing_bytes(p->source->lora);
+		fetch += hub_source_missing_bytes(p->source->lora);
+	t->source_bytes += fetch;
+	t->fetch_bytes += fetch;
 	w->last_model = model_index;
 }
 

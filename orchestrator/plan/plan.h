@@ -56,6 +56,8 @@ struct plan_totals {
 	uint64_t excluded;
 	uint64_t output_bytes; /* of what is to be done */
 	uint64_t source_bytes; /* to be made or fetched first */
+	uint64_t fetch_bytes;  /* of these, from hubs */
+	uint64_t upload_bytes; /* of what is to be done, and of what waits to be published */
 	uint64_t largest_memory_bytes,
 		peak_memory_bytes; /* one job; the most at once with the given slots */
 	uint64_t disk_free_bytes;

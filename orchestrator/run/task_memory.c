@@ -11,6 +11,7 @@
 #include "core/json.h"
 #include "core/log.h"
 #include "core/path.h"
+#include "core/proc.h"
 #include "orchestrator/host/cgroup.h"
 #include "orchestrator/plan/learn.h"
 #include "orchestrator/run/oom.h"
@@ -118,6 +119,8 @@ void task_memory_verdict(struct task *t, struct verdict *v)
 
 /* ---- what is kept */
 
+/* Before a new process runs its program it shares our memory, and the kernel counts ours to it: a
+ * peak that is no higher tells nothing. */
 static uint64_t peak_of(const struct task *t, const char **by)
 {
 	if (t->looks >= LOOKS_ENOUGH || (t->ran_out && t->memory_peak) ||
@@ -125,7 +128,10 @@ static uint64_t peak_of(const struct task *t, const char **by)
 		*by = t->memory_by;
 		return t->memory_peak;
 	}
-	*by = t->used.peak_rss_bytes ? "rss" : "";
+	*by = "";
+	if (t->used.peak_rss_bytes <= proc_peak_rss(getpid()))
+		return 0;
+	*by = "rss";
 	return t->used.peak_rss_bytes;
 }
 
@@ -164,10 +170,11 @@ int task_memory_record(struct task *t, bool good, struct err *e)
 		used.output_bytes += (int64_t)t->seal.sealed.files[i].size_bytes;
 	rc = store_attempt_used(t->sched->store, &used, e);
 	/* One that was adopted was not watched from its start. */
-	if (rc < 0 || t->adopted || used.memory_bytes == 0 || (!good && !t->ran_out) ||
+	if (rc < 0 || t->adopted || (!good && !(t->ran_out && used.memory_bytes)) ||
 	    !class_of(t, &c, &m))
 		return rc;
-	m.memory_bytes = used.memory_bytes;
+	/* Too short to be seen, and no larger than we are: the formula may be right. */
+	m.memory_bytes = used.memory_bytes ? used.memory_bytes : m.formula_bytes;
 	m.scratch_bytes = used.scratch_bytes;
 	m.output_bytes = used.output_bytes;
 	m.ms = t->worked_ms;
