@@ -106,8 +106,10 @@ static const char *what_changed(struct walk *w, const struct job_spec *old,
 	return arena_strdup(w->scratch, b->len ? buf_str(b) : "parameters");
 }
 
-/* Are the files of a finished job still there, with the sizes they had? */
-static int artifacts_there(struct walk *w, const struct plan_point *p, struct err *e)
+/* Are the files of a finished job still there, with the sizes they had? Those that left the disk
+ * for the hub are there as long as the hub should have them: published says so. */
+static int artifacts_there(struct walk *w, const struct plan_point *p, bool published,
+			   struct err *e)
 {
 	struct artifact_row files[256];
 	const char *dir = workdir_artifact(w->scratch, w->s->cfg->work, p->key);
@@ -119,6 +121,8 @@ static int artifacts_there(struct walk *w, const struct plan_point *p, struct er
 		const char *path = arena_printf(w->scratch, "%s/%s", dir, files[i].name);
 		struct stat st;
 
+		if (files[i].dropped_ms && published)
+			continue;
 		if (stat(path, &st) != 0 || st.st_size != files[i].size_bytes)
 			return 0;
 	}
@@ -141,10 +145,10 @@ static int judge_known(struct walk *w, const struct job_row *row, struct plan_po
 		return 0;
 	case JOB_DONE:
 	case JOB_READY:
-		there = artifacts_there(w, p, e);
+		published = p->state == JOB_DONE && strcmp(row->cause, JOB_CAUSE_REPLACED) != 0;
+		there = artifacts_there(w, p, published, e);
 		if (there < 0)
 			return there;
-		published = p->state == JOB_DONE && strcmp(row->cause, JOB_CAUSE_REPLACED) != 0;
 		p->status = !there ? PLAN_LOST : published ? PLAN_DONE : PLAN_CONVERTED;
 		if (!there)
 			p->why = "its artifact is gone";

@@ -74,6 +74,8 @@ static bool has_room(struct making *m, const struct hub_source *h)
 		 "kept; make room, or set HF_HUB_CACHE to another disk, and run again",
 		 h->repo, need_text, h->cache, have_text);
 	(void)drop_for_room(m->sched, need - have);
+	if (room_is_shared(m->sched))
+		publish_for_room(m->sched);
 	making_wait(m);
 	return false;
 }

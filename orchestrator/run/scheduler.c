@@ -276,6 +276,7 @@ static int consider(struct scheduler *s, struct job_row *job, struct err *e)
 		if (room_is_shared(s))
 			(void)drop_for_room(s, disk + s->adm.disk_claimed +
 						       s->adm.disk_reserve_bytes - disk_free);
+		publish_for_room(s);
 		admit_blocked(&s->adm, job->id);
 		return 0;
 	case ADMIT_NO_MACHINE:

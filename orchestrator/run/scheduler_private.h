@@ -257,6 +257,8 @@ void publish_free(struct scheduler *s);
 void publish_job_ready(struct scheduler *s, const char *repo);
 /* Everything converted: publish what is ready. Returns true while something is going on. */
 bool publish_at_end(struct scheduler *s);
+/* The disk is short: publish what is ready, where artifacts leave after that. */
+void publish_for_room(struct scheduler *s);
 bool publish_busy(const struct scheduler *s);
 void publish_stop(struct scheduler *s, int sig);
 

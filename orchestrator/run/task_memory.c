@@ -83,6 +83,10 @@ void task_memory_ended(struct task *t)
 
 	if (t->group) {
 		t->group_kills = cgroup_kills(t->group);
+		if (t->group_kills && t->memory_peak < t->limit_bytes) {
+			t->memory_peak = t->limit_bytes; /* between two looks */
+			t->memory_by = "cgroup";
+		}
 		cgroup_kill(t->group);
 		(void)cgroup_remove(t->group); /* else at the end of the run */
 	}

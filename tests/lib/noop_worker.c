@@ -150,23 +150,40 @@ static int need_memory(const char *mode)
 	return 0;
 }
 
-/* So many MiB into a scratch file; a disk that is full is said as it is. */
-static int fill(void)
+/* So many MiB into a file; a disk that is full is said as it is. */
+static int fill(const char *path, long n)
 {
 	static char block[1 << 20];
-	char mib[16];
-	long n = atol(field("mib", mib, sizeof(mib)));
-	int fd = open("scratch", O_WRONLY | O_CREAT | O_TRUNC, 0644);
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
 
 	for (long i = 0; i < n; i++) {
 		if (write(fd, block, sizeof(block)) != (ssize_t)sizeof(block)) {
-			fprintf(stderr, "noop: scratch: %s\n", strerror(errno));
+			fprintf(stderr, "noop: %s: %s\n", path, strerror(errno));
+			put("result.json",
+			    "{\"protocol\":1,\"status\":\"error\",\"code\":\"nospace\","
+			    "\"cause\":\"disk full\",\"message\":\"no space left\"}");
 			return 1;
 		}
 		nap(5);
 	}
 	close(fd);
 	return 0;
+}
+
+/* An output of so many MiB, and not of the few bytes that others make. */
+static int fat(const char *name, const char *path)
+{
+	char text[512], mib[16];
+	long n = atol(field("mib", mib, sizeof(mib)));
+
+	if (fill(path, n) != 0)
+		return 1;
+	snprintf(text, sizeof(text),
+		 "{\"protocol\":1,\"status\":\"ok\",\"files\":[{\"path\":\"%s\",\"size\":%ld}],"
+		 "\"facts\":%s}\n",
+		 name, n << 20, facts("fat"));
+	put("result.json.tmp", text);
+	return rename("result.json.tmp", "result.json") != 0;
 }
 
 static void chatter(void)
@@ -234,7 +251,7 @@ static int misbehave(const char *mode, const char *name)
 
 static int convert(void)
 {
-	char mode[32], ms[16], file[256], name[300], path[320];
+	char mode[32], ms[16], mib[16], file[256], name[300], path[320];
 
 	field("mode", mode, sizeof(mode));
 	field("sleep_ms", ms, sizeof(ms));
@@ -242,7 +259,10 @@ static int convert(void)
 	snprintf(path, sizeof(path), "out/%s", name);
 	if (ms[0])
 		nap(atol(ms));
-	if (need_memory(mode) != 0 || (strcmp(mode, "fill") == 0 && fill() != 0))
+	if (strcmp(mode, "fat") == 0)
+		return fat(name, path);
+	if (need_memory(mode) != 0 || (strcmp(mode, "fill") == 0 &&
+				       fill("scratch", atol(field("mib", mib, sizeof(mib)))) != 0))
 		return 1;
 	put(path, content);
 	result(name, CONTENT_SHA);
