@@ -45,6 +45,7 @@ static void on_done(struct child *c)
 		m->running = false; /* goes on with the next run */
 		sched_kick(m->sched);
 	} else if (!c->spawn_err && !c->signal && c->exit_code == 0) {
+		m->sched->disk_written += m->fetching->size_bytes;
 		fetch_next(m);
 	} else if (m->err.code == ERR_NOSPACE) {
 		disk_is_full(m);

@@ -17,6 +17,7 @@
 #define LOOK_AHEAD (16 * WINDOW) /* waiting jobs that others may overtake in one look */
 #define CHECKPOINT_MS 5000 /* how often the WAL is moved into the database, by a pool thread */
 #define DRAW_JOBS_MAX 64
+#define DISK_PATIENCE_MS 1800000  /* for a disk that somebody else has filled; then the run ends */
 #define MACHINE_PATIENCE_MS 60000 /* with nothing of ours running; then the next job is tried */
 #define POOL_THREADS "8"
 
@@ -193,6 +194,15 @@ static void leave_to_others(struct scheduler *s, const struct job_row *job,
 		w->output_bytes -= bytes < w->output_bytes ? bytes : w->output_bytes;
 }
 
+/* There was room for it when the run began, and what the run has written since is not what fills
+ * the disk: somebody else does, and may make room again. */
+static bool disk_is_taken(const struct scheduler *s, uint64_t bytes)
+{
+	uint64_t ours = s->disk_written + s->adm.disk_claimed + s->adm.disk_reserve_bytes;
+
+	return s->disk_at_start > ours && s->disk_at_start - ours >= bytes;
+}
+
 /* The first job of a look that cannot start says why nothing does. */
 static void say_waiting(struct scheduler *s, const struct job_row *job, enum admit why,
 			uint64_t disk_bytes, uint64_t disk_free)
@@ -277,6 +287,7 @@ static int consider(struct scheduler *s, struct job_row *job, struct err *e)
 			(void)drop_for_room(s, disk + s->adm.disk_claimed +
 						       s->adm.disk_reserve_bytes - disk_free);
 		publish_for_room(s);
+		s->disk_taken |= disk_is_taken(s, disk);
 		admit_blocked(&s->adm, job->id);
 		return 0;
 	case ADMIT_NO_MACHINE:
@@ -316,7 +327,7 @@ static int start_some(struct scheduler *s, int *waiting, struct err *e)
 static bool stuck_for_disk(struct scheduler *s)
 {
 	return !s->tasks && s->window_n > 0 && s->adm.blocked_id && !s->machine_short &&
-	       !making_busy(s) && !drop_busy(s) && !publish_busy(s);
+	       !s->disk_taken && !making_busy(s) && !drop_busy(s) && !publish_busy(s);
 }
 
 static void stop_loop(struct scheduler *s)
@@ -334,7 +345,7 @@ static bool all_over(struct scheduler *s)
 		return false;
 	if (s->stop != STOP_NOT)
 		return !publish_busy(s);
-	if (s->window_at < s->window_n || s->next_retry_ms || s->machine_short)
+	if (s->window_at < s->window_n || s->next_retry_ms || s->machine_short || s->disk_taken)
 		return false;
 	return !publish_at_end(s);
 }
@@ -345,7 +356,7 @@ static void look_for_work(struct scheduler *s)
 	int rc = 1, waiting = 0;
 
 	s->kicks++;
-	s->machine_short = s->said_waiting = false;
+	s->machine_short = s->said_waiting = s->disk_taken = false;
 	s->adm.impatient =
 		s->short_since_ms && clock_mono_ms() - s->short_since_ms > MACHINE_PATIENCE_MS;
 	if (s->adm.running ==
@@ -360,6 +371,12 @@ static void look_for_work(struct scheduler *s)
 		s->short_since_ms = 0;
 	else if (!s->short_since_ms)
 		s->short_since_ms = clock_mono_ms();
+	if (!s->disk_taken)
+		s->full_since_ms = 0;
+	else if (!s->full_since_ms)
+		s->full_since_ms = clock_mono_ms();
+	if (s->disk_taken && clock_mono_ms() - s->full_since_ms > DISK_PATIENCE_MS)
+		s->disk_taken = false;
 	if (rc < 0) {
 		sched_fatal(s, &e);
 	} else if (s->stop == STOP_NOT && stuck_for_disk(s)) {
@@ -460,6 +477,8 @@ static void on_tick(uv_timer_t *timer)
 static void setup(struct scheduler *s, struct session *session, const struct scheduler_options *o,
 		  struct scheduler_result *r)
 {
+	struct err ignored = ERR_INIT;
+
 	memset(s, 0, sizeof(*s));
 	memset(r, 0, sizeof(*r));
 	s->session = session;
@@ -482,6 +501,8 @@ static void setup(struct scheduler *s, struct session *session, const struct sch
 	publish_init(s);
 	drop_init(s);
 	watch_init(s);
+	ballast_take(s);
+	(void)room_for_jobs(s, &s->disk_at_start, &ignored);
 	admit_machine(&s->adm, watch_now(s)->machine.available_bytes, 0,
 		      watch_now(s)->machine.pressure);
 	uv_loop_init(&s->loop);

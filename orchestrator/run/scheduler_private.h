@@ -144,8 +144,13 @@ struct scheduler {
 	struct publisher *publisher;
 	struct watch *watch;
 	struct timeline timeline;
-	bool learned;			  /* something was measured in this run */
-	bool machine_short, said_waiting; /* in this look for work */
+	/* disk: free when the run began, and what the run has put there since; since when a job
+	 * that would have found room then has found none, as somebody else has it (0: it is not so)
+	 */
+	uint64_t disk_at_start, disk_written;
+	int64_t full_since_ms;
+	bool learned;				      /* something was measured in this run */
+	bool machine_short, disk_taken, said_waiting; /* in this look for work */
 	int64_t short_since_ms; /* the machine is too short for the next job; 0: it is not */
 
 	/* pending jobs looked at next; refilled when used up */
@@ -207,6 +212,9 @@ void timeline_waiting(struct scheduler *s, enum admit why, int64_t job_id, const
  */
 int task_memory_estimate(struct scheduler *s, struct job_row *job, const struct resolved *source,
 			 struct err *e);
+
+/* ballast.c: room for the store, also when the disk is full. At the start, and after each look. */
+void ballast_take(struct scheduler *s);
 
 /* recover.c: put right what a dead run left. */
 int recover(struct scheduler *s, struct err *e);

@@ -192,6 +192,8 @@ static void finish_ready(struct task *t, enum job_event ev)
 {
 	struct scheduler *s = t->sched;
 
+	for (size_t i = 0; i < t->seal.sealed.n; i++)
+		s->disk_written += t->seal.sealed.files[i].size_bytes;
 	if (task_move(t, ev, &no_fault, true)) {
 		s->res->finished++;
 		publish_job_ready(s, t->job.repo);

@@ -12,6 +12,7 @@
 #include "core/log.h"
 #include "core/path.h"
 #include "core/proc.h"
+#include "core/units.h"
 #include "orchestrator/host/cgroup.h"
 #include "orchestrator/plan/learn.h"
 #include "orchestrator/run/oom.h"
@@ -19,6 +20,8 @@
 
 #define LOG_TAIL 2048 /* bytes; what a traceback ends with */
 #define LOG_AND_RESULT (128ull << 20)
+#define DISK_CAUSE "disk full"
+#define DISK_FULL (256 << 10) /* less is no room: logs and results are written in such pieces */
 #define LOOKS_ENOUGH 4 /* fewer miss the peak: then what the kernel says of the largest process */
 
 static void log_tail(const char *dir, char out[LOG_TAIL + 1])
@@ -94,6 +97,24 @@ void task_memory_ended(struct task *t)
 	watch_forget(t);
 }
 
+/* On a full disk a worker's last words are lost as well: what it left says anything or nothing. */
+static void disk_verdict(const struct task *t, struct verdict *v)
+{
+	struct err ignored = ERR_INIT;
+	char had[24], words[600];
+	uint64_t bytes;
+
+	if (t->end_reason != END_BY_ITSELF || strcmp(v->cause, DISK_CAUSE) == 0 ||
+	    path_free_space(t->dir, &bytes, &ignored) < 0 || bytes >= DISK_FULL)
+		return;
+	units_format_size(bytes, had, sizeof(had));
+	snprintf(words, sizeof(words), "the disk had %s left when it ended%s%.500s", had,
+		 v->message[0] ? ": " : "", v->message);
+	v->retry = true;
+	snprintf(v->cause, sizeof(v->cause), DISK_CAUSE);
+	snprintf(v->message, sizeof(v->message), "%s", words);
+}
+
 void task_memory_verdict(struct task *t, struct verdict *v)
 {
 	char tail[LOG_TAIL + 1], line[OOM_LINE_MAX];
@@ -113,8 +134,10 @@ void task_memory_verdict(struct task *t, struct verdict *v)
 	if (v->good || v->lost || v->cancelled || t->x.start_error)
 		return;
 	log_tail(t->dir, tail);
-	if (oom_evidence(&f, line) == OOM_NO)
+	if (oom_evidence(&f, line) == OOM_NO) {
+		disk_verdict(t, v);
 		return;
+	}
 	t->ran_out = true;
 	v->retry = true;
 	snprintf(v->cause, sizeof(v->cause), OOM_CAUSE);

@@ -315,7 +315,8 @@ static void record_pid(struct task *t)
 	if (t->pid_recorded || t->phase != TASK_CONVERT || pid <= 0)
 		return;
 	t->pid_recorded = true;
-	if (store_attempt_pid(t->sched->store, t->attempt_id, pid, proc_start_time(pid), &e) < 0)
+	if (sched_batch(t->sched, &e) < 0 ||
+	    store_attempt_pid(t->sched->store, t->attempt_id, pid, proc_start_time(pid), &e) < 0)
 		sched_fatal(t->sched, &e);
 }
 
@@ -377,8 +378,9 @@ void task_tick(struct task *t, int64_t mono_ms)
 	look_at_limits(t, mono_ms);
 	if (t->end_reason == END_BY_ITSELF)
 		look_for_cancel(t);
-	if (t->progress_dirty && store_attempt_progress(t->sched->store, t->attempt_id, t->stage,
-							t->unit, t->done, t->total, &e) < 0)
+	if (t->progress_dirty && (sched_batch(t->sched, &e) < 0 ||
+				  store_attempt_progress(t->sched->store, t->attempt_id, t->stage,
+							 t->unit, t->done, t->total, &e) < 0))
 		sched_fatal(t->sched, &e);
 	t->progress_dirty = false;
 }

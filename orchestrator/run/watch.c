@@ -370,6 +370,7 @@ static void after_look(uv_work_t *work, int status)
 	x->looked_ms = clock_mono_ms();
 	apply(x);
 	sweep(x);
+	ballast_take(x->sched);
 	timeline_tick(x->sched);
 }
 

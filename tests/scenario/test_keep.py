@@ -3,6 +3,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
@@ -52,6 +53,9 @@ class Place(Matrix):
     def quern(self, *args, **env):
         small = preload("small_disk", SMALL_DISK=self.root / "disk", SMALL_DISK_BYTES=self.disk_mib * MIB)
         return super().quern(*args, timeout=300, **{**small, **env})
+
+    def quern_plain(self, *args):
+        return super().quern(*args)
 
     def artifacts(self):
         return [f for f in (self.work / "artifacts").rglob("*.noop")]
@@ -139,6 +143,46 @@ def test_somebody_else_fills_the_disk_meanwhile():
         assert not p.artifacts() and p.sql("SELECT count(*) FROM attempt") == [(0,)]
         expect(p.quern("run"), 0, "4 converted")
         assert not [f for f in (p.work / "jobs").rglob("*.noop")]
+
+
+def test_the_disk_fills_in_the_middle_of_the_night():
+    """A real small file system: a worker hits its end, its cause is said, the run lives, and goes on when there is room."""
+    if os.geteuid() != 0:
+        print("only root can mount a small disk")
+        return
+    with Place(2) as p:
+        small = p.root / "disk"
+        mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", small], capture_output=True, text=True)
+        if mount.returncode != 0:
+            print("no small disk:", mount.stderr.strip())
+            return
+        try:
+            p.write((p.root / "jobs.yaml").read_text().replace("mib: 4", "mib: 4, sleep_ms: 2000")
+                    .replace("attempts: 2, backoff: 10ms", "attempts: 9, backoff: 500ms").replace("upload: {", "upload: {hold: true, "))
+            (p.root / "disk/work").mkdir()
+            run = p.start("run")
+            end = time.monotonic() + 60
+            while not p.running() and time.monotonic() < end:
+                time.sleep(0.05)
+            with open(small / "ballast", "wb") as f:
+                try:
+                    while True:
+                        f.write(bytes(65536))
+                        f.flush()
+                except OSError:
+                    pass  # to the last block
+            while "no room" not in (said := str(p.quern_plain("status").stdout)) and "waits for disk" not in said and \
+                    time.monotonic() < end:
+                time.sleep(0.1)
+            assert "waits for disk" in said, said + str(run.poll()) + (run.stdout.read() if run.poll() is not None else "")
+            causes = {c for (c,) in p.sql("SELECT cause FROM attempt WHERE cause <> ''")}
+            assert causes == {"disk full"}, causes
+            assert run.poll() is None, run.stdout.read()
+            (small / "ballast").unlink()
+            out, _ = run.communicate(timeout=120)
+            assert run.returncode == 0 and "2 converted" in out, out
+        finally:
+            subprocess.run(["umount", "-l", small], check=False)
 
 
 run_all(globals())
