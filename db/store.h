@@ -12,6 +12,7 @@
 #ifndef QUERN_DB_STORE_H
 #define QUERN_DB_STORE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -81,6 +82,8 @@ struct job_row {
 	const char *repo; /* target repository "ns/name"; "" without upload */
 	const char *file; /* base name of the artifact, without the engine's extension */
 	unsigned file_params, repo_params; /* what these two names say: bits of enum job_param */
+	const char *rungs; /* of the ladder, which its next attempt stands on: "alone, memory x2" */
+	int64_t turn;	   /* its place in the queue; equal ones go by id */
 };
 
 struct job_new {
@@ -88,6 +91,7 @@ struct job_new {
 	const uint8_t *key;
 	const char *label, *repo, *file;
 	unsigned file_params, repo_params;
+	int64_t turn;
 	int64_t memory_bytes, output_bytes, scratch_bytes;
 };
 
@@ -121,6 +125,11 @@ int store_job_get(struct store *s, int64_t id, struct arena *a, struct job_row *
 int store_job_candidates(struct store *s, int64_t run_id, int64_t now_ms, int skip, int n,
 			 struct arena *a, struct job_row *out, int64_t *next_ms, struct err *e);
 
+/* How long the like took: the longest of the last five good attempts at the same model with the
+ * same engine, and quant if asked. 1 known, 0 not. */
+int store_duration(struct store *s, const struct job_spec *spec, bool same_quant, int64_t *ms,
+		   struct err *e);
+
 /* Forget the waiting times of run_id's pending jobs: a run started by hand or by cron tries at
  * once. */
 int store_wake(struct store *s, int64_t run_id, struct err *e);
@@ -146,7 +155,8 @@ struct job_move {
 	enum job_event ev;
 	int64_t now_ms, not_before_ms;
 	const char *cause, *message;
-	int64_t run_id; /* of the process that does it; 0 for a command */
+	const char *rungs; /* NULL: as they are. EV_RETRY forgets them */
+	int64_t run_id;	   /* of the process that does it; 0 for a command */
 };
 int store_job_move(struct store *s, const struct job_move *m, enum job_state *to, struct err *e);
 
@@ -181,6 +191,8 @@ struct attempt_row {
 	int64_t peak_rss_bytes, user_ms, system_ms;
 	int64_t done, total; /* last progress, in `unit` */
 	const char *stage, *unit;
+	const char *evidence_from, *evidence; /* what the cause was read from; "" if nothing */
+	const char *rungs;		      /* of job_row, when it began */
 	/* of the worker and all that it started; 0: not measured */
 	int64_t memory_bytes;
 	const char *memory_by; /* "cgroup", "pss", "rss" or "" */

@@ -90,6 +90,8 @@ int store_attempt_end(struct store *s, const struct attempt_row *r, struct err *
 	bind_text_or_null(st, 12, r->unit);
 	bind_int(st, 13, r->done);
 	bind_int(st, 14, r->total);
+	bind_text(st, 15, r->evidence_from);
+	bind_text(st, 16, r->evidence);
 	return store_write_one(s, st, "attempt", r->id, e);
 }
 
@@ -135,6 +137,9 @@ static void read_attempt(sqlite3_stmt *st, struct arena *a, struct attempt_row *
 	r->limit_bytes = sqlite3_column_int64(st, 22);
 	r->scratch_bytes = sqlite3_column_int64(st, 23);
 	r->output_bytes = sqlite3_column_int64(st, 24);
+	r->evidence_from = column_text(st, 25, a);
+	r->evidence = column_text(st, 26, a);
+	r->rungs = column_text(st, 27, a);
 }
 
 int store_attempts(struct store *s, int64_t job_id, struct arena *a, struct attempt_row *out, int n,

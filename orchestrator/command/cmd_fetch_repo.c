@@ -24,7 +24,7 @@ static void say(struct buf *b)
 	buf_clear(b);
 }
 
-static int say_error(const struct err *e)
+static int say_error(const struct err *e, const char *cause)
 {
 	struct json_out w;
 	struct buf b;
@@ -34,6 +34,7 @@ static int say_error(const struct err *e)
 	jw_object(&w);
 	jw_kstr(&w, "event", "error");
 	jw_kstr(&w, "code", err_name(e->code));
+	jw_kstr(&w, "cause", cause);
 	jw_kstr(&w, "message", e->msg);
 	jw_end_object(&w);
 	say(&b);
@@ -129,7 +130,9 @@ static const struct http_policy patience_of_a_plan = {
 	.deadline_ms = 300000,
 };
 
-static int with_env(const struct request *q, const struct hub_env *env, struct err *e)
+/* cause: of the error, "" when the hub has no part in it. */
+static int with_env(const struct request *q, const struct hub_env *env, const char **cause,
+		    struct err *e)
 {
 	struct http_options h = { .endpoint = env->endpoint,
 				  .token = env->token,
@@ -154,6 +157,8 @@ static int with_env(const struct request *q, const struct hub_env *env, struct e
 	rc = http_open(&h, &o.http, e);
 	if (rc >= 0)
 		rc = fetch(&o, q->commit, q->metadata, e);
+	if (rc < 0 && o.http && e->code != ERR_NOSPACE)
+		*cause = http_last_cause(o.http);
 	http_close(o.http);
 	http_budget_free(budget);
 	free(wait);
@@ -179,6 +184,7 @@ int cmd_fetch_repo(int argc, char **argv)
 	};
 	struct hub_env env = { 0 };
 	struct err e = ERR_INIT;
+	const char *cause = "";
 	int at = cli_parse("fetch-repo", opts, ARRAY_LEN(opts), argc, argv, &help, &e), rc;
 
 	if (help)
@@ -196,7 +202,7 @@ int cmd_fetch_repo(int argc, char **argv)
 	rc = hub_env_read(&env, &e);
 	hub_env_forget();
 	if (rc >= 0)
-		rc = with_env(&q, &env, &e);
+		rc = with_env(&q, &env, &cause, &e);
 	hub_env_release(&env);
-	return rc < 0 ? say_error(&e) : EXIT_GOOD;
+	return rc < 0 ? say_error(&e, cause) : EXIT_GOOD;
 }

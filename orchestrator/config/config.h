@@ -94,6 +94,16 @@ enum keep {
 	KEEP_NONE, /* artifacts leave the disk after a confirmed upload */
 };
 
+struct cause;
+struct retry_rule { /* one entry of retry.causes */
+	const struct cause *cause;
+	int policy;		   /* enum cause_policy; -1: that of the cause */
+	struct string_list ladder; /* n 0: the engine's, or the cause's own */
+	int attempts;		   /* 0: retry.attempts */
+	int64_t backoff_ms;	   /* -1: retry.backoff */
+	struct mark at;
+};
+
 enum upload_hub_kind { HUB_NONE, HUB_LOCAL, HUB_GIT, HUB_HTTP };
 enum upload_when { UPLOAD_END, UPLOAD_MODEL, UPLOAD_JOB };
 
@@ -127,6 +137,8 @@ struct config {
 		int attempts;		/* default 3 */
 		int64_t backoff_ms;	/* first wait, doubled each time; default 30 s */
 		int64_t backoff_max_ms; /* default 1 h */
+		struct retry_rule *rules;
+		size_t n_rules;
 	} retry;
 	struct {
 		enum upload_hub_kind kind; /* HUB_NONE when the section is absent */

@@ -14,6 +14,7 @@
 #include "core/arena.h"
 #include "core/err.h"
 #include "core/source.h"
+#include "db/cause.h"
 #include "orchestrator/config/config.h"
 
 #define ENGINE_FILES_MAX 8 /* parameters of the type "file" in one manifest */
@@ -105,6 +106,26 @@ struct engine_share {
 	double bytes;
 };
 
+/* One row of `causes`: lines of the log that tell a cause. */
+struct engine_cause {
+	struct string_list match; /* globs over a line; one must match */
+	const struct cause *cause;
+};
+
+/* A rung that the engine has beside those of every engine (run/ladder.h). */
+struct engine_rung {
+	const char *name;
+	struct param *with; /* parameters that it sets */
+	size_t n_with;
+	struct mark at;
+};
+
+/* What is tried after a cause, in this order. */
+struct engine_ladder {
+	const struct cause *cause;
+	struct string_list rungs;
+};
+
 struct engine {
 	const char *name, *version, *summary;
 	const char *manifest; /* path of the file */
@@ -154,6 +175,12 @@ struct engine {
 	size_t n_needs;
 	struct engine_rule *rules;
 	size_t n_rules;
+	struct engine_cause *causes; /* the first that matches a line tells */
+	size_t n_causes;
+	struct engine_rung *rungs;
+	size_t n_rungs;
+	struct engine_ladder *ladders; /* where quern's own ladder is not meant */
+	size_t n_ladders;
 	const char *repo_template, *file_template; /* where jobs.yaml has none; NULL: quern's own */
 	/* peak private memory = base + per_thread*threads + per_row*longest row +
 	 * source_share*source bytes */
@@ -185,6 +212,11 @@ int engines_load_from(struct arena *a, const char *const *dirs, size_t n, struct
 		      struct faults *f, struct err *e);
 const struct engine *engine_find(const struct engines *es, const char *name); /* NULL */
 int engine_has_verb(const struct engine *en, const char *verb);
+
+/* Its own rung of a name; NULL. */
+const struct engine_rung *engine_find_rung(const struct engine *en, const char *name);
+/* Its ladder for a cause; NULL: quern's own. */
+const struct engine_ladder *engine_ladder_of(const struct engine *en, const struct cause *cause);
 
 /* One point against the manifest. 0 legal; ERR_INVALID with why and what would be right in e. */
 struct job_spec;

@@ -512,6 +512,8 @@ static void read_root(struct reader *r, const struct ynode *root, struct engine 
 		{ "environments", read_environments, en },
 		{ "names", read_names, en },
 		{ "rules", manifest_read_rules, en },
+		{ "causes", manifest_read_causes, en },
+		{ "ladder", manifest_read_ladder, en },
 		{ "memory", read_memory, en },
 		{ "output", read_output, en },
 	};
@@ -524,6 +526,7 @@ static void read_root(struct reader *r, const struct ynode *root, struct engine 
 	check_required(r, root);
 	check_platforms(r, root, en);
 	manifest_check_rules(r, root, en);
+	manifest_check_ladder(r, root, en);
 	check_requantize(r, root, en);
 	check_renews(r, root, en);
 	if (ynode_get(root, "verbs") && !engine_has_verb(en, "convert"))

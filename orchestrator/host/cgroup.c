@@ -99,7 +99,7 @@ static int find_mount(const char *mountinfo, char root[512], char point[512])
 int cgroup_place(const char *mountinfo, const char *own, char dir[CGROUP_PATH_MAX])
 {
 	char root[512], point[512], path[512];
-	const char *line = strncmp(own, "0::", 3) == 0 ? own : strstr(own, "\n0::"), *below = path;
+	const char *line = strncmp(own, "0::", 3) == 0 ? own : strstr(own, "\n0::"), *below;
 	size_t n;
 
 	if (!line || find_mount(mountinfo, root, point) != 0 ||

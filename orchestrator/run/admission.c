@@ -46,6 +46,16 @@ void admit_started(struct admission *a, int64_t job_id, uint64_t memory_bytes, u
 	}
 }
 
+bool admit_beside(const struct admission *a, bool alone)
+{
+	return a->running == 0 || !(alone || a->alone_id);
+}
+
+void admit_alone(struct admission *a, int64_t job_id)
+{
+	a->alone_id = job_id;
+}
+
 void admit_blocked(struct admission *a, int64_t job_id)
 {
 	if (!a->blocked_id) {
@@ -73,6 +83,12 @@ uint64_t admit_limit(uint64_t estimate_bytes, uint64_t budget_bytes)
 	if (budget_bytes < base || estimate_bytes > (budget_bytes - base) / 2)
 		return budget_bytes;
 	return 2 * estimate_bytes + base;
+}
+
+void admit_alone_ended(struct admission *a, int64_t job_id)
+{
+	if (a->alone_id == job_id)
+		a->alone_id = 0;
 }
 
 void admit_worker_ended(struct admission *a, uint64_t memory_bytes)

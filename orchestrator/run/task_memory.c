@@ -113,8 +113,12 @@ static void disk_verdict(const struct task *t, struct verdict *v)
 	v->retry = true;
 	snprintf(v->cause, sizeof(v->cause), DISK_CAUSE);
 	snprintf(v->message, sizeof(v->message), "%s", words);
+	snprintf(v->evidence_from, sizeof(v->evidence_from), "disk");
+	snprintf(v->evidence, sizeof(v->evidence), "%.*s", (int)sizeof(v->evidence) - 1, words);
 }
 
+/* What the kernel or our watch did stands above all words; the worker's own words are read with the
+ * other causes, but for those whose exit code says something else. */
 void task_memory_verdict(struct task *t, struct verdict *v)
 {
 	char tail[LOG_TAIL + 1], line[OOM_LINE_MAX];
@@ -130,27 +134,31 @@ void task_memory_verdict(struct task *t, struct verdict *v)
 			       .peak_bytes = t->memory_peak,
 			       .limit_bytes = t->limit_bytes,
 			       .available_bytes = now->machine.available_bytes };
+	enum oom what;
 
 	if (v->good || v->lost || v->cancelled || t->x.start_error)
 		return;
 	log_tail(t->dir, tail);
-	if (oom_evidence(&f, line) == OOM_NO) {
+	what = oom_evidence(&f, line);
+	if (what == OOM_NO)
 		disk_verdict(t, v);
+	if (what == OOM_NO || (what == OOM_SAID && strcmp(v->cause, "environment") != 0))
 		return;
-	}
-	t->ran_out = true;
 	v->retry = true;
 	snprintf(v->cause, sizeof(v->cause), OOM_CAUSE);
 	text_visible(line, v->message, sizeof(v->message));
+	snprintf(v->evidence_from, sizeof(v->evidence_from), "memory");
+	snprintf(v->evidence, sizeof(v->evidence), "%.*s", (int)sizeof(v->evidence) - 1,
+		 v->message);
 }
 
 /* ---- what is kept */
 
 /* Before a new process runs its program it shares our memory, and the kernel counts ours to it: a
  * peak that is no higher tells nothing. */
-static uint64_t peak_of(const struct task *t, const char **by)
+static uint64_t peak_of(const struct task *t, bool ran_out, const char **by)
 {
-	if (t->looks >= LOOKS_ENOUGH || (t->ran_out && t->memory_peak) ||
+	if (t->looks >= LOOKS_ENOUGH || (ran_out && t->memory_peak) ||
 	    t->memory_peak > t->used.peak_rss_bytes) {
 		*by = t->memory_by;
 		return t->memory_peak;
@@ -181,8 +189,9 @@ static bool class_of(const struct task *t, struct measured_class *c, struct meas
 	return true;
 }
 
-int task_memory_record(struct task *t, bool good, struct err *e)
+int task_memory_record(struct task *t, bool good, const struct verdict *v, struct err *e)
 {
+	bool ran_out = !good && strcmp(v->cause, OOM_CAUSE) == 0;
 	struct attempt_row used = { .id = t->attempt_id };
 	struct measured_new m = { .now_ms = sched_now(t->sched) };
 	struct measured_class c;
@@ -190,14 +199,14 @@ int task_memory_record(struct task *t, bool good, struct err *e)
 
 	if (!t->x.dir)
 		return 0; /* nothing was started */
-	used.memory_bytes = (int64_t)peak_of(t, &used.memory_by);
+	used.memory_bytes = (int64_t)peak_of(t, ran_out, &used.memory_by);
 	used.limit_bytes = (int64_t)t->limit_bytes;
 	used.scratch_bytes = (int64_t)t->scratch_bytes;
 	for (size_t i = 0; good && i < t->seal.sealed.n; i++)
 		used.output_bytes += (int64_t)t->seal.sealed.files[i].size_bytes;
 	rc = store_attempt_used(t->sched->store, &used, e);
 	/* One that was adopted was not watched from its start. */
-	if (rc < 0 || t->adopted || (!good && !(t->ran_out && used.memory_bytes)) ||
+	if (rc < 0 || t->adopted || (!good && !(ran_out && used.memory_bytes)) ||
 	    !class_of(t, &c, &m))
 		return rc;
 	/* Too short to be seen, and no larger than we are: the formula may be right. */

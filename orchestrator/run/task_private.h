@@ -14,6 +14,8 @@ extern const struct verdict no_fault;
 int task_move(struct task *t, enum job_event ev, const struct verdict *v, bool ends);
 /* Move to the state that follows from v, say it, free t. */
 void task_fail(struct task *t, const struct verdict *v);
+/* Parameters of the worker, JSON. From one thread at a time. */
+const char *task_with(struct task *t);
 /* The output is there and valid: seal it in a pool thread, then ready. */
 void task_seal(struct task *t);
 void task_free(struct task *t);
@@ -31,7 +33,7 @@ void task_memory_ended(struct task *t);
 /* A bad verdict becomes that of a lack of memory, if that is what it was. */
 void task_memory_verdict(struct task *t, struct verdict *v);
 /* With the attempt's end, in the same transaction. */
-int task_memory_record(struct task *t, bool good, struct err *e);
+int task_memory_record(struct task *t, bool good, const struct verdict *v, struct err *e);
 
 /* task_worker.c. Start the engine's worker with a verb; its ending continues the task. */
 void task_spawn(struct task *t, const char *verb);

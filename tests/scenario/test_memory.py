@@ -62,7 +62,7 @@ def test_shared_memory_counts_too():
     check_ended("grow_shared", ("pss", "cgroup"))
 
 
-def test_a_grandchild_that_hides_counts_too():
+def test_a_child_in_another_session_counts_too():
     check_ended("grow_away", ("pss", "cgroup"))
 
 
@@ -70,7 +70,7 @@ def test_its_own_words():
     with place("speak_oom") as p:
         expect(p.quern("run"), 1, "2 converted", "1 failed")
         state, cause, message = grown(p)
-        assert (state, cause, message) == ("failed", "out of memory", "its own words: MemoryError")
+        assert (state, cause) == ("failed", "out of memory") and "MemoryError" in message, (state, cause, message)
 
 
 def test_an_estimate_that_was_too_low_is_learned():
