@@ -164,11 +164,10 @@ def test_the_disk_fills_in_the_middle_of_the_night():
             end = time.monotonic() + 60
             while not p.running() and time.monotonic() < end:
                 time.sleep(0.05)
-            with open(small / "ballast", "wb") as f:
+            with open(small / "ballast", "wb", buffering=0) as f:
                 try:
-                    while True:
-                        f.write(bytes(65536))
-                        f.flush()
+                    while f.write(bytes(65536)):
+                        pass
                 except OSError:
                     pass  # to the last block
             while "no room" not in (said := str(p.quern_plain("status").stdout)) and "waits for disk" not in said and \
