@@ -8,7 +8,6 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "core/path.h"
-#include "core/units.h"
 #include "orchestrator/host/workdir.h"
 #include "orchestrator/run/scheduler_private.h"
 
@@ -17,8 +16,6 @@
 #define LOOK_AHEAD (16 * WINDOW) /* waiting jobs that others may overtake in one look */
 #define CHECKPOINT_MS 5000 /* how often the WAL is moved into the database, by a pool thread */
 #define DRAW_JOBS_MAX 64
-#define DISK_PATIENCE_MS 1800000  /* for a disk that somebody else has filled; then the run ends */
-#define MACHINE_PATIENCE_MS 60000 /* with nothing of ours running; then the next job is tried */
 #define POOL_THREADS "8"
 
 int64_t sched_now(const struct scheduler *s)
@@ -235,59 +232,6 @@ static void leave_to_others(struct scheduler *s, const struct job_row *job,
 		w->output_bytes -= bytes < w->output_bytes ? bytes : w->output_bytes;
 }
 
-/* There was room for it when the run began, and what the run has written since is not what fills
- * the disk: somebody else does, and may make room again. */
-static bool disk_is_taken(const struct scheduler *s, uint64_t bytes)
-{
-	uint64_t ours = s->disk_written + s->adm.disk_claimed + s->adm.disk_reserve_bytes;
-
-	return s->disk_at_start > ours && s->disk_at_start - ours >= bytes;
-}
-
-/* The first job of a look that cannot start says why nothing does. */
-static void say_waiting(struct scheduler *s, const struct job_row *job, enum admit why,
-			uint64_t disk_bytes, uint64_t disk_free)
-{
-	char need[24], have[24], words[400];
-	uint64_t memory = (uint64_t)job->memory_bytes;
-	uint64_t set_aside = s->adm.disk_claimed + s->adm.disk_reserve_bytes;
-	const uint64_t machine = s->adm.machine_free;
-
-	units_format_size(why == ADMIT_NO_DISK ? disk_bytes : memory, need, sizeof(need));
-	if (why == ADMIT_NO_DISK) {
-		units_format_size(disk_free > set_aside ? disk_free - set_aside : 0, have,
-				  sizeof(have));
-		snprintf(words, sizeof(words),
-			 "%.200s waits for disk: it will write %s, and %s are free beside "
-			 "resources.disk_reserve and what runs",
-			 job->label, need, have);
-	} else if (why == ADMIT_NO_MEMORY) {
-		units_format_size(s->adm.memory_bytes > s->adm.memory_used
-					  ? s->adm.memory_bytes - s->adm.memory_used
-					  : 0,
-				  have, sizeof(have));
-		snprintf(
-			words, sizeof(words),
-			"%.200s waits for memory: it needs %s, and of resources.memory %s are left",
-			job->label, need, have);
-	} else if (s->adm.pressure > ADMIT_PRESSURE) {
-		snprintf(words, sizeof(words),
-			 "%.200s waits for the machine: programs waited for memory in %d %% of the "
-			 "last 10 s",
-			 job->label, s->adm.pressure / 10);
-	} else {
-		units_format_size(machine > s->adm.machine_growth ? machine - s->adm.machine_growth
-								  : 0,
-				  have, sizeof(have));
-		snprintf(words, sizeof(words),
-			 "%.200s waits for the machine: it needs %s of memory, and other programs "
-			 "leave %s",
-			 job->label, need, have);
-	}
-	s->said_waiting = true;
-	timeline_waiting(s, why, job->id, words);
-}
-
 /* Try one candidate. 1: dealt with, 0: must wait, negative: fatal. */
 static int consider(struct scheduler *s, struct job_row *job, struct err *e)
 {
@@ -314,9 +258,7 @@ static int consider(struct scheduler *s, struct job_row *job, struct err *e)
 		return e->code;
 	disk = (uint64_t)(job->output_bytes + job->scratch_bytes);
 	admit = may_start(s, job, disk, disk_free);
-	if (!s->said_waiting &&
-	    (admit == ADMIT_NO_DISK || admit == ADMIT_NO_MEMORY || admit == ADMIT_NO_MACHINE))
-		say_waiting(s, job, admit, disk, disk_free);
+	waiting_note(s, job, admit, disk, disk_free);
 	switch (admit) {
 	case ADMIT_YES:
 		rc = task_start(s, job, e);
@@ -330,11 +272,9 @@ static int consider(struct scheduler *s, struct job_row *job, struct err *e)
 			(void)drop_for_room(s, disk + s->adm.disk_claimed +
 						       s->adm.disk_reserve_bytes - disk_free);
 		publish_for_room(s);
-		s->disk_taken |= disk_is_taken(s, disk);
 		admit_blocked(&s->adm, job->id);
 		return 0;
 	case ADMIT_NO_MACHINE:
-		s->machine_short = true;
 		admit_blocked(&s->adm, job->id);
 		return 0;
 	case ADMIT_NOT_ALONE:
@@ -400,27 +340,14 @@ static void look_for_work(struct scheduler *s)
 	int rc = 1, waiting = 0;
 
 	s->kicks++;
-	s->machine_short = s->said_waiting = s->disk_taken = false;
-	s->adm.impatient =
-		s->short_since_ms && clock_mono_ms() - s->short_since_ms > MACHINE_PATIENCE_MS;
+	waiting_begin(s);
 	if (s->adm.running ==
 	    0) /* it may be over: every source that jobs wait for is asked about */
 		s->window_at = s->window_n = 0;
 	while (rc > 0 && waiting < LOOK_AHEAD && s->stop == STOP_NOT &&
 	       s->adm.running < s->adm.slots)
 		rc = start_some(s, &waiting, &e);
-	if (!s->said_waiting)
-		timeline_waiting(s, ADMIT_YES, 0, "");
-	if (!s->machine_short || s->adm.running)
-		s->short_since_ms = 0;
-	else if (!s->short_since_ms)
-		s->short_since_ms = clock_mono_ms();
-	if (!s->disk_taken)
-		s->full_since_ms = 0;
-	else if (!s->full_since_ms)
-		s->full_since_ms = clock_mono_ms();
-	if (s->disk_taken && clock_mono_ms() - s->full_since_ms > DISK_PATIENCE_MS)
-		s->disk_taken = false;
+	waiting_end(s);
 	if (rc < 0) {
 		sched_fatal(s, &e);
 	} else if (s->stop == STOP_NOT && stuck_for_disk(s)) {
@@ -574,10 +501,13 @@ static void close_handle(uv_handle_t *h, void *arg)
 
 static void teardown(struct scheduler *s)
 {
-	uv_walk(&s->loop, close_handle, NULL);
-	while (uv_loop_close(&s->loop) ==
-	       UV_EBUSY) /* a stopped loop needs one turn more than a fresh one */
+	/* When recovery failed, pool threads are at work for jobs that it adopted: nothing is
+	 * started when they come back, and what they opened is closed. */
+	s->stop = STOP_NOW;
+	do {
+		uv_walk(&s->loop, close_handle, NULL);
 		uv_run(&s->loop, UV_RUN_DEFAULT);
+	} while (uv_loop_close(&s->loop) == UV_EBUSY);
 	making_free(s);
 	publish_free(s);
 	drop_free(s);

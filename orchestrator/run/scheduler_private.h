@@ -36,6 +36,7 @@ enum task_end { /* why we ended a worker */
 		END_STALL,
 		END_LOG,    /* its log grew over the limit */
 		END_MEMORY, /* its processes did; task.memory_words says it */
+		END_FOLDER, /* its folder did */
 		END_CANCEL,
 		END_STOP, /* the run is stopping */
 };
@@ -64,6 +65,7 @@ struct task {
 	int64_t killed_ms;   /* when SIGTERM was sent, monotonic; 0: not */
 	int64_t phase_ms;    /* monotonic start of the phase */
 	int64_t progress_ms; /* last sign of progress, monotonic */
+	int64_t folder_ms;   /* last look at its folder, monotonic */
 	int64_t out_bytes;   /* size of out/ at the last look, for adopted workers */
 	char stage[32], unit[16];
 	int64_t done, total;
@@ -219,6 +221,12 @@ void timeline_waiting(struct scheduler *s, enum admit why, int64_t job_id, const
  */
 int task_memory_estimate(struct scheduler *s, struct job_row *job, const struct resolved *source,
 			 struct err *e);
+
+/* waiting.c: around each look for work, and for each job that was asked about in it. */
+void waiting_begin(struct scheduler *s);
+void waiting_note(struct scheduler *s, const struct job_row *job, enum admit why,
+		  uint64_t disk_bytes, uint64_t disk_free);
+void waiting_end(struct scheduler *s);
 
 /* ballast.c: room for the store, also when the disk is full. At the start, and after each look. */
 void ballast_take(struct scheduler *s);
