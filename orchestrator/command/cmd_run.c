@@ -7,7 +7,10 @@
 #include "orchestrator/cli.h"
 #include "orchestrator/command/cmd_plan.h"
 #include "orchestrator/command/commands.h"
+#include "orchestrator/command/store_command.h"
 #include "orchestrator/command/upload_options.h"
+#include "orchestrator/config/window.h"
+#include "orchestrator/run/control.h"
 #include "orchestrator/run/run.h"
 #include "orchestrator/run/scheduler.h"
 #include "orchestrator/view/summary.h"
@@ -16,7 +19,10 @@ struct run_options {
 	const char *file, *only;
 	struct option_list set;
 	int64_t jobs;
-	bool dry_run, no_upload, fail_fast, json;
+	const char *until;
+	bool dry_run, no_upload, fail_fast, any_time;
+	int64_t deadline_ms; /* 0: none */
+	const char *deadline;
 };
 
 static int run_matrix(struct session *s, const struct run_options *o, struct err *e)
@@ -42,12 +48,68 @@ static int run_matrix(struct session *s, const struct run_options *o, struct err
 	so.to_do = run.to_do;
 	so.work = run.work;
 	so.fail_fast = o->fail_fast;
+	so.deadline_ms = o->deadline_ms;
+	so.deadline = o->deadline;
 	rc = scheduler_run(s, &so, &r, e);
 	took_ms = clock_mono_ms() - mono_ms;
 	code = rc < 0 ? exit_code_for(e)
 		      : summary_run(stdout, s, run.run_id, &run.totals, &r, took_ms);
 	(void)store_run_end(s->store, run.run_id, code, start_ms + took_ms, &(struct err)ERR_INIT);
 	return rc < 0 ? rc : code;
+}
+
+static int read_until(struct run_options *o, struct err *e)
+{
+	int minute = o->until ? window_parse_time(o->until) : 0;
+
+	if (minute < 0)
+		return err_set(e, ERR_INVALID,
+			       "--until: \"%s\" is no time of the day; write it like 07:00",
+			       o->until);
+	if (o->until) {
+		o->deadline_ms = window_next(minute, clock_wall_ms());
+		o->deadline = "--until";
+	}
+	return 0;
+}
+
+/* 1 when this is no time to run, said in one line. Else the end of the window is a deadline too. */
+static int outside_window(const struct session *s, struct run_options *o)
+{
+	struct window w = { 0 };
+	int64_t turn_ms;
+	struct arena *a;
+
+	if (!s->cfg->window || o->any_time || !window_parse(s->cfg->window, &w))
+		return 0;
+	if (window_is_open(&w, clock_wall_ms(), &turn_ms)) {
+		if (!o->deadline_ms || turn_ms < o->deadline_ms) {
+			o->deadline_ms = turn_ms;
+			o->deadline = "run.window";
+		}
+		return 0;
+	}
+	a = arena_new();
+	fprintf(stderr, "quern: outside run.window %s; it opens %s (--now runs all the same)\n",
+		s->cfg->window, show_time(a, turn_ms));
+	arena_free(a);
+	return 1;
+}
+
+/* 1 when somebody has paused this folder, said in one line. */
+static int is_paused(const struct session *s, struct err *e)
+{
+	struct control_word w;
+	struct arena *a;
+	int rc = control_read(s->store, &w, e);
+
+	if (rc < 0 || w.pause == PAUSE_NOT)
+		return rc;
+	a = arena_new();
+	fprintf(stderr, "quern: paused since %s; quern resume lets it run again\n",
+		show_time(a, w.since_ms));
+	arena_free(a);
+	return 1;
 }
 
 static void take_options(struct run_options *o, char jobs[32])
@@ -73,6 +135,9 @@ int cmd_run(int argc, char **argv)
 		  &o.no_upload },
 		{ "fail-fast", 0, OPT_FLAG, NULL, "start nothing new after the first failure",
 		  &o.fail_fast },
+		{ "until", 0, OPT_STRING, "HH:MM", "start nothing that would end later, end then",
+		  &o.until },
+		{ "now", 0, OPT_FLAG, NULL, "also outside of run.window", &o.any_time },
 		{ "set", 0, OPT_LIST, "KEY=VALUE", "override a value: retry.attempts=1", &o.set },
 	};
 	struct session s;
@@ -86,6 +151,8 @@ int cmd_run(int argc, char **argv)
 	if (at >= 0 && at < argc)
 		at = err_set(&e, ERR_INVALID, "run takes no operand; name the file with -f %s",
 			     argv[at]);
+	if (at >= 0 && read_until(&o, &e) < 0)
+		at = e.code;
 	if (at < 0)
 		return cli_fail(&e);
 	take_options(&o, jobs);
@@ -95,7 +162,11 @@ int cmd_run(int argc, char **argv)
 			  &e);
 	if (rc < 0)
 		return cli_fail(&e);
-	rc = run_matrix(&s, &o, &e);
+	rc = outside_window(&s, &o) ? 1 : is_paused(&s, &e);
+	if (rc == 0)
+		rc = run_matrix(&s, &o, &e);
+	else if (rc > 0)
+		rc = EXIT_GOOD; /* as it should be: no reason for a mail */
 	session_close(&s);
 	return rc < 0 ? cli_fail(&e) : rc;
 }

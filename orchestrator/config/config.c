@@ -80,6 +80,12 @@ static void set_paths(struct reader *r, struct config *c)
 	if (c->upload.card)
 		c->upload.card = below(r->a, c->dir, c->upload.card);
 	c->work = below(r->a, c->dir, c->work ? c->work : ".quern");
+	if (c->metrics)
+		c->metrics = below(r->a, c->dir, c->metrics);
+	for (size_t i = 0; i < c->n_notify; i++) {
+		if (c->notify[i].command.n && strchr(c->notify[i].command.v[0], '/'))
+			c->notify[i].command.v[0] = below(r->a, c->dir, c->notify[i].command.v[0]);
+	}
 	for (size_t i = 0; i < c->n_models; i++) {
 		if (c->models[i].path)
 			c->models[i].path = below(r->a, c->dir, c->models[i].path);

@@ -31,6 +31,12 @@ void config_read_models(struct reader *r, const struct ynode *v, void *target);
 /* The engines section into a struct draft (config_engines.c). */
 void config_read_engines(struct reader *r, const struct ynode *v, void *target);
 
+/* The sections run and notify into the configuration, and a number of PRIORITY_MAX (config_run.c).
+ */
+void config_read_run(struct reader *r, const struct ynode *v, void *target);
+void config_read_notify(struct reader *r, const struct ynode *v, void *target);
+void config_read_priority(struct reader *r, const struct ynode *v, void *target); /* int * */
+
 /* retry.causes into the configuration (config_retry.c). */
 void config_read_retry_causes(struct reader *r, const struct ynode *v, void *target);
 

@@ -38,6 +38,7 @@ struct plan_point {
 	char label[256];
 	const char *repo, *file;	   /* "" without upload; base name of the output */
 	unsigned repo_params, file_params; /* what these say: bits of enum job_param */
+	int64_t turn;			   /* its place in the queue: turns.h */
 	struct estimate need;
 	const struct engine *engine;
 	const struct resolved *source;

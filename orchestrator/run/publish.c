@@ -156,7 +156,7 @@ static void start_next(struct publisher *p)
 {
 	struct wanted *w = p->queue;
 
-	if (p->repo || !w || p->sched->stop >= STOP_WORKERS)
+	if (p->repo || !w || p->sched->stop >= STOP_WORKERS || p->sched->control.paused)
 		return;
 	p->queue = w->next;
 	p->repo = w->repo;
@@ -218,6 +218,11 @@ bool publish_at_end(struct scheduler *s)
 	}
 	start_next(p);
 	return p->repo != NULL;
+}
+
+void publish_go_on(struct scheduler *s)
+{
+	start_next(s->publisher);
 }
 
 bool publish_busy(const struct scheduler *s)

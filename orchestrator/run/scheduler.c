@@ -67,7 +67,7 @@ static void signal_all(struct scheduler *s, int sig)
 	publish_stop(s, sig);
 }
 
-static void raise_stop(struct scheduler *s, enum stop_level level)
+void sched_raise_stop(struct scheduler *s, enum stop_level level)
 {
 	if (level <= s->stop)
 		return;
@@ -85,7 +85,7 @@ void sched_fatal(struct scheduler *s, const struct err *e)
 		return;
 	s->fatal = *e;
 	display_say(s->display, "stopping: %s", e->msg);
-	raise_stop(s, STOP_WORKERS);
+	sched_raise_stop(s, STOP_WORKERS);
 }
 
 static void on_signal(uv_signal_t *h, int sig)
@@ -99,9 +99,9 @@ static void on_signal(uv_signal_t *h, int sig)
 			s->display,
 			"stopping: workers may finish for %lld s; a second signal ends them now",
 			(long long)(s->cfg->resources.grace_ms / 1000));
-		raise_stop(s, STOP_STARTING);
+		sched_raise_stop(s, STOP_STARTING);
 	} else {
-		raise_stop(s, STOP_NOW);
+		sched_raise_stop(s, STOP_NOW);
 	}
 	sched_kick(s);
 }
@@ -110,11 +110,11 @@ static void advance_stop(struct scheduler *s, int64_t mono_ms)
 {
 	if (s->stop == STOP_NOT || s->stop == STOP_NOW)
 		return;
-	if (!s->res->interrupted && !s->fatal.code)
+	if (!s->res->interrupted && !s->fatal.code && !s->control.deadline_met)
 		return; /* --fail-fast: what runs may finish in its own time */
 	if (mono_ms - s->stop_ms < s->cfg->resources.grace_ms)
 		return;
-	raise_stop(s, s->stop == STOP_STARTING ? STOP_WORKERS : STOP_NOW);
+	sched_raise_stop(s, s->stop == STOP_STARTING ? STOP_WORKERS : STOP_NOW);
 }
 
 /* ---- starting */
@@ -256,6 +256,8 @@ static int consider(struct scheduler *s, const struct job_row *job, struct err *
 		return e->code;
 	switch (may_start(s, job, disk, disk_free)) {
 	case ADMIT_YES:
+		if (!control_fits(s, job))
+			return 0;
 		rc = task_start(s, job, e);
 		if (rc > 0)
 			making_used(s, source);
@@ -286,7 +288,7 @@ static int start_some(struct scheduler *s, int *waiting, struct err *e)
 	if (s->window_at >= s->window_n && (rc = refill(s, *waiting, e)) <= 0)
 		return rc;
 	while (s->window_at < s->window_n) {
-		if (s->adm.running >= s->adm.slots || s->stop != STOP_NOT)
+		if (s->adm.running >= s->adm.slots || s->stop != STOP_NOT || !control_may_start(s))
 			return 0;
 		rc = consider(s, &s->window[s->window_at], e);
 		if (rc < 0)
@@ -301,8 +303,8 @@ static int start_some(struct scheduler *s, int *waiting, struct err *e)
  * (memory was checked at plan time, and with nothing running all of it is free). */
 static bool stuck_for_disk(struct scheduler *s)
 {
-	return !s->tasks && s->window_n > 0 && s->adm.blocked_id && !making_busy(s) &&
-	       !drop_busy(s) && !publish_busy(s);
+	return !s->tasks && s->window_n > 0 && control_may_start(s) && s->adm.blocked_id &&
+	       !making_busy(s) && !drop_busy(s) && !publish_busy(s);
 }
 
 static void stop_loop(struct scheduler *s)
@@ -310,6 +312,12 @@ static void stop_loop(struct scheduler *s)
 	sched_flush(s);
 	s->finished = true;
 	uv_stop(&s->loop);
+}
+
+/* A job waits for its next attempt, and there is time for it. */
+static bool retry_comes(const struct scheduler *s)
+{
+	return s->next_retry_ms && (!s->opt.deadline_ms || s->next_retry_ms < s->opt.deadline_ms);
 }
 
 static bool all_over(struct scheduler *s)
@@ -320,7 +328,9 @@ static bool all_over(struct scheduler *s)
 		return false;
 	if (s->stop != STOP_NOT)
 		return !publish_busy(s);
-	if (s->window_at < s->window_n || s->next_retry_ms)
+	if (control_waits(s))
+		return false;
+	if (!control_is_closing(s) && (s->window_at < s->window_n || retry_comes(s)))
 		return false;
 	return !publish_at_end(s);
 }
@@ -334,7 +344,7 @@ static void look_for_work(struct scheduler *s)
 	if (s->adm.running ==
 	    0) /* it may be over: every source that jobs wait for is asked about */
 		s->window_at = s->window_n = 0;
-	while (rc > 0 && waiting < LOOK_AHEAD && s->stop == STOP_NOT &&
+	while (rc > 0 && waiting < LOOK_AHEAD && s->stop == STOP_NOT && control_may_start(s) &&
 	       s->adm.running < s->adm.slots)
 		rc = start_some(s, &waiting, &e);
 	if (rc < 0) {
@@ -417,6 +427,7 @@ static void on_tick(uv_timer_t *timer)
 	int64_t mono_ms = clock_mono_ms();
 	struct task *t, *next;
 
+	control_tick(s, mono_ms); /* first: a stopped worker meets no limit */
 	for (t = s->tasks; t; t = next) {
 		next = t->next;
 		task_tick(t, mono_ms);
@@ -446,6 +457,7 @@ static void setup(struct scheduler *s, struct session *session, const struct sch
 	s->ex = &exec_local;
 	s->display = display_new(o->to_do);
 	s->window_arena = arena_new();
+	turns_init(session->a, session->cfg, &s->turns);
 	s->matrix = matrix_new(session->cfg, &session->engines, NULL);
 	s->wall_base_ms = clock_wall_ms();
 	s->mono_base_ms = s->checkpoint_ms = clock_mono_ms();

@@ -10,6 +10,7 @@
 #include "core/arena.h"
 #include "core/err.h"
 #include "db/store.h"
+#include "orchestrator/run/control.h"
 
 #define STATUS_ACTIVE_MAX 64 /* more workers than that on one machine are counted, not listed */
 #define STATUS_FAILED_MAX 10
@@ -47,7 +48,8 @@ struct status {
 	int n_active;
 	struct status_job *failed; /* the first of them */
 	int n_failed;
-	bool unpublished; /* some ready jobs have a repository to go to */
+	struct control_word control; /* of quern pause and drain */
+	bool unpublished;	     /* some ready jobs have a repository to go to */
 };
 
 /* run_id 0: the last one. Everything lives in a. ERR_NOTFOUND: no run with that number. */
