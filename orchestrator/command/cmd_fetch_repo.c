@@ -119,7 +119,7 @@ static int fetch(const struct fetch_options *o, const char *commit, bool metadat
 
 struct request {
 	const char *cache, *memory, *repo, *revision, *commit, *file;
-	bool adapter, metadata;
+	bool adapter, code, metadata;
 };
 
 /* A plan waits for a hub that is in trouble for some minutes at most; a download has all night. */
@@ -144,6 +144,7 @@ static int with_env(const struct request *q, const struct hub_env *env, const ch
 				   .repo = q->repo,
 				   .revision = q->revision,
 				   .adapter = q->adapter,
+				   .code = q->code,
 				   .known = !q->metadata, /* the plan has looked */
 				   .file = q->file,
 				   .stall_s = env->stall_s,
@@ -178,6 +179,7 @@ int cmd_fetch_repo(int argc, char **argv)
 		{ "file", 0, OPT_STRING, "NAME", "the GGUF file that is the model", &q.file },
 		{ "parent", 0, OPT_INT, "PID", "the quern that asks", &parent },
 		{ "adapter", 0, OPT_FLAG, NULL, "it is a LoRA adapter", &q.adapter },
+		{ "code", 0, OPT_FLAG, NULL, "the Python of the repository too", &q.code },
 		{ "metadata", 0, OPT_FLAG, NULL, "look only: no weights", &q.metadata },
 	};
 	struct hub_env env = { 0 };

@@ -24,12 +24,20 @@ struct model {
 	struct mark at;
 };
 
+struct string_list {
+	const char **v;
+	size_t n;
+	struct mark *at; /* of each; NULL for lists that are not from a file */
+};
+
 /* A folder of the user's with a toolkit that an engine drives: a Python virtual environment. */
 struct environment {
 	const char *path;    /* absolute */
 	const char *version; /* of the toolkit, without a local part; given, or found there by
 				environments_look(); NULL: neither */
-	int gpu;	     /* -1: as the machine has it */
+	const char *name; /* tells it from others of its version, and enters the key; NULL: none */
+	int gpu;	  /* -1: as the machine has it */
+	struct string_list architectures; /* globs of the only ones that it is for; n 0: all */
 	struct mark at, version_at;
 	/* of environments_look() */
 	const char *python; /* its interpreter; NULL: see fault */
@@ -52,12 +60,6 @@ struct int_list {
 	int *v;
 	size_t n;
 };
-struct string_list {
-	const char **v;
-	size_t n;
-	struct mark *at; /* of each; NULL for lists that are not from a file */
-};
-
 struct param { /* one member of `with`, in file order */
 	const char *name;
 	const char *value; /* canonical JSON of the value */

@@ -19,11 +19,23 @@ static void read_version(struct reader *r, const struct ynode *v, void *target)
 		read_wrong(r, v, "a version like 1.2.3");
 }
 
+static void read_name(struct reader *r, const struct ynode *v, void *target)
+{
+	struct environment *env = target;
+
+	if (v->type == YNODE_SCALAR && read_word_ok(v->text) && !strchr(v->text, '+'))
+		env->name = v->text;
+	else
+		read_wrong(r, v, "a name of letters, digits, '.', '_' and '-'");
+}
+
 static void read_environment(struct reader *r, const struct ynode *v, struct environment *env)
 {
 	const struct key keys[] = {
 		{ "path", read_text, &env->path },
 		{ "version", read_version, env },
+		{ "name", read_name, env },
+		{ "architectures", read_strings, &env->architectures },
 		{ "gpu", read_flag, &env->gpu },
 	};
 

@@ -136,14 +136,17 @@ struct engine {
 	size_t n_args;
 	int network;
 	int lora;	     /* it merges adapters */
-	const char **inputs; /* "safetensors", "gguf" */
+	const char **inputs; /* "safetensors", "gguf", "rkllm" */
 	size_t n_inputs;
 	const char **quantized; /* forms of quantized checkpoints, source_quant.h; n 0: any */
 	size_t n_quantized;
 	const char *requantize; /* the parameter that a GGUF source in blocks needs; NULL: none */
-	const char *output;	/* "gguf" */
-	const char *extension;	/* ".gguf"; "" for a folder of files */
-	const char **verbs;	/* of convert, validate, can_infer, inspect */
+	/* Finished files that it renews as they are: their format, the name that stands for their
+	 * quant, the first version of the toolkit that can; NULL: none. */
+	const char *renew_format, *renew_quant, *renew_since;
+	const char *output;    /* "gguf" */
+	const char *extension; /* ".gguf"; "" for a folder of files */
+	const char **verbs;    /* of convert, validate, can_infer, inspect */
 	size_t n_verbs;
 	const char **architectures; /* n 0: any */
 	size_t n_architectures;
@@ -218,6 +221,8 @@ const struct engine_ladder *engine_ladder_of(const struct engine *en, const stru
 /* One point against the manifest. 0 legal; ERR_INVALID with why and what would be right in e. */
 struct job_spec;
 int engine_check(const struct engine *en, const struct job_spec *spec, struct err *e);
+/* Is the point a finished file that is renewed? By its quant. */
+int engine_renews(const struct engine *en, const struct job_spec *spec);
 /* And against the model: architecture, input format. */
 int engine_check_model(const struct engine *en, const struct source_facts *facts, struct err *e);
 

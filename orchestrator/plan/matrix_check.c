@@ -80,16 +80,28 @@ static const struct engine *check_engine(const struct target *t, const struct en
 /* A quant that no platform knows is a slip of the pen. */
 static void check_quants(const struct target *t, const struct engine *en, struct faults *f)
 {
-	struct names known = new_names(f, en->n_quants);
+	struct names known = new_names(f, en->n_quants + 1);
 
 	for (size_t i = 0; i < en->n_quants; i++)
 		known.v[known.n++] = en->quants[i].name;
+	if (en->renew_quant)
+		known.v[known.n++] = en->renew_quant;
 	for (size_t k = 0; k < t->quant.n; k++) {
 		if (!is_among(&known, t->quant.v[k]))
 			unknown_name(f, t->quant.at[k],
 				     arena_printf(f->a, "engine %s has no quant", en->name),
 				     t->quant.v[k], &known);
 	}
+}
+
+/* Finished files say themselves what they are for. */
+static int only_renews(const struct target *t, const struct engine *en)
+{
+	for (size_t k = 0; k < t->quant.n; k++) {
+		if (!en->renew_quant || strcmp(t->quant.v[k], en->renew_quant) != 0)
+			return 0;
+	}
+	return t->quant.n > 0;
 }
 
 static void check_platforms(const struct target *t, const struct engine *en, struct faults *f)
@@ -99,7 +111,7 @@ static void check_platforms(const struct target *t, const struct engine *en, str
 	if (!en->n_platforms && t->platform.n && !t->platform_is_default)
 		faults_add(f, t->platform.at[0], "engine %s has no platforms; remove `platform`",
 			   en->name);
-	if (en->n_platforms && !t->platform.n)
+	if (en->n_platforms && !t->platform.n && !only_renews(t, en))
 		faults_add(f, t->at, "engine %s without `platform`; there is: %s", en->name,
 			   listed(f->a, &known));
 	for (size_t k = 0; en->n_platforms && k < t->platform.n; k++) {
