@@ -11,8 +11,10 @@
 #include "orchestrator/command/upload_options.h"
 #include "orchestrator/config/window.h"
 #include "orchestrator/run/control.h"
+#include "orchestrator/run/notify.h"
 #include "orchestrator/run/run.h"
 #include "orchestrator/run/scheduler.h"
+#include "orchestrator/view/metrics.h"
 #include "orchestrator/view/summary.h"
 
 struct run_options {
@@ -24,6 +26,15 @@ struct run_options {
 	int64_t deadline_ms; /* 0: none */
 	const char *deadline;
 };
+
+/* For monitoring only: no reason to fail. */
+static void say_metrics(struct session *s, bool going)
+{
+	struct err e = ERR_INIT;
+
+	if (s->cfg->metrics && metrics_write(s->store, s->cfg, going, &e) < 0)
+		fprintf(stderr, "quern: metrics are not written: %s\n", e.msg);
+}
 
 static int run_matrix(struct session *s, const struct run_options *o, struct err *e)
 {
@@ -40,6 +51,7 @@ static int run_matrix(struct session *s, const struct run_options *o, struct err
 		rc = run_fill(s, o->only, start_ms, &run, e);
 	if (rc < 0)
 		return rc;
+	say_metrics(s, true);
 	if (run.to_do) {
 		fprintf(stderr, "quern: %s: ", s->cfg->name);
 		summary_plan(stderr, s, &run.totals);
@@ -55,6 +67,8 @@ static int run_matrix(struct session *s, const struct run_options *o, struct err
 	code = rc < 0 ? exit_code_for(e)
 		      : summary_run(stdout, s, run.run_id, &run.totals, &r, took_ms);
 	(void)store_run_end(s->store, run.run_id, code, start_ms + took_ms, &(struct err)ERR_INIT);
+	say_metrics(s, false);
+	notify_all(s, run.run_id, &r, code, rc < 0 ? e->msg : "");
 	return rc < 0 ? rc : code;
 }
 

@@ -9,11 +9,13 @@
 #include "core/path.h"
 #include "orchestrator/host/workdir.h"
 #include "orchestrator/run/scheduler_private.h"
+#include "orchestrator/view/metrics.h"
 
 #define TICK_MS 250
 #define WINDOW 64		 /* pending jobs looked at together */
 #define LOOK_AHEAD (16 * WINDOW) /* waiting jobs that others may overtake in one look */
 #define CHECKPOINT_MS 5000 /* how often the WAL is moved into the database, by a pool thread */
+#define METRICS_MS 60000   /* by the same thread */
 #define DRAW_JOBS_MAX 64
 #define POOL_THREADS "8"
 
@@ -391,6 +393,10 @@ static void checkpoint_work(uv_work_t *w)
 
 	if (store_open_again(s->store, &own, &ignored) >= 0) {
 		(void)store_checkpoint(own, &ignored);
+		if (s->cfg->metrics && clock_mono_ms() - s->metrics_ms > METRICS_MS) {
+			(void)metrics_write(own, s->cfg, true, &s->metrics_err);
+			s->metrics_ms = clock_mono_ms();
+		}
 		store_close(own);
 	}
 }
@@ -402,6 +408,9 @@ static void after_checkpoint(uv_work_t *w, int status)
 	(void)status;
 	s->checkpointing = false;
 	s->checkpoint_ms = clock_mono_ms();
+	if (s->metrics_err.code && !s->metrics_said)
+		display_say(s->display, "metrics are not written: %s", s->metrics_err.msg);
+	s->metrics_said = s->metrics_err.code != 0;
 	sched_kick(s);
 }
 

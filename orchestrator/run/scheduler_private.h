@@ -132,7 +132,9 @@ struct scheduler {
 	struct err fatal; /* code 0: none */
 	uv_work_t checkpoint;
 	bool checkpointing;
-	int64_t checkpoint_ms;
+	int64_t checkpoint_ms, metrics_ms;
+	struct err metrics_err; /* of the pool thread; said once */
+	bool metrics_said;
 };
 
 int64_t sched_now(const struct scheduler *s); /* wall, ms */

@@ -177,7 +177,12 @@ const char *run_life_name(enum run_life l)
 
 int status_exit_code(const struct status *st)
 {
-	return st->counts[JOB_FAILED] ? EXIT_JOBS_FAILED : EXIT_GOOD;
+	if (st->counts[JOB_FAILED])
+		return EXIT_JOBS_FAILED;
+	return st->life == RUN_DIED ||
+			       (st->life == RUN_ENDED && st->run.exit_code == EXIT_ENVIRONMENT)
+		       ? EXIT_ENVIRONMENT
+		       : EXIT_GOOD;
 }
 
 int status_next_steps(const struct status *st, struct arena *a, const char **out, int n)

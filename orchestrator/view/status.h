@@ -62,7 +62,8 @@ void status_print(const struct status *st, FILE *f, size_t width);
 int status_next_steps(const struct status *st, struct arena *a, const char **out, int n);
 
 const char *run_life_name(enum run_life l); /* "none", "running", "ended", "died" */
-/* EXIT_JOBS_FAILED when a counted job has failed, else EXIT_GOOD. */
+/* For monitoring: EXIT_JOBS_FAILED when a counted job has failed, EXIT_ENVIRONMENT when the run
+ * died or ended with that, else EXIT_GOOD. */
 int status_exit_code(const struct status *st);
 
 /* quern status --watch (status_watch.c). Returns an exit_code. */
