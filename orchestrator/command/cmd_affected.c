@@ -273,9 +273,9 @@ int cmd_affected(int argc, char **argv)
 	struct asking q = { .file = "jobs.yaml", .a = arena_new() };
 	const struct option_def opts[] = {
 		{ "file", 'f', OPT_STRING, "FILE", "the matrix (default jobs.yaml)", &q.file },
-		{ "engine", 'e', OPT_STRING, "NAME[<VERSION]", "made by this engine: 'gguf<1.3'",
+		{ "engine", 'e', OPT_STRING, "ENGINE", "made by this engine: 'gguf<1.3'",
 		  &q.engine },
-		{ "toolkit", 0, OPT_STRING, "<VERSION", "made with such a version of its toolkit",
+		{ "toolkit", 0, OPT_STRING, "VERSION", "made with such a version of its toolkit: '<1.2.3'",
 		  &q.toolkit },
 		{ "model", 'm', OPT_STRING, "GLOB", "of these models", &q.model },
 		{ "quant", 'q', OPT_STRING, "GLOB", "of these quants", &q.quant },

@@ -149,7 +149,7 @@ int cmd_run(int argc, char **argv)
 		  &o.no_upload },
 		{ "fail-fast", 0, OPT_FLAG, NULL, "start nothing new after the first failure",
 		  &o.fail_fast },
-		{ "until", 0, OPT_STRING, "HH:MM", "start nothing that would end later, end then",
+		{ "until", 0, OPT_STRING, "TIME", "start nothing that would end later, end then",
 		  &o.until },
 		{ "now", 0, OPT_FLAG, NULL, "also outside of run.window", &o.any_time },
 		{ "set", 0, OPT_LIST, "KEY=VALUE", "override a value: retry.attempts=1", &o.set },
