@@ -15,12 +15,14 @@
 
 #define ADOPTED_POLL_MS 200 /* flock has no event; five looks a second cost nothing */
 
+#define UNSIGNED_LOOKS 10 /* a worker signs in its first millisecond */
+
 struct local {
 	struct execution *x;
 	struct child child;
 	uv_timer_t poll; /* of a reattached worker */
 	char *lock_path;
-	int adopted;
+	int adopted, unsigned_looks;
 };
 
 static void finish(struct local *l)
@@ -65,7 +67,8 @@ static void start(const struct executor *ex, struct children *kids, struct execu
 	x->impl = l;
 	x->exit_unknown = 0;
 	l->child.place = &inside;
-	l->child.log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+	l->child.log_fd = open(
+		log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
 	l->child.lock_fd = x->lock_fd;
 	l->child.on_line = child_line;
 	l->child.on_done = child_done;
@@ -90,8 +93,14 @@ static void poll_lock(uv_timer_t *t)
 	struct local *l = t->data;
 	struct err e = ERR_INIT;
 
-	if (lock_held(l->lock_path, &e) == 1)
+	if (lock_held(l->lock_path, &e) == 1) {
+		/* Its signer may be gone and a process that it started hold the lock for ever. */
+		l->unsigned_looks =
+			lock_signer(l->lock_path, SPAWN_LOCK_FD) ? 0 : l->unsigned_looks + 1;
+		if (l->unsigned_looks == UNSIGNED_LOOKS)
+			(void)lock_end_holders(l->lock_path);
 		return;
+	}
 	uv_close((uv_handle_t *)t, poll_closed);
 }
 

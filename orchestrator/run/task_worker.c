@@ -11,6 +11,7 @@
 #include "core/clock.h"
 #include "core/crash.h"
 #include "core/json.h"
+#include "core/log.h"
 #include "core/mem.h"
 #include "core/path.h"
 #include "core/proc.h"
@@ -21,6 +22,7 @@
 #define LINES_LOGGED_MAX 10000	   /* of its standard output that are no protocol lines */
 #define FACTS_MAX (1u << 20)	   /* a line has 64 KiB, its canonical form hardly more */
 #define PROGRESS_STORE_MS 1000	   /* `quern status` sees progress this fresh */
+#define WORKER_OPEN_FILES 4096	   /* a model of 1 TB in shards has some hundred */
 #define WORKER_MEMORY_SLACK 2	   /* address space allowed, times the estimate */
 #define WORKER_MEMORY_FLOOR (2ull << 30)
 
@@ -40,7 +42,7 @@ static void log_line_of(struct task *t, const char *line, size_t len)
 	if (t->lines_logged++ >= LINES_LOGGED_MAX)
 		return;
 	path = path_join(t->dir, "log");
-	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
 	if (fd >= 0) {
 		if (write(fd, line, len) < 0 || write(fd, "\n", 1) < 0)
 			t->lines_logged = LINES_LOGGED_MAX; /* no room: a log is not worth a job */
@@ -51,8 +53,9 @@ static void log_line_of(struct task *t, const char *line, size_t len)
 
 static void note_progress(struct task *t, const struct json *v)
 {
-	snprintf(t->stage, sizeof(t->stage), "%s", json_str(v, "stage", ""));
-	snprintf(t->unit, sizeof(t->unit), "%s", json_str(v, "unit", ""));
+	/* Shown on terminals, again and again: what it is made of is seen here, once. */
+	text_visible(json_str(v, "stage", ""), t->stage, sizeof(t->stage));
+	text_visible(json_str(v, "unit", ""), t->unit, sizeof(t->unit));
 	t->done = json_int(v, "done", 0);
 	t->total = json_int(v, "total", 0);
 	t->progress_dirty = true;
@@ -139,6 +142,17 @@ static void on_converted(struct task *t)
 		judge(t, &v);
 }
 
+/* What came between the limit and the end is cut off. The head stays, which tells how it began; the
+ * verdict has the words of the end. */
+static void bound_log(const struct task *t)
+{
+	char *path = path_join(t->dir, "log");
+
+	if (t->end_reason == END_LOG && truncate(path, LOG_LIMIT_BYTES) != 0)
+		(void)unlink(path);
+	free(path);
+}
+
 static void note_peak(struct task *t, uint64_t bytes)
 {
 	if (bytes > t->used.peak_rss_bytes)
@@ -153,6 +167,7 @@ static void on_done(struct execution *x)
 	t->used.user_ms += x->used.user_ms;
 	t->used.system_ms += x->used.system_ms;
 	note_peak(t, x->used.peak_rss_bytes);
+	bound_log(t);
 	if (t->phase == TASK_CONVERT) {
 		on_converted(t);
 		return;
@@ -259,6 +274,7 @@ void task_spawn(struct task *t, const char *verb)
 	struct place place = { .job = t->dir,
 			       .read = read,
 			       .network = t->engine->network,
+			       .files = WORKER_OPEN_FILES,
 			       .memory_bytes = LIMIT_ADDRESS_SPACE ? memory_limit(t) : 0 };
 	struct err e = ERR_INIT;
 	struct verdict v;
@@ -365,7 +381,8 @@ static void look_at_limits(struct task *t, int64_t mono_ms)
 	} else if (mono_ms - t->progress_ms > c->resources.stall_ms) {
 		task_stop(t, END_STALL, SIGTERM);
 	} else if (file_bytes(t->dir, "log") > LOG_LIMIT_BYTES) {
-		task_stop(t, END_LOG, SIGTERM);
+		/* At the speed of a disk a second of grace is gigabytes. */
+		task_stop(t, END_LOG, SIGKILL);
 	}
 }
 
