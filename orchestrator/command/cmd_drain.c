@@ -3,10 +3,10 @@
 #include <stdio.h>
 
 #include "core/mem.h"
+#include "db/control.h"
 #include "orchestrator/command/commands.h"
 #include "orchestrator/command/store_command.h"
 #include "orchestrator/host/workdir.h"
-#include "orchestrator/run/control.h"
 
 /* The number of the run that goes on; 0: none does. */
 static int64_t going_run(const struct store_command *sc, struct err *e)

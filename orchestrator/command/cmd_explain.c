@@ -193,7 +193,7 @@ int cmd_explain(int argc, char **argv)
 		{ "json", 0, OPT_FLAG, NULL, "print JSON", &json },
 	};
 	struct err e = ERR_INIT;
-	struct explained x;
+	struct explained x = { 0 };
 	struct session s;
 	int at = cli_parse("explain", opts, ARRAY_LEN(opts), argc, argv, &help, &e), rc;
 

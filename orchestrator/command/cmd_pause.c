@@ -4,10 +4,10 @@
 
 #include "core/clock.h"
 #include "core/mem.h"
+#include "db/control.h"
 #include "orchestrator/command/commands.h"
 #include "orchestrator/command/store_command.h"
 #include "orchestrator/host/workdir.h"
-#include "orchestrator/run/control.h"
 
 static int pause_folder(const struct store_command *sc, bool now, struct err *e)
 {

@@ -6,11 +6,11 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "core/proc.h"
+#include "db/control.h"
 #include "orchestrator/command/commands.h"
 #include "orchestrator/command/store_command.h"
 #include "orchestrator/host/spawn.h"
 #include "orchestrator/host/workdir.h"
-#include "orchestrator/run/control.h"
 
 struct waking {
 	const struct store_command *sc;

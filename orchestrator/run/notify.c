@@ -121,7 +121,7 @@ _Noreturn static void become(const char *const *argv, int input)
 {
 	hub_env_forget();
 	(void)setsid();
-	if (dup2(input, STDIN_FILENO) < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
+	if (!argv[0] || dup2(input, STDIN_FILENO) < 0 || dup2(STDERR_FILENO, STDOUT_FILENO) < 0)
 		_exit(127);
 	(void)signal(SIGPIPE, SIG_DFL);
 	execvp(argv[0], (char *const *)argv);

@@ -8,11 +8,11 @@
 #include "core/path.h"
 #include "core/units.h"
 #include "db/cause.h"
+#include "db/control.h"
 #include "orchestrator/command/store_command.h"
 #include "orchestrator/config/window.h"
 #include "orchestrator/host/workdir.h"
 #include "orchestrator/plan/plan.h"
-#include "orchestrator/run/control.h"
 #include "orchestrator/run/ladder.h"
 
 struct explaining {

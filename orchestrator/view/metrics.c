@@ -1,11 +1,10 @@
 #include "orchestrator/view/metrics.h"
 
-#include <stdarg.h>
 #include <string.h>
 
 #include "core/path.h"
 #include "db/cause.h"
-#include "orchestrator/run/control.h"
+#include "db/control.h"
 
 #define TEXT_MAX (1u << 20)
 
@@ -49,7 +48,7 @@ static void one(const struct writing *w, const char *name, const char *type, con
 		double number)
 {
 	head(w, name, type, help);
-	sample(w, name, NULL, NULL, number);
+	sample(w, name, NULL, "", number);
 }
 
 static void write_run(const struct writing *w, const struct run_row *r, bool going)

@@ -9,8 +9,8 @@
 
 #include "core/arena.h"
 #include "core/err.h"
+#include "db/control.h"
 #include "db/store.h"
-#include "orchestrator/run/control.h"
 
 #define STATUS_ACTIVE_MAX 64 /* more workers than that on one machine are counted, not listed */
 #define STATUS_FAILED_MAX 10
