@@ -21,6 +21,7 @@
 #define LOG_LIMIT_BYTES (64 << 20) /* a worker's log; above it the worker is ended */
 #define LINES_LOGGED_MAX 10000	   /* of its standard output that are no protocol lines */
 #define FACTS_MAX (1u << 20)	   /* a line has 64 KiB, its canonical form hardly more */
+#define FOLDER_LOOK_MS 1000	   /* between two looks at its job folder */
 #define PROGRESS_STORE_MS 1000	   /* `quern status` sees progress this fresh */
 #define WORKER_OPEN_FILES 4096	   /* a model of 1 TB in shards has some hundred */
 #define WORKER_MEMORY_SLACK 2	   /* address space allowed, times the estimate */
@@ -126,7 +127,7 @@ static void on_converted(struct task *t)
 	if (v.good) {
 		CRASH_POINT("task:converted");
 		if (!task_move(t, EV_EXIT_OK, &no_fault, false)) {
-			task_free(t);
+			task_cancelled(t, &v);
 			return;
 		}
 		CRASH_POINT("task:validating");
@@ -137,7 +138,7 @@ static void on_converted(struct task *t)
 		return;
 	}
 	if (v.cancelled)
-		task_free(t); /* the row says so already */
+		task_cancelled(t, &v); /* the job's row says so already */
 	else
 		judge(t, &v);
 }
@@ -176,7 +177,7 @@ static void on_done(struct execution *x)
 	if (v.good)
 		task_seal(t);
 	else if (v.cancelled)
-		task_free(t);
+		task_cancelled(t, &v);
 	else
 		judge(t, &v);
 }
@@ -275,6 +276,7 @@ void task_spawn(struct task *t, const char *verb)
 			       .read = read,
 			       .network = t->engine->network,
 			       .files = WORKER_OPEN_FILES,
+			       .file_bytes = task_folder_limit(t),
 			       .memory_bytes = LIMIT_ADDRESS_SPACE ? memory_limit(t) : 0 };
 	struct err e = ERR_INIT;
 	struct verdict v;
@@ -386,14 +388,25 @@ static void look_at_limits(struct task *t, int64_t mono_ms)
 	}
 }
 
+/* More seldom than at the rest: it walks. */
+static void look_at_folder(struct task *t, int64_t mono_ms)
+{
+	if (t->killed_ms || mono_ms - t->folder_ms < FOLDER_LOOK_MS)
+		return;
+	t->folder_ms = mono_ms;
+	if (task_folder_is_full(t))
+		task_stop(t, END_FOLDER, SIGKILL);
+}
+
 static void look_for_cancel(struct task *t)
 {
 	struct err e = ERR_INIT;
 	struct arena *a = arena_new();
 	struct job_row row;
 
+	/* Another state than ours: cancelled, and perhaps taken up again since. */
 	if (store_job_get(t->sched->store, t->job.id, a, &row, &e) >= 0 &&
-	    row.state == JOB_CANCELLED)
+	    row.state != t->job.state)
 		task_stop(t, END_CANCEL, SIGTERM);
 	arena_free(a);
 }
@@ -408,6 +421,7 @@ void task_tick(struct task *t, int64_t mono_ms)
 		note_peak(t, proc_peak_rss((pid_t)t->x.pid)); /* nobody will tell us later */
 	record_pid(t);
 	look_at_limits(t, mono_ms);
+	look_at_folder(t, mono_ms);
 	if (t->end_reason == END_BY_ITSELF)
 		look_for_cancel(t);
 	if (t->progress_dirty && store_attempt_progress(t->sched->store, t->attempt_id, t->stage,

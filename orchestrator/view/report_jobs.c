@@ -106,17 +106,18 @@ static int add_attempts(struct loading *l, struct report_job *j, struct err *e)
 	if (at[0].ended_ms > at[0].started_ms)
 		j->took_ms = at[0].ended_ms - at[0].started_ms;
 	for (int i = 0; i < n; i++) {
-		j->attempts[i] = (struct report_attempt){ .number = at[i].number,
-							  .exit_code = at[i].exit_code,
-							  .signal = at[i].signal,
-							  .started_ms = at[i].started_ms,
-							  .ended_ms = at[i].ended_ms,
-							  .peak_bytes = at[i].peak_rss_bytes,
-							  .cause = shared(l, at[i].cause),
-							  .message = shared(l, at[i].message),
-							  .evidence_from = shared(l, at[i].evidence_from),
-							  .evidence = shared(l, at[i].evidence),
-							  .rungs = shared(l, at[i].rungs) };
+		j->attempts[i] =
+			(struct report_attempt){ .number = at[i].number,
+						 .exit_code = at[i].exit_code,
+						 .signal = at[i].signal,
+						 .started_ms = at[i].started_ms,
+						 .ended_ms = at[i].ended_ms,
+						 .peak_bytes = at[i].peak_rss_bytes,
+						 .cause = shared(l, at[i].cause),
+						 .message = shared(l, at[i].message),
+						 .evidence_from = shared(l, at[i].evidence_from),
+						 .evidence = shared(l, at[i].evidence),
+						 .rungs = shared(l, at[i].rungs) };
 		if (at[i].run_id == l->r->run.id)
 			add_span(l, j, &at[i]);
 	}
@@ -295,7 +296,8 @@ static void find_evidence(struct report *r)
 
 		c->evidence = "";
 		for (size_t k = 0; k < r->n_jobs && !c->evidence[0]; k++) {
-			if (r->jobs[k].id == c->jobs[0] && strcmp(r->jobs[k].evidence, c->message) != 0)
+			if (r->jobs[k].id == c->jobs[0] &&
+			    strcmp(r->jobs[k].evidence, c->message) != 0)
 				c->evidence = r->jobs[k].evidence;
 		}
 	}
