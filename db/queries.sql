@@ -227,6 +227,19 @@ SELECT max(took) FROM (
 		AND (?5 IS NULL OR job.quant = ?5) AND attempt.cause = '' AND attempt.ended_ms > attempt.started_ms
 	ORDER BY attempt.id DESC LIMIT 5)
 
+-- name: METRIC_ATTEMPTS
+SELECT cause, count(*), sum(ended_ms - started_ms), sum(user_ms + system_ms)
+FROM attempt WHERE ended_ms IS NOT NULL GROUP BY cause ORDER BY cause
+
+-- name: METRIC_FAILED
+-- ?1 run
+SELECT cause, count(*) FROM job WHERE state = 6 AND run_id = ?1 GROUP BY cause ORDER BY cause
+
+-- name: METRIC_BYTES
+SELECT coalesce((SELECT sum(size_bytes) FROM artifact), 0),
+	coalesce((SELECT sum(size_bytes) FROM upload WHERE state = 'done'), 0),
+	coalesce((SELECT max(ended_ms) FROM run WHERE exit_code = 0), 0)
+
 -- ---- artifacts
 
 -- name: ARTIFACT_PUT

@@ -290,6 +290,22 @@ int store_samples(struct store *s, int64_t run_id, struct sample_row *out, int n
 /* Why no job starts though a slot is free; "": nothing waits. */
 int store_run_waiting(struct store *s, int64_t run_id, const char *why, struct err *e);
 
+/* ---- sums, for monitoring. They read whole tables: not while a loop waits. */
+struct cause_sum {
+	const char *cause; /* "": it went well */
+	int64_t count, took_ms, cpu_ms;
+};
+#define STORE_CAUSES_MAX 64
+struct store_metrics {
+	struct cause_sum attempts[STORE_CAUSES_MAX]; /* all that have ended */
+	struct cause_sum failed[STORE_CAUSES_MAX];   /* jobs of the run; only cause and count */
+	int n_attempts, n_failed;
+	int64_t artifact_bytes, published_bytes;
+	int64_t good_run_ms; /* end of the last run with exit code 0; 0: none */
+};
+int store_metrics(struct store *s, int64_t run_id, struct arena *a, struct store_metrics *out,
+		  struct err *e);
+
 /* ---- artifacts: files of a job that passed validation */
 struct artifact_row {
 	int64_t id, job_id;

@@ -63,7 +63,11 @@ _quern_value() {
 	status:-s | status:--state)
 		_quern_words "pending running validating ready uploading done failed cancelled"
 		;;
-	retry:--cause) ;;
+	retry:--cause)
+		local IFS=$'\n'
+		_quern_words $'oom\nkilled\nenospc\ntimeout\nhang\ncrash\ndependency\narchitecture\nparameters\nrefused\nsource\ngated\nnetwork\noutput\nenvironment\nlaunch\nio\nunknown'
+		;;
+	run:--until | affected:--toolkit | affected:-m | affected:--model | affected:-q) ;;
 	*:--engine | *:-e) _quern_words "$(_quern_engines)" ;;
 	init:-m | *:--model) _quern_files -d ;;
 	*:--hub) _quern_words "local none https://huggingface.co" ;;
@@ -78,7 +82,7 @@ _quern_operand() {
 		_quern_words "$(_quern_jobs ready done)"
 		mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$cur")
 		;;
-	show | logs) _quern_words "$(_quern_jobs)" ;;
+	show | logs | explain) _quern_words "$(_quern_jobs)" ;;
 	retry) _quern_words "$(_quern_jobs failed cancelled)" ;;
 	cancel) _quern_words "$(_quern_jobs pending running validating ready)" ;;
 	card) _quern_words "$(_quern_repos)" ;;
@@ -89,7 +93,7 @@ _quern_operand() {
 
 _quern() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}
-	local commands="init run plan status show logs retry cancel upload report card gc bench calib convert verify inspect fake import engines doctor help"
+	local commands="init run plan status show logs explain affected retry cancel pause resume drain upload report card gc bench calib convert verify inspect fake import engines doctor help"
 	local options
 
 	COMPREPLY=()

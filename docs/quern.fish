@@ -21,5 +21,5 @@ end
 
 complete -c quern -n 'test -z (__quern_command)' -f -a '(__quern_commands)'
 complete -c quern -n 'test -n (__quern_command); and string match -q -- "-*" (commandline -ct)' -a '(__quern_options)'
-complete -c quern -n 'contains -- (__quern_command) show logs retry cancel' -f -a '(__quern_jobs)'
+complete -c quern -n 'contains -- (__quern_command) show logs explain retry cancel' -f -a '(__quern_jobs)'
 complete -c quern -n 'contains -- (__quern_command) help' -f -a '(__quern_commands)'

@@ -35,7 +35,7 @@ _quern() {
 	[[ $state == rest ]] || return
 	options=(${(f)"$(_quern_options $words[1])"})
 	case $words[1] in
-	show | logs | retry | cancel) _arguments -s $options '*:job:_quern_jobs' ;;
+	show | logs | explain | retry | cancel) _arguments -s $options '*:job:_quern_jobs' ;;
 	help) _arguments '1:command:_quern_commands' ;;
 	*) _arguments -s $options '*:file:_files' ;;
 	esac

@@ -17,8 +17,13 @@ const struct command commands[] = {
 	{ "status",  "",             "show the last run at a glance", cmd_status, false },
 	{ "show",    "JOB",          "show one job: parameters, attempts, reasons, artifact", cmd_show, false },
 	{ "logs",    "JOB",          "print the log of a job's last attempt", cmd_logs, false },
+	{ "explain", "JOB",          "say why a job would or would not run now, and what its key is made of", cmd_explain, false },
+	{ "affected", "",            "list the done jobs that a change would make anew", cmd_affected, false },
 	{ "retry",   "[JOB...]",     "put failed or cancelled jobs back in the queue", cmd_retry, false },
 	{ "cancel",  "[JOB...]",     "take jobs out of the queue", cmd_cancel, false },
+	{ "pause",   "",             "start nothing new in this folder until quern resume", cmd_pause, false },
+	{ "resume",  "",             "end a pause", cmd_resume, false },
+	{ "drain",   "",             "let the run that goes on finish what it has begun, then end", cmd_drain, false },
 	{ "upload",  "",             "publish what is ready, convert nothing", cmd_upload, false },
 	{ "report",  "",             "tell what the last run did, for a mail or as a page", cmd_report, false },
 	{ "card",    "REPO",         "print a repository's card, or check what is published (--audit)", cmd_card, false },
@@ -33,6 +38,7 @@ const struct command commands[] = {
 	{ "doctor",  "",             "check this machine and say how to fix what is missing", cmd_doctor, false },
 	{ "help",    "[COMMAND]",    "explain a command", cmd_help, false },
 	{ "upload-repo", "",         "publish one repository (started by run)", cmd_upload_repo, true },
+	{ "notify-post", "",         "post a notification (started by run)", cmd_notify_post, true },
 	{ "fetch-repo", "",          "fetch one model of a hub (started by run and plan)", cmd_fetch_repo, true },
 	{ "measure-job", "",         "measure one artifact (started by run)", cmd_measure_job, true },
 	{ NULL, NULL, NULL, NULL, false },
@@ -65,7 +71,7 @@ static const struct command *find(const char *name)
 
 static int unknown(const char *word)
 {
-	const char *names[32], *near;
+	const char *names[64], *near;
 	size_t n = 0;
 
 	for (const struct command *c = commands; c->name && n < ARRAY_LEN(names); c++) {

@@ -208,7 +208,7 @@ static void json_failed(struct json_out *w, const struct status *st)
 
 static void json_rest(struct json_out *w, const struct status *st, struct arena *a)
 {
-	const char *steps[4];
+	const char *steps[5];
 	int n = status_next_steps(st, a, steps, ARRAY_LEN(steps));
 
 	jw_key(w, "counts");
@@ -237,6 +237,12 @@ static int print_json(const struct status_options *o, const struct status *st, s
 	jw_init(&w, &b, 1);
 	jw_object(&w);
 	jw_kstr(&w, "work", st->work);
+	jw_kstr(&w, "paused",
+		st->control.pause == PAUSE_NOW	    ? "now"
+		: st->control.pause == PAUSE_STARTS ? "starts"
+						    : NULL);
+	jw_time(&w, "paused_since", st->control.since_ms);
+	jw_kbool(&w, "draining", st->life == RUN_GOING && st->control.drain == st->run.id);
 	json_run(&w, st);
 	json_rest(&w, st, o->sc.a);
 	if (wants_list(o)) {

@@ -7,10 +7,14 @@
 int cmd_init(int argc, char **argv);
 int cmd_import(int argc, char **argv);
 int cmd_run(int argc, char **argv);
+int cmd_pause(int argc, char **argv);
 int cmd_plan(int argc, char **argv);
 int cmd_status(int argc, char **argv);
 int cmd_show(int argc, char **argv);
 int cmd_logs(int argc, char **argv);
+int cmd_explain(int argc, char **argv);
+int cmd_affected(int argc, char **argv);
+int cmd_resume(int argc, char **argv);
 int cmd_retry(int argc, char **argv);
 int cmd_cancel(int argc, char **argv);
 int cmd_upload(int argc, char **argv);
@@ -28,6 +32,8 @@ int cmd_inspect(int argc, char **argv);
 int cmd_fake(int argc, char **argv);
 int cmd_engines(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_drain(int argc, char **argv);
+int cmd_notify_post(int argc, char **argv);
 int cmd_help(int argc, char **argv);
 
 #endif

@@ -102,6 +102,12 @@ static void set_paths(struct reader *r, struct config *c)
 		if (m->where.board.harness)
 			m->where.board.harness = below(r->a, c->dir, m->where.board.harness);
 	}
+	if (c->metrics)
+		c->metrics = below(r->a, c->dir, c->metrics);
+	for (size_t i = 0; i < c->n_notify; i++) {
+		if (c->notify[i].command.n && strchr(c->notify[i].command.v[0], '/'))
+			c->notify[i].command.v[0] = below(r->a, c->dir, c->notify[i].command.v[0]);
+	}
 	for (size_t i = 0; i < c->n_models; i++) {
 		if (c->models[i].path)
 			c->models[i].path = below(r->a, c->dir, c->models[i].path);

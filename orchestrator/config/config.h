@@ -21,6 +21,7 @@ struct model {
 	int trust_remote_code; /* code that the checkpoint brings may run */
 	const char *lora_path; /* absolute; a local adapter, in place of lora */
 	const char *file;      /* the GGUF file of id or path that is meant; NULL: the only one */
+	int priority;	       /* higher goes first */
 	struct mark at;
 };
 
@@ -80,6 +81,7 @@ struct target { /* one entry of targets: a product of its lists */
 	struct param *with;
 	size_t n_with;
 	struct int_list allow;	   /* rules of the engine that only warn here */
+	int priority;		   /* added to the model's */
 	struct mark at, engine_at; /* of the entry; of the engine's name */
 };
 
@@ -130,6 +132,21 @@ struct retry_rule { /* one entry of retry.causes */
 	struct mark at;
 };
 
+enum notify_on {
+	NOTIFY_END,	/* each run that did something */
+	NOTIFY_FAILURE, /* those that end with another code than 0 */
+};
+
+struct notify {			    /* one entry of notify: exactly one of command, url */
+	struct string_list command; /* program and arguments; gets JSON on standard input */
+	const char *url;	    /* JSON is posted there */
+	enum notify_on on;
+	int attempts;	    /* default 4 */
+	int64_t backoff_ms; /* default 2 s, doubled each time */
+	int64_t timeout_ms; /* of one attempt; default 30 s */
+	struct mark at;
+};
+
 enum upload_hub_kind { HUB_NONE, HUB_LOCAL, HUB_GIT, HUB_HTTP };
 enum upload_when { UPLOAD_END, UPLOAD_MODEL, UPLOAD_JOB };
 
@@ -152,6 +169,10 @@ struct config {
 	size_t n_engines;
 	struct measure_stage *measure;
 	size_t n_measure;
+	const char *window;  /* run.window, checked; NULL: any time */
+	const char *metrics; /* absolute; NULL: none are written */
+	struct notify *notify;
+	size_t n_notify;
 	struct {
 		int jobs;		     /* default: processors / 2, at least 1 */
 		int threads;		     /* per job; default: processors / jobs, at least 1 */
@@ -191,6 +212,9 @@ struct config {
 
 /* Artifacts leave after their upload. Without an upload they never do. */
 int config_drops_artifacts(const struct config *c);
+
+/* Numbers that `priority` may be. */
+#define PRIORITY_MAX 1000
 
 struct config_set { /* --set key=value: "resources.jobs=4"; value is YAML */
 	const char **v;

@@ -225,6 +225,7 @@ static void read_model(struct reader *r, const struct ynode *v, struct model *m)
 		{ "lora_path", read_text, &m->lora_path },
 		{ "lora_revision", read_revision, &m->lora_revision },
 		{ "trust_remote_code", read_flag, &m->trust_remote_code },
+		{ "priority", config_read_priority, &m->priority },
 	};
 
 	m->at = v->at;

@@ -38,6 +38,12 @@ void config_read_measure(struct reader *r, const struct ynode *v, void *target);
 void config_read_pattern(struct reader *r, const struct ynode *v, const char *what,
 			 struct pattern *p);
 
+/* The sections run and notify into the configuration, and a number of PRIORITY_MAX (config_run.c).
+ */
+void config_read_run(struct reader *r, const struct ynode *v, void *target);
+void config_read_notify(struct reader *r, const struct ynode *v, void *target);
+void config_read_priority(struct reader *r, const struct ynode *v, void *target); /* int * */
+
 /* retry.causes into the configuration (config_retry.c). */
 void config_read_retry_causes(struct reader *r, const struct ynode *v, void *target);
 

@@ -63,6 +63,7 @@ static void read_target(struct reader *r, const struct ynode *v, struct target *
 		{ "model", read_strings, &t->models },
 		{ "with", read_with, t },
 		{ "allow", read_allow, &t->allow },
+		{ "priority", config_read_priority, &t->priority },
 	};
 
 	t->at = t->engine_at = v->at;
@@ -441,13 +442,14 @@ static void read_run_name(struct reader *r, const struct ynode *v, void *target)
 void config_read_top(struct reader *r, const struct ynode *root, struct draft *d)
 {
 	const struct key keys[] = {
-		{ "version", read_version, d },	       { "name", read_run_name, &d->c->name },
-		{ "work", read_text, &d->c->work },    { "models", config_read_models, d },
-		{ "defaults", read_defaults, d },      { "targets", read_targets, d },
-		{ "exclude", read_exclude, d },	       { "include", read_include, d },
-		{ "resources", read_resources, d },    { "retry", read_retry, d },
-		{ "upload", read_upload, d },	       { "engines", config_read_engines, d },
-		{ "measure", config_read_measure, d },
+		{ "version", read_version, d },		{ "name", read_run_name, &d->c->name },
+		{ "work", read_text, &d->c->work },	{ "models", config_read_models, d },
+		{ "defaults", read_defaults, d },	{ "targets", read_targets, d },
+		{ "exclude", read_exclude, d },		{ "include", read_include, d },
+		{ "resources", read_resources, d },	{ "retry", read_retry, d },
+		{ "upload", read_upload, d },		{ "engines", config_read_engines, d },
+		{ "run", config_read_run, d->c },	{ "metrics", read_text, &d->c->metrics },
+		{ "notify", config_read_notify, d->c }, { "measure", config_read_measure, d },
 	};
 
 	read_map(r, root, "the file", keys, ARRAY_LEN(keys));
@@ -469,8 +471,8 @@ static const struct ynode *map_of_one(struct arena *a, const char *key, const st
 
 void config_read_dotted(struct reader *r, const char *path, const struct ynode *v, struct draft *d)
 {
-	static const char *const settable[] = { "name",	     "work",  "defaults",
-						"resources", "retry", "upload" };
+	static const char *const settable[] = { "name",	 "work", "defaults", "resources",
+						"retry", "run",	 "upload" };
 	char *head = arena_strdup(r->a, path), *dot = strchr(head, '.');
 	const char *near;
 
@@ -491,6 +493,6 @@ void config_read_dotted(struct reader *r, const char *path, const struct ynode *
 	else
 		faults_add(r->f, (struct mark){ 0, 0 },
 			   "\"%s\" is no key that can be set; those are name, work, defaults.*, "
-			   "resources.*, retry.* and upload.*",
+			   "resources.*, retry.*, run.* and upload.*",
 			   head);
 }

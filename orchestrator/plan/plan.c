@@ -14,6 +14,7 @@
 #include "orchestrator/host/workdir.h"
 #include "orchestrator/plan/learn.h"
 #include "orchestrator/plan/preflight.h"
+#include "orchestrator/plan/turns.h"
 #include "upload/hub.h"
 
 /* ---- a set of 64-bit hashes: open addressing, doubled at half full. Two different names meet by
@@ -54,6 +55,8 @@ struct walk {
 	struct arena *scratch; /* reset for each point */
 	struct buf text;
 	struct name_set names;
+	struct arena *whole; /* of the walk */
+	struct turns turns;
 	uint64_t free_memory_bytes; /* when the walk began */
 	size_t last_model;	    /* whose source was counted */
 	int64_t run_id;		    /* 0: only looking */
@@ -375,6 +378,7 @@ static int fill_point(struct walk *w, const struct matrix_point *m, struct plan_
 	p->why = "";
 	p->spec = m->spec;
 	p->engine = m->engine;
+	p->turn = turns_of(&w->turns, c, m->model_index, m->target);
 	p->source = p->spec.lora && p->engine && p->engine->lora
 			    ? sources_lora(w->s->sources, m->model_index, keys)
 			    : sources_get(w->s->sources, m->model_index, keys);
@@ -481,6 +485,8 @@ int plan_walk(struct session *s, const char *only, int64_t run_id, plan_fn fn, v
 
 	memset(t, 0, sizeof(*t));
 	w.run_id = run_id;
+	w.whole = arena_new();
+	turns_init(w.whole, s->cfg, &w.turns);
 	w.free_memory_bytes = free_memory();
 	w.had_jobs = store_has_jobs(s->store);
 	buf_init(&w.text, 1u << 20);
@@ -504,6 +510,7 @@ int plan_walk(struct session *s, const char *only, int64_t run_id, plan_fn fn, v
 	buf_release(&w.text);
 	free(w.names.v);
 	arena_free(w.scratch);
+	arena_free(w.whole);
 	matrix_free(m);
 	return rc < 0 ? rc : 0;
 }

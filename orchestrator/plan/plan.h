@@ -39,6 +39,7 @@ struct plan_point {
 	char label[256];
 	const char *repo, *file;	   /* "" without upload; base name of the output */
 	unsigned repo_params, file_params; /* what these say: bits of enum job_param */
+	int64_t turn;			   /* its place in the queue: turns.h */
 	struct estimate need;		   /* learned or the manifest's */
 	struct learned learned;		   /* where it comes from */
 	const struct engine *engine;

@@ -287,17 +287,6 @@ static bool can_be_done(struct arena *a, const struct ladder_ask *ask, const cha
 	return !r.refusal;
 }
 
-static const struct environment *environment_of(const struct ladder_ask *ask, const char *version)
-{
-	const struct engine_settings *s = environments_of(ask->cfg, ask->engine->name);
-
-	for (size_t i = 0; version && s && i < s->n_environments; i++) {
-		if (s->environments[i].version && strcmp(s->environments[i].version, version) == 0)
-			return &s->environments[i];
-	}
-	return NULL;
-}
-
 /* Another one, whose version no name of the artifact would belie. NULL: none. */
 static const char *other_environment(struct arena *a, const struct ladder_ask *ask,
 				     const struct rungs *r)
@@ -313,9 +302,9 @@ static const char *other_environment(struct arena *a, const struct ladder_ask *a
 		const struct environment *env = &s->environments[i];
 		const char *name;
 
-		if (!env->version || env->fault || strcmp(env->version, plus + 1) == 0)
+		if (!env->version || env->fault || strcmp(environment_id(a, env), plus + 1) == 0)
 			continue;
-		name = arena_printf(a, ENVIRONMENT_PREFIX "%s", env->version);
+		name = arena_printf(a, ENVIRONMENT_PREFIX "%s", environment_id(a, env));
 		if (!has_name(ask->job->rungs, name) && can_be_done(a, ask, with, env))
 			return name;
 	}
@@ -325,9 +314,11 @@ static const char *other_environment(struct arena *a, const struct ladder_ask *a
 static bool sets_something_new(struct arena *a, const struct ladder_ask *ask, const struct rungs *r,
 			       const struct engine_rung *own)
 {
-	const char *plus = strchr(ask->job->spec.engine_version, '+');
-	const char *version = r->environment ? r->environment : plus ? plus + 1 : NULL;
-	const struct environment *env = ask->engine->package ? environment_of(ask, version) : NULL;
+	const char *version = r->environment ? arena_printf(a, "+%s", r->environment)
+					     : ask->job->spec.engine_version;
+	const struct environment *env =
+		ask->engine->package ? environment_of_version(ask->cfg, ask->engine->name, version)
+				     : NULL;
 	const char *now = rungs_with(a, r, ask->job->spec.with), *then;
 	struct rungs more = *r;
 

@@ -20,7 +20,7 @@
 struct rungs {
 	bool alone;
 	double memory, time;	 /* factors; 1: as it is */
-	const char *environment; /* version of the toolkit; NULL: the one of the job's key */
+	const char *environment; /* environment_id(); NULL: the one of the job's key */
 	const struct engine_rung *own[RUNGS_OWN_MAX];
 	size_t n_own;
 };

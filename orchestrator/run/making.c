@@ -115,7 +115,7 @@ static bool may_begin(const struct making *m)
 		fetches += o->running && o->source->hub;
 		ahead += o->fetched && !o->used && o->state == MAKING_READY;
 	}
-	if (m->sched->stop != STOP_NOT || drop_busy(m->sched))
+	if (m->sched->stop != STOP_NOT || !control_may_start(m->sched) || drop_busy(m->sched))
 		return false;
 	if (m->source->fake || making_is_alone(m))
 		return true;
@@ -217,12 +217,13 @@ void making_used(struct scheduler *s, const struct resolved *r)
 
 void making_ahead(struct scheduler *s)
 {
-	while (s->opt.work && s->stop == STOP_NOT && s->ahead_at < s->cfg->n_models) {
-		const struct resolved *r = sources_seen(s->session->sources, s->ahead_at);
+	while (s->opt.work && s->stop == STOP_NOT && control_may_start(s) &&
+	       s->ahead_at < s->cfg->n_models) {
+		size_t model = s->turns.order[s->ahead_at];
+		const struct resolved *r = sources_seen(s->session->sources, model);
 		struct making *m;
 
-		if (s->opt.work[s->ahead_at].any && r && r->hub && !r->fault &&
-		    !source_is_ready(r)) {
+		if (s->opt.work[model].any && r && r->hub && !r->fault && !source_is_ready(r)) {
 			m = making_of(s, r);
 			advance(m);
 			if (!m->running && m->state != MAKING_FAILED && m->state != MAKING_READY)

@@ -160,7 +160,7 @@ static void start_next(struct publisher *p)
 {
 	struct wanted *w = p->queue;
 
-	if (p->repo || !w || p->sched->stop >= STOP_WORKERS)
+	if (p->repo || !w || p->sched->stop >= STOP_WORKERS || p->sched->control.paused)
 		return;
 	p->queue = w->next;
 	p->repo = w->repo;
@@ -255,6 +255,11 @@ void publish_released(struct scheduler *s, const char *repo)
 void publish_again(struct scheduler *s, const char *repo)
 {
 	want(s->publisher, repo);
+	start_next(s->publisher);
+}
+
+void publish_go_on(struct scheduler *s)
+{
 	start_next(s->publisher);
 }
 

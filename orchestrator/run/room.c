@@ -61,8 +61,8 @@ static uint64_t earlier_output(const struct scheduler *s, const struct making *m
 
 	if (!s->opt.work || making_is_alone(m))
 		return 0;
-	for (size_t i = 0; i < index; i++)
-		sum += s->opt.work[i].output_bytes;
+	for (size_t i = 0; i < s->turns.place[index]; i++)
+		sum += s->opt.work[s->turns.order[i]].output_bytes;
 	return sum;
 }
 

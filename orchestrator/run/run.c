@@ -153,6 +153,7 @@ static int add_point(void *ctx, const struct plan_point *p, struct err *e)
 			     .file = p->file,
 			     .repo_params = p->repo_params,
 			     .file_params = p->file_params,
+			     .turn = p->turn,
 			     .memory_bytes = (int64_t)p->need.memory_bytes,
 			     .output_bytes = (int64_t)p->need.output_bytes,
 			     .scratch_bytes = (int64_t)p->need.scratch_bytes };

@@ -10,11 +10,13 @@
 #include "core/path.h"
 #include "orchestrator/host/workdir.h"
 #include "orchestrator/run/scheduler_private.h"
+#include "orchestrator/view/metrics.h"
 
 #define TICK_MS 250
 #define WINDOW 64		 /* pending jobs looked at together */
 #define LOOK_AHEAD (16 * WINDOW) /* waiting jobs that others may overtake in one look */
 #define CHECKPOINT_MS 5000 /* how often the WAL is moved into the database, by a pool thread */
+#define METRICS_MS 60000   /* by the same thread */
 #define DRAW_JOBS_MAX 64
 #define POOL_THREADS "8"
 
@@ -69,7 +71,7 @@ static void signal_all(struct scheduler *s, int sig)
 	measuring_stop(s, sig);
 }
 
-static void raise_stop(struct scheduler *s, enum stop_level level)
+void sched_raise_stop(struct scheduler *s, enum stop_level level)
 {
 	if (level <= s->stop)
 		return;
@@ -87,7 +89,7 @@ void sched_fatal(struct scheduler *s, const struct err *e)
 		return;
 	s->fatal = *e;
 	display_say(s->display, "stopping: %s", e->msg);
-	raise_stop(s, STOP_WORKERS);
+	sched_raise_stop(s, STOP_WORKERS);
 }
 
 static void on_signal(uv_signal_t *h, int sig)
@@ -101,9 +103,9 @@ static void on_signal(uv_signal_t *h, int sig)
 			s->display,
 			"stopping: workers may finish for %lld s; a second signal ends them now",
 			(long long)(s->cfg->resources.grace_ms / 1000));
-		raise_stop(s, STOP_STARTING);
+		sched_raise_stop(s, STOP_STARTING);
 	} else {
-		raise_stop(s, STOP_NOW);
+		sched_raise_stop(s, STOP_NOW);
 	}
 	sched_kick(s);
 }
@@ -112,11 +114,11 @@ static void advance_stop(struct scheduler *s, int64_t mono_ms)
 {
 	if (s->stop == STOP_NOT || s->stop == STOP_NOW)
 		return;
-	if (!s->res->interrupted && !s->fatal.code)
+	if (!s->res->interrupted && !s->fatal.code && !s->control.deadline_met)
 		return; /* --fail-fast: what runs may finish in its own time */
 	if (mono_ms - s->stop_ms < s->cfg->resources.grace_ms)
 		return;
-	raise_stop(s, s->stop == STOP_STARTING ? STOP_WORKERS : STOP_NOW);
+	sched_raise_stop(s, s->stop == STOP_STARTING ? STOP_WORKERS : STOP_NOW);
 }
 
 /* ---- starting */
@@ -262,6 +264,8 @@ static int consider(struct scheduler *s, struct job_row *job, struct err *e)
 	waiting_note(s, job, admit, disk, disk_free);
 	switch (admit) {
 	case ADMIT_YES:
+		if (!control_fits(s, job))
+			return 0;
 		rc = task_start(s, job, e);
 		if (rc > 0)
 			making_used(s, source);
@@ -296,7 +300,7 @@ static int start_some(struct scheduler *s, int *waiting, struct err *e)
 	if (s->window_at >= s->window_n && (rc = refill(s, *waiting, e)) <= 0)
 		return rc;
 	while (s->window_at < s->window_n) {
-		if (s->adm.running >= s->adm.slots || s->stop != STOP_NOT)
+		if (s->adm.running >= s->adm.slots || s->stop != STOP_NOT || !control_may_start(s))
 			return 0;
 		rc = consider(s, &s->window[s->window_at], e);
 		if (rc < 0)
@@ -311,9 +315,9 @@ static int start_some(struct scheduler *s, int *waiting, struct err *e)
  * (of the budget for memory all is free then, and what the machine lacks is waited for). */
 static bool stuck_for_disk(struct scheduler *s)
 {
-	return !s->tasks && s->window_n > 0 && s->adm.blocked_id && !s->machine_short &&
-	       !s->disk_taken && !making_busy(s) && !drop_busy(s) && !publish_busy(s) &&
-	       !measuring_busy(s);
+	return !s->tasks && s->window_n > 0 && control_may_start(s) && s->adm.blocked_id &&
+	       !s->machine_short && !s->disk_taken && !making_busy(s) && !drop_busy(s) &&
+	       !publish_busy(s) && !measuring_busy(s);
 }
 
 static void stop_loop(struct scheduler *s)
@@ -321,6 +325,12 @@ static void stop_loop(struct scheduler *s)
 	sched_flush(s);
 	s->finished = true;
 	uv_stop(&s->loop);
+}
+
+/* A job waits for its next attempt, and there is time for it. */
+static bool retry_comes(const struct scheduler *s)
+{
+	return s->next_retry_ms && (!s->opt.deadline_ms || s->next_retry_ms < s->opt.deadline_ms);
 }
 
 static bool all_over(struct scheduler *s)
@@ -331,7 +341,10 @@ static bool all_over(struct scheduler *s)
 		return false;
 	if (s->stop != STOP_NOT)
 		return !publish_busy(s) && !measuring_busy(s);
-	if (s->window_at < s->window_n || s->next_retry_ms || s->machine_short || s->disk_taken)
+	if (control_waits(s))
+		return false;
+	if (!control_is_closing(s) &&
+	    (s->window_at < s->window_n || retry_comes(s) || s->machine_short || s->disk_taken))
 		return false;
 	if (publish_at_end(s) || measuring_start(s, true))
 		return false;
@@ -351,7 +364,7 @@ static void look_for_work(struct scheduler *s)
 	if (s->adm.running ==
 	    0) /* it may be over: every source that jobs wait for is asked about */
 		s->window_at = s->window_n = 0;
-	while (rc > 0 && waiting < LOOK_AHEAD && s->stop == STOP_NOT &&
+	while (rc > 0 && waiting < LOOK_AHEAD && s->stop == STOP_NOT && control_may_start(s) &&
 	       s->adm.running < s->adm.slots && !measuring_alone(s))
 		rc = start_some(s, &waiting, &e);
 	waiting_end(s);
@@ -400,6 +413,10 @@ static void checkpoint_work(uv_work_t *w)
 
 	if (store_open_again(s->store, &own, &ignored) >= 0) {
 		(void)store_checkpoint(own, &ignored);
+		if (s->cfg->metrics && clock_mono_ms() - s->metrics_ms > METRICS_MS) {
+			(void)metrics_write(own, s->cfg, true, &s->metrics_err);
+			s->metrics_ms = clock_mono_ms();
+		}
 		store_close(own);
 	}
 }
@@ -411,6 +428,9 @@ static void after_checkpoint(uv_work_t *w, int status)
 	(void)status;
 	s->checkpointing = false;
 	s->checkpoint_ms = clock_mono_ms();
+	if (s->metrics_err.code && !s->metrics_said)
+		display_say(s->display, "metrics are not written: %s", s->metrics_err.msg);
+	s->metrics_said = s->metrics_err.code != 0;
 	sched_kick(s);
 }
 
@@ -438,6 +458,7 @@ static void on_tick(uv_timer_t *timer)
 	int64_t mono_ms = clock_mono_ms();
 	struct task *t, *next;
 
+	control_tick(s, mono_ms); /* first: a stopped worker meets no limit */
 	for (t = s->tasks; t; t = next) {
 		next = t->next;
 		task_tick(t, mono_ms);
@@ -471,6 +492,7 @@ static void setup(struct scheduler *s, struct session *session, const struct sch
 	s->ex = &exec_local;
 	s->display = display_new(o->to_do);
 	s->window_arena = arena_new();
+	turns_init(session->a, session->cfg, &s->turns);
 	s->matrix = matrix_new(session->cfg, &session->engines, NULL);
 	s->wall_base_ms = clock_wall_ms();
 	s->mono_base_ms = s->checkpoint_ms = clock_mono_ms();

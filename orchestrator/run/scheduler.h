@@ -27,6 +27,8 @@ struct scheduler_options {
 	int64_t to_do;		 /* jobs the plan expects, for the progress display */
 	struct cgroup *cgroup;	 /* open, or not usable; NULL: none */
 	struct model_work *work; /* one a model of the configuration; counted down */
+	int64_t deadline_ms;	 /* wall: nothing runs after it; 0: none */
+	const char *deadline;	 /* what it is called: "--until 07:00" */
 };
 
 struct scheduler_result {
@@ -47,6 +49,8 @@ struct scheduler_result {
 	int64_t commits;
 	uint64_t bytes_sent;
 	bool interrupted; /* by a signal */
+	bool time_over;	  /* the deadline came, or nothing that was left could end before it */
+	bool drained;	  /* by quern drain */
 	bool blocked; /* ended with jobs waiting for disk that never came free, of theirs or their
 		       * source's */
 };

@@ -8,8 +8,10 @@
 
 #include "orchestrator/host/machine.h"
 #include "orchestrator/plan/matrix.h"
+#include "orchestrator/plan/turns.h"
 #include "orchestrator/run/admission.h"
 #include "orchestrator/run/child.h"
+#include "orchestrator/run/control.h"
 #include "orchestrator/run/executor.h"
 #include "orchestrator/run/ladder.h"
 #include "orchestrator/run/scheduler.h"
@@ -142,7 +144,9 @@ struct scheduler {
 	size_t n_to_seal;
 	int sealers;
 	struct making *makings;
-	size_t ahead_at;   /* model whose source is fetched ahead next */
+	struct control control;
+	struct turns turns;
+	size_t ahead_at;   /* of turns.order: the model whose source is fetched ahead next */
 	const char *cache; /* HF_HUB_CACHE; NULL until a source of a hub was asked for */
 	struct dropping *dropping;
 	int64_t room_changes; /* jobs and fetches that ended, drops that freed something */
@@ -174,7 +178,9 @@ struct scheduler {
 	struct err fatal; /* code 0: none */
 	uv_work_t checkpoint;
 	bool checkpointing;
-	int64_t checkpoint_ms;
+	int64_t checkpoint_ms, metrics_ms;
+	struct err metrics_err; /* of the pool thread; said once */
+	bool metrics_said;
 };
 
 int64_t sched_now(const struct scheduler *s); /* wall, ms */
@@ -184,6 +190,7 @@ int64_t sched_now(const struct scheduler *s); /* wall, ms */
 int sched_batch(struct scheduler *s, struct err *e);
 /* Commit it now: somebody else is about to look. */
 void sched_flush(struct scheduler *s);
+void sched_raise_stop(struct scheduler *s, enum stop_level level);
 /* Something the whole run cannot go on without: stop now, and say it. */
 void sched_fatal(struct scheduler *s, const struct err *e);
 /* Look for work to start, or for the end. Safe from any callback. */
@@ -275,6 +282,19 @@ bool drop_busy(const struct scheduler *s);
 /* Something ended: what could not be dropped then may be dropped now. */
 void drop_reconsider(struct scheduler *s);
 
+/* control.c: pause, drain and the end of the time. */
+void control_tick(struct scheduler *s, int64_t mono_ms);
+/* May anything new begin? */
+bool control_may_start(const struct scheduler *s);
+/* Would this job, by what the like took, end before the deadline? */
+bool control_fits(struct scheduler *s, const struct job_row *job);
+/* Nothing more begins in this run, whatever waits. */
+bool control_is_closing(const struct scheduler *s);
+/* The run waits for quern resume, and has something to wait for. */
+bool control_waits(struct scheduler *s);
+/* Workers are stopped (SIGSTOP). */
+bool control_is_frozen(const struct scheduler *s);
+
 /* publish.c: repositories that have something ready, one child of quern at a time. */
 void publish_init(struct scheduler *s);
 void publish_free(struct scheduler *s);
@@ -285,6 +305,8 @@ bool publish_at_end(struct scheduler *s);
 /* The disk is short: publish what is ready, where artifacts leave after that. */
 void publish_for_room(struct scheduler *s);
 bool publish_busy(const struct scheduler *s);
+/* After a pause. */
+void publish_go_on(struct scheduler *s);
 void publish_stop(struct scheduler *s, int sig);
 /* A job of repo is held no more. */
 void publish_released(struct scheduler *s, const char *repo);

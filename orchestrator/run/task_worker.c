@@ -330,6 +330,8 @@ void task_stop(struct task *t, enum task_end why, int sig)
 	t->sched->ex->signal(t->sched->ex, &t->x, sig);
 	if (sig == SIGKILL)
 		watch_kill(t, sig);
+	if (control_is_frozen(t->sched)) /* else it would come to it only with quern resume */
+		t->sched->ex->signal(t->sched->ex, &t->x, SIGCONT);
 }
 
 /* A worker of a dead run: its lines are lost, its ending is seen by its lock. */

@@ -170,7 +170,9 @@ static void by_worker(const struct jobdir_error *more, struct verdict *v)
 	}
 	if (more->retry >= 0)
 		v->retry = more->retry;
-	v->said = more->retry;
+	v->said = more->retry >= 0 ? more->retry
+		  : v->retry	   ? -1
+				   : 0; /* an exit code is a word too */
 }
 
 void verdict_of_worker(const struct execution *x, enum task_end why, const char *dir,

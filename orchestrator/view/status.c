@@ -152,6 +152,8 @@ int status_load(struct store *s, const char *work, int64_t run_id, bool all, str
 		rc = load_jobs(s, &st, a, e);
 	if (rc >= 0 && st.counts[JOB_READY])
 		rc = store_repos_ready(s, a, &repos, &n_repos, e);
+	if (rc >= 0)
+		rc = control_read(s, &st.control, e);
 	if (rc < 0)
 		return rc;
 	st.unpublished = n_repos > 0;
@@ -175,17 +177,29 @@ const char *run_life_name(enum run_life l)
 
 int status_exit_code(const struct status *st)
 {
-	return st->counts[JOB_FAILED] ? EXIT_JOBS_FAILED : EXIT_GOOD;
+	if (st->counts[JOB_FAILED])
+		return EXIT_JOBS_FAILED;
+	return st->life == RUN_DIED ||
+			       (st->life == RUN_ENDED && st->run.exit_code == EXIT_ENVIRONMENT)
+		       ? EXIT_ENVIRONMENT
+		       : EXIT_GOOD;
 }
 
 int status_next_steps(const struct status *st, struct arena *a, const char **out, int n)
 {
 	int64_t waiting =
 		st->counts[JOB_PENDING] + st->counts[JOB_RUNNING] + st->counts[JOB_VALIDATING];
-	const char *steps[4];
+	const char *steps[5];
 	int count = 0;
 
-	if (st->life == RUN_GOING) {
+	if (st->control.pause)
+		steps[count++] =
+			arena_printf(a, "paused since %s%s; quern resume goes on",
+				     show_time(a, st->control.since_ms),
+				     st->control.pause == PAUSE_NOW ? ", workers are stopped" : "");
+	else if (st->life == RUN_GOING && st->control.drain == st->run.id)
+		steps[count++] = "draining: it finishes what it has begun, then ends";
+	else if (st->life == RUN_GOING) {
 		steps[count++] = "quern status --watch follows it";
 	} else if (st->life == RUN_DIED) {
 		steps[count++] = "the run ended without a word; quern run goes on where it stopped";
@@ -347,7 +361,7 @@ static void print_failed(const struct status *st, FILE *f, size_t width, struct 
 void status_print(const struct status *st, FILE *f, size_t width)
 {
 	struct arena *a = arena_new();
-	const char *steps[4];
+	const char *steps[5];
 	int n;
 
 	print_run(st, f, a);

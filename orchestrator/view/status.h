@@ -9,6 +9,7 @@
 
 #include "core/arena.h"
 #include "core/err.h"
+#include "db/control.h"
 #include "db/store.h"
 
 #define STATUS_ACTIVE_MAX 64 /* more workers than that on one machine are counted, not listed */
@@ -47,7 +48,8 @@ struct status {
 	int n_active;
 	struct status_job *failed; /* the first of them */
 	int n_failed;
-	bool unpublished; /* some ready jobs have a repository to go to */
+	struct control_word control; /* of quern pause and drain */
+	bool unpublished;	     /* some ready jobs have a repository to go to */
 };
 
 /* run_id 0: the last one. Everything lives in a. ERR_NOTFOUND: no run with that number. */
@@ -60,7 +62,8 @@ void status_print(const struct status *st, FILE *f, size_t width);
 int status_next_steps(const struct status *st, struct arena *a, const char **out, int n);
 
 const char *run_life_name(enum run_life l); /* "none", "running", "ended", "died" */
-/* EXIT_JOBS_FAILED when a counted job has failed, else EXIT_GOOD. */
+/* For monitoring: EXIT_JOBS_FAILED when a counted job has failed, EXIT_ENVIRONMENT when the run
+ * died or ended with that, else EXIT_GOOD. */
 int status_exit_code(const struct status *st);
 
 /* quern status --watch (status_watch.c). Returns an exit_code. */

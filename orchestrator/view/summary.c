@@ -286,6 +286,8 @@ int summary_run(FILE *f, struct session *s, int64_t run_id, const struct plan_to
 		return EXIT_INTERRUPTED;
 	if (r->blocked)
 		return EXIT_ENVIRONMENT;
+	if (r->time_over || r->drained)
+		left = 0; /* as was asked for */
 	if (counts[JOB_FAILED] || r->publish_failed || held || t->count[PLAN_ILLEGAL] || left)
 		return EXIT_JOBS_FAILED;
 	return EXIT_GOOD;

@@ -126,6 +126,36 @@ def test_two_environments_of_one_version():
             expect(p.quern("plan"), 2, word)
 
 
+def test_another_environment_after_a_failure():
+    """A rung that is asked for: the next environment that can; the key stays, the card says what did it. Never where a
+    name would say the version."""
+    retry = "  causes: {missing dependency: [environment], hang: stop}"
+    more = 'upload: {hub: local, namespace: ns, repo: "{model}", file: "{model}-{quant}%s"}\n'
+    for toolkit, code in ("", 0), ("-{toolkit}", 1):
+        with Place() as p:
+            for version in rk.OLD, rk.NEW:
+                make_env.make(p.root / version, version)
+            rk.make_model(p.root / "m")
+            site, = (p.root / rk.OLD).glob("lib/python3*/site-packages")
+            (site / "standin.json").write_text('[{"do": "no_module"}]')
+            p.write(POINT, f"[{{path: {rk.OLD}}}, {{path: {rk.NEW}}}]", more=more % toolkit)
+            text = (p.root / "jobs.yaml").read_text().replace("retry: {attempts: 1}", "retry:\n  attempts: 3\n  backoff: 1ms\n" + retry)
+            (p.root / "jobs.yaml").write_text(text)
+            done = expect(p.quern("run"), code, "missing dependency")
+            rows = p.sql("SELECT cause, rungs FROM attempt ORDER BY number")
+            key = p.sql("SELECT engine_version FROM job")
+            assert key == [(f"0.1.0+{rk.OLD}",)], key
+            if code:
+                assert "changed:" not in done.stdout and {r[1] for r in rows} == {""}, (rows, done.stdout)
+                continue
+            assert rows == [("missing dependency", ""), ("", f"environment {rk.NEW}")], (rows, done.stdout)
+            card = git(p.root / "work/hub/ns/m.git", "show", "HEAD:README.md").replace("\\", "")
+            assert f"0.1.0+{rk.NEW}" in card and f"asked for: 0.1.0+{rk.OLD}" in card, card
+            assert "changed after: missing dependency" in card
+            facts = json.loads(p.sql("SELECT facts FROM artifact")[0][0])["rung"]
+            assert facts == {"because": "missing dependency", "rungs": ["environment"], "toolkit": rk.NEW, "with": {}}, facts
+
+
 def test_finished_files_are_renewed():
     """update_rkllm from a matrix: a local .rkllm file, the environment that can, and nothing claimed that is not known."""
     said = b"rkllm-toolkit version: 1.0.2, target_platform: RK3588, model_dtype: W8A8\n"

@@ -111,7 +111,8 @@ void matrix_write(const struct sim_matrix *m, const char *dir, int slots)
 	buf_addf(
 		&b,
 		"resources: {jobs: %d, memory: 1GiB, disk_reserve: 1MiB, timeout: 20s, grace: 1s}\n"
-		"retry: {attempts: %d, backoff: 1s}\n",
+		"retry: {attempts: %d, backoff: 1s, causes: {oom: later, killed: later, timeout: "
+		"later}}\n",
 		slots, SIM_ATTEMPTS);
 	put_file(dir, "jobs.yaml", buf_str(&b), b.len);
 	buf_release(&b);

@@ -179,7 +179,7 @@ static void test_set(void **state)
 	assert_string_equal(
 		set(x, "targets=[]"),
 		"--set: targets=[]: \"targets\" is no key that can be set; those are name, "
-		"work, defaults.*, resources.*, retry.* and upload.*\n");
+		"work, defaults.*, resources.*, retry.*, run.* and upload.*\n");
 	assert_string_equal(
 		set(x, "retyr.attempts=1"),
 		"--set: retyr.attempts=1: \"retyr\" is no key that can be set; did you mean "
