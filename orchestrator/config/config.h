@@ -23,15 +23,19 @@ struct model {
 	struct mark at;
 };
 
-/* A folder of the user's with a toolkit that an engine drives: a Python virtual environment. */
+/* A place of the user's with a toolkit that an engine drives: a Python virtual environment, or an
+ * image of containers. */
 struct environment {
-	const char *path;    /* absolute */
+	const char *path;    /* absolute; of an image: its name */
 	const char *version; /* of the toolkit, without a local part; given, or found there by
 				environments_look(); NULL: neither */
 	int gpu;	     /* -1: as the machine has it */
 	struct mark at, version_at;
-	/* of environments_look() */
-	const char *python; /* its interpreter; NULL: see fault */
+	const char *container; /* an image's name; NULL: path is a folder */
+	const char *runtime;   /* docker or podman, as a name or a path; NULL: the first there is */
+	/* of environments_look(), or containers_look() */
+	const char *python;		     /* its interpreter; NULL: see fault */
+	const struct container_image *image; /* what was found of it; NULL without container */
 	const char *prefix; /* what else its Python is made of; NULL: nothing outside /usr */
 	const char *fault;  /* NULL, or why it cannot be used, and the fix */
 };

@@ -147,6 +147,10 @@ void task_adopt(struct scheduler *s, const struct job_row *job, const struct att
 void task_stop(struct task *t, enum task_end why, int sig);
 void task_tick(struct task *t, int64_t mono_ms);
 
+/* task_container.c: a container outlived its quern-contain: begin another one, which holds the lock
+ * of dir again. False if there is none, or it cannot be done. */
+bool container_revive(struct arena *a, const char *note, const char *dir);
+
 /* recover.c: put right what a dead run left. */
 int recover(struct scheduler *s, struct err *e);
 

@@ -23,6 +23,12 @@ void task_sealed(struct task *t);
 /* sealing.c. Seal its output in a pool thread, together with others; then task_sealed(). */
 void sealing_add(struct task *t);
 
+/* task_container.c. Make the place of a worker that of one in a container. */
+int task_contain(struct task *t, bool validate, const char *const *read, struct place *place,
+		 struct err *e);
+/* A worker of a dead run may be in a container. */
+void task_find_container(struct task *t);
+
 /* task_worker.c. Start the engine's worker with a verb; its ending continues the task. */
 void task_spawn(struct task *t, const char *verb);
 /* Watch the worker of a dead run; its ending continues the task. */
