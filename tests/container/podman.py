@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import time
 from pathlib import Path
@@ -40,11 +39,10 @@ def libraries(program):
 
 
 def image_root(folder, standin=None):
-    """A root with this machine's Python, without its tests; standin: site-packages to put there."""
+    """A root with this machine's Python, without its tests; standin: packages to put there."""
     python = Path(os.path.realpath(shutil.which("python3", path="/usr/bin:/usr/local/bin:/bin")))
-    stdlib = Path(sysconfig.get_paths()["stdlib"]) if Path(sys.executable).resolve() == python else Path(
-        subprocess.run([python, "-c", "import sysconfig; print(sysconfig.get_paths()['stdlib'])"], capture_output=True,
-                       text=True, check=True).stdout.strip())
+    stdlib = Path(subprocess.run([python, "-c", "import sysconfig; print(sysconfig.get_paths()['stdlib'])"],
+                                 capture_output=True, text=True, check=True).stdout.strip())
     wanted = {str(python), *libraries(python)}
     for module in (stdlib / "lib-dynload").glob("*.so"):
         wanted.update(libraries(module))
@@ -62,9 +60,8 @@ def image_root(folder, standin=None):
     (folder / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\n")
     (folder / "tmp").mkdir()
     if standin:
-        shutil.copytree(standin, folder / f"usr/local/lib/python{sysconfig.get_python_version()}/dist-packages")
-        for path in (stdlib / "dist-packages", Path("/usr/lib/python3/dist-packages")):
-            (folder / str(path).lstrip("/")).mkdir(parents=True, exist_ok=True)
+        # The one place where a Python looks as it was built and as Debian patches it.
+        shutil.copytree(standin, folder / str(stdlib).lstrip("/"), dirs_exist_ok=True)
     return folder
 
 

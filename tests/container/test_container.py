@@ -127,12 +127,18 @@ def test_doctor():
     with matrix("{container: %s, runtime: podman, python: python9}" % IMAGE) as m:
         said = m.quern("doctor", **m.settings, timeout=300).stdout
         assert "its Python does not run" in said, said
+    with matrix("{container: localhost/quern-plain:1, runtime: podman, version: 1.0}") as m:
+        said = m.quern("doctor", **m.settings, timeout=300).stdout
+        assert "it holds no probe_toolkit, and 1.0 was announced" in said, said
     assert podman.containers() == []
 
 
 def main():
     with podman:
-        podman.image(IMAGE, label="io.quern.toolkit=1.2.3")
+        info = podman.folder / "packages/probe_toolkit-1.2.3.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text("Metadata-Version: 2.1\nName: probe-toolkit\nVersion: 1.2.3\n")
+        podman.image(IMAGE, standin=info.parent, label="io.quern.toolkit=1.2.3")
         podman.need_containers(IMAGE)
         podman.image("localhost/quern-plain:1")
         run_all(globals())
