@@ -22,6 +22,16 @@ static int ends_with(const char *s, const char *tail)
 	return n > m && strcmp(s + n - m, tail) == 0;
 }
 
+int source_is_finished(const char *name)
+{
+	return ends_with(name, ".rkllm");
+}
+
+int source_is_code(const char *name)
+{
+	return ends_with(name, ".py");
+}
+
 int source_wanted(const char *name)
 {
 	static const char *const names[] = {
@@ -53,7 +63,7 @@ int source_wanted(const char *name)
 	/* consolidated*: the same weights once more, in Mistral's own naming. */
 	if (ends_with(name, ".safetensors"))
 		return strncmp(name, "consolidated", strlen("consolidated")) != 0;
-	return ends_with(name, ".gguf") || ends_with(name, ".tiktoken");
+	return ends_with(name, ".gguf") || ends_with(name, ".tiktoken") || source_is_finished(name);
 }
 
 /* "m" of m.gguf, and of each m-00001-of-00002.gguf. */
@@ -71,8 +81,14 @@ int source_belongs(const char *name, const char *file)
 	unsigned part, a = 1, b = 1;
 	size_t n;
 
-	if (!file || strcmp(name, file) == 0)
+	if (file && strcmp(name, file) == 0)
 		return 1;
+	if (source_is_finished(name))
+		return 0;
+	if (!file)
+		return 1;
+	if (source_is_finished(file))
+		return 0; /* it is all of the model */
 	if (ends_with(name, ".safetensors"))
 		return 0;
 	if (!ends_with(name, ".gguf") || strncmp(name, "imatrix", strlen("imatrix")) == 0)
@@ -106,6 +122,7 @@ struct listing {
 	struct arena *a;
 	const char *dir;   /* real */
 	const char *blobs; /* real, or NULL */
+	int code;
 	struct source_file *v;
 	size_t n, cap;
 };
@@ -175,7 +192,7 @@ static int list_entries(struct listing *l, DIR *d, struct err *e)
 			return err_set(e, ERR_INVALID,
 				       "%s: more than %d files; not a model's folder", l->dir,
 				       ENTRIES_MAX);
-		if (!source_wanted(entry->d_name))
+		if (!source_wanted(entry->d_name) && !(l->code && source_is_code(entry->d_name)))
 			continue;
 		if (!path_component_ok(entry->d_name)) {
 			char visible[256];
@@ -200,9 +217,10 @@ static int by_name(const void *a, const void *b)
 	return strcmp(x->name, y->name);
 }
 
-int source_list(struct arena *a, const char *dir, struct source_files *out, struct err *e)
+static int list_folder(struct arena *a, const char *dir, int code, struct source_files *out,
+		       struct err *e)
 {
-	struct listing l = { .a = a };
+	struct listing l = { .a = a, .code = code };
 	char *real = path_real(dir, e);
 	char *blobs;
 	DIR *d;
@@ -233,4 +251,14 @@ int source_list(struct arena *a, const char *dir, struct source_files *out, stru
 	free(blobs);
 	free(real);
 	return rc;
+}
+
+int source_list(struct arena *a, const char *dir, struct source_files *out, struct err *e)
+{
+	return list_folder(a, dir, 0, out, e);
+}
+
+int source_list_code(struct arena *a, const char *dir, struct source_files *out, struct err *e)
+{
+	return list_folder(a, dir, 1, out, e);
 }

@@ -1,8 +1,8 @@
 /* core/source.h -- a model's folder as the other parts see it: which files
  * count, what is in them, and one hash over it. Files that count: config.json,
  * generation_config.json, tokenizer and template files, safetensors and their
- * index, *.gguf, imatrix.dat, README.md,
- * LICENSE. Pickles (*.bin *.pt *.pth *.ckpt *.pkl) never. */
+ * index, *.gguf, imatrix.dat, README.md, LICENSE; *.rkllm when one is named. Pickles (*.bin *.pt
+ * *.pth *.ckpt *.pkl) never. */
 #ifndef QUERN_CORE_SOURCE_H
 #define QUERN_CORE_SOURCE_H
 
@@ -26,17 +26,28 @@ struct source_files {
 	size_t n;
 };
 
+/* A converted model of an engine (*.rkllm), which is a source when it is asked for by its name: to
+ * be renewed. Nothing but its name and size is known of it. */
+int source_is_finished(const char *name);
+
+/* Python of the checkpoint (*.py). It is part of a model only when the user trusts it: see
+ * source_list_code(). */
+int source_is_code(const char *name);
+
 /* True when a file of this name is part of a model for us; also what a download takes. */
 int source_wanted(const char *name);
 
 /* With a GGUF file chosen as the model: the file itself and its other parts, importances (imatrix*)
- * and what describes it, but no other weights. file NULL: everything. */
+ * and what describes it, but no other weights. A finished file stands alone. file NULL: everything
+ * but those. */
 int source_belongs(const char *name, const char *file);
 
 /* List dir (one level). A symbolic link must end in a regular file inside dir or in the "blobs"
  * folder of the Hub cache that dir is a snapshot of (../../blobs); anything else is ERR_INVALID and
  * says so. */
 int source_list(struct arena *a, const char *dir, struct source_files *out, struct err *e);
+/* And the checkpoint's code. */
+int source_list_code(struct arena *a, const char *dir, struct source_files *out, struct err *e);
 
 /* Linear layers of one shape: projections of attention and feed-forward, experts, the output. Not
  * embeddings, positions, routers and norms. */
@@ -53,8 +64,9 @@ struct source_facts {
 	const char *architecture; /* config.json architectures[0]; GGUF: general.architecture */
 	const char *model_type;
 	const char *dtype;	/* of most weights: "BF16", "I32"; GGUF: "Q4_K" */
-	const char *format;	/* "safetensors" or "gguf" */
-	const char *file;	/* the GGUF file, or the first part of it; NULL: safetensors */
+	const char *format;	/* "safetensors", "gguf"; of a finished file "rkllm" */
+	const char *file;	/* the GGUF file, or the first part of it, or the finished one;
+				 * NULL: safetensors */
 	const char *quant_form; /* struct source_quant's form; "gguf": blocks of one of its types;
 				 * NULL: floats */
 	const char *quant_text; /* for a person, "GPTQ, 4 bits, groups of 128"; NULL: floats */

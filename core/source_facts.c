@@ -431,13 +431,22 @@ static int read_gguf(struct arena *a, const char *dir, const char *file, struct 
 	return 0;
 }
 
-/* ------------------------------------------------------------------------ both */
+/* -------------------------------------------------------------------- finished */
+
+static void read_finished(const struct source_file *file, struct source_facts *f)
+{
+	f->format = strrchr(file->name, '.') + 1;
+	f->file = file->name;
+	f->size_bytes = file->size_bytes;
+}
+
+/* ------------------------------------------------------------------------- all */
 
 int source_read_file_facts(struct arena *a, const char *dir, const char *file,
 			   struct source_facts *out, struct err *e)
 {
 	struct source_facts f = { 0 };
-	const struct source_file *readme;
+	const struct source_file *readme, *chosen;
 	struct source_files files;
 	int rc = source_list(a, dir, &files, e);
 
@@ -448,10 +457,15 @@ int source_read_file_facts(struct arena *a, const char *dir, const char *file,
 		if (!file)
 			return e ? e->code : ERR_INVALID;
 	}
-	if (file && !find_file(&files, file))
+	chosen = file ? find_file(&files, file) : NULL;
+	if (file && !chosen)
 		return err_set(e, ERR_NOTFOUND, "%s holds no file %.200s; correct `file`", dir,
 			       file);
-	rc = file ? read_gguf(a, dir, file, &f, e) : read_safetensors(a, &files, dir, &f, e);
+	if (file && source_is_finished(file))
+		read_finished(chosen, &f);
+	else
+		rc = file ? read_gguf(a, dir, file, &f, e)
+			  : read_safetensors(a, &files, dir, &f, e);
 	readme = find_file(&files, "README.md");
 	if (rc == 0 && readme)
 		rc = read_license(a, readme->path, &f, e);

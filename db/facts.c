@@ -9,10 +9,8 @@
 #define SHOWN 60		    /* bytes of a value in a message */
 
 static const char *const origins[FACT_ORIGIN_COUNT] = {
-	[FACT_FILE] = "file",
-	[FACT_NAME] = "name",
-	[FACT_WORKER] = "worker",
-	[FACT_SOURCE] = "source",
+	[FACT_FILE] = "file",	  [FACT_NAME] = "name",	    [FACT_RUNG] = "rung",
+	[FACT_WORKER] = "worker", [FACT_SOURCE] = "source",
 };
 
 const char *fact_origin_name(enum fact_origin o)
@@ -48,7 +46,7 @@ void facts_write(struct json_out *w, const struct facts *f)
 {
 	jw_object(w);
 	for (int o = 0; o < FACT_ORIGIN_COUNT; o++) {
-		if (o == FACT_NAME && f->of[o]->count == 0)
+		if ((o == FACT_NAME || o == FACT_RUNG) && f->of[o]->count == 0)
 			continue;
 		jw_key(w, origins[o]);
 		jw_value(w, f->of[o]);
@@ -92,6 +90,41 @@ const struct json *facts_claimed(const struct facts *f, const char *name)
 const char *facts_str(const struct facts *f, enum fact_origin o, const char *name)
 {
 	return json_str(f->of[o], name, NULL);
+}
+
+const char *facts_with(struct arena *a, const struct facts *f, const char *asked)
+{
+	const struct json *set = json_get(f->of[FACT_RUNG], "with");
+	struct err ignored = ERR_INIT;
+	struct json *base, *v;
+	const char *text = asked;
+	struct json_out w;
+	struct buf b;
+
+	if (!set || set->type != JSON_OBJECT || !set->count ||
+	    json_parse(a, asked, strlen(asked), &base, &ignored) < 0 || base->type != JSON_OBJECT)
+		return asked;
+	buf_init(&b, TEXT_MAX);
+	jw_init(&w, &b, 0);
+	jw_object(&w);
+	for (size_t i = 0; i < base->count; i++) {
+		if (json_get(set, base->members[i].key))
+			continue;
+		jw_key(&w, base->members[i].key);
+		jw_value(&w, base->members[i].value);
+	}
+	for (size_t i = 0; i < set->count; i++) {
+		jw_key(&w, set->members[i].key);
+		jw_value(&w, set->members[i].value);
+	}
+	jw_end_object(&w);
+	if (json_parse(a, buf_str(&b), b.len, &v, &ignored) == 0) {
+		buf_clear(&b);
+		json_write_canonical(&b, v);
+		text = arena_strdup(a, buf_str(&b));
+	}
+	buf_release(&b);
+	return text;
 }
 
 /* ---- parameters */

@@ -1,7 +1,7 @@
 /* db/facts.h -- what is known of an artifact, and who said so. The store keeps it
  * as one JSON object with a member for each origin:
  *
- *   {"file": {...}, "name": {...}, "source": {...}, "worker": {...}}
+ *   {"file": {...}, "name": {...}, "rung": {...}, "source": {...}, "worker": {...}}
  *
  * Sizes and hashes are no facts in this sense: quern reads them from each file
  * itself, and they are columns of the artifact's row. Pure. */
@@ -16,6 +16,8 @@
 enum fact_origin {	      /* in the order of their names */
 		   FACT_FILE, /* read from the finished files, by the engine's own validate verb */
 		   FACT_NAME, /* claimed by the name of a file that quern did not make: imported */
+		   FACT_RUNG, /* what quern changed of what was asked for, after a failure:
+				 docs/causes.md */
 		   FACT_SOURCE, /* read by quern from the model's folder: licence, language */
 		   FACT_WORKER, /* reported in result.json by the worker that made them */
 		   FACT_ORIGIN_COUNT
@@ -28,7 +30,8 @@ struct facts {
 
 /* ERR_CORRUPT: not an object of objects. An origin that is absent is an empty object. */
 int facts_parse(struct arena *a, const char *text, struct facts *out, struct err *e);
-/* As JSON text, in a. Without "name" when that has no members: most artifacts were made here. */
+/* As JSON text, in a. Without "name" and "rung" when these have no members: most artifacts were
+ * made here, and as they were asked for. */
 const char *facts_text(struct arena *a, const struct facts *f);
 
 /* What is known of the output: the file's own word before the worker's. NULL: nothing, or null. */
@@ -38,6 +41,10 @@ const char *facts_str(const struct facts *f, enum fact_origin o, const char *nam
 
 /* What the name of an imported file claims: never more than that. NULL: nothing. */
 const struct json *facts_claimed(const struct facts *f, const char *name);
+
+/* The parameters that the engine was given: those that were asked for (`with`, a JSON object) with
+ * what a rung set in their place; canonical, in a. asked itself when no rung did. */
+const char *facts_with(struct arena *a, const struct facts *f, const char *asked);
 
 /* Write the members, as facts_text() does. */
 void facts_write(struct json_out *w, const struct facts *f);

@@ -200,6 +200,8 @@ int job_canonical(const struct job_spec *s, struct buf *b)
 	put_string(b, s->source_kind);
 	LITERAL(b, ",\"repo\":");
 	put_string(b, source_repo(s));
+	if (s->runs_code)
+		LITERAL(b, ",\"runs_code\":true");
 	LITERAL(b, ",\"version\":");
 	put_string(b, s->source_version);
 	LITERAL(b, "},\"with\":");

@@ -64,6 +64,8 @@ struct job_spec {
 				       key */
 	const char *source_file;    /* which file of a repository is the model; NULL: not one alone.
 				       Enters the key; not stored */
+	int runs_code; /* the checkpoint's own Python, trusted by the user. Enters the key; not
+			  stored */
 	const char *lora, *lora_version; /* NULL without one */
 	const char *platform;		 /* "" when the engine has no platforms */
 	const char *quant;
@@ -83,7 +85,7 @@ enum job_param {
 
 /* The canonical JSON the key is hashed over; appended to b. Members, sorted: engine {name,
  * version}, hybrid, lora (null or {repo, version}), model, opt, platform, quant, source {file
- * (when there is one), kind, repo, version}, with. */
+ * (when there is one), kind, repo, runs_code (when it does), version}, with. */
 int job_canonical(const struct job_spec *s, struct buf *b);
 /* SHA-256 of job_canonical(). scratch: any buffer of the caller, cleared here; may not be NULL. */
 void job_key(const struct job_spec *s, struct buf *scratch, uint8_t key[SHA256_LEN]);

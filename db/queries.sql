@@ -30,7 +30,7 @@ UPDATE run SET ended_ms = ?2, exit_code = ?3 WHERE id = ?1
 -- name: RUN_GET
 -- ?1 id, or 0: the last one
 SELECT id, started_ms, ended_ms, exit_code, pid, host, name, config,
-	points, added, changed, duplicates, illegal
+	points, added, changed, duplicates, illegal, waiting
 FROM run WHERE id = CASE ?1 WHEN 0 THEN (SELECT max(id) FROM run) ELSE ?1 END
 
 -- name: NIGHTS
@@ -55,14 +55,14 @@ ORDER BY run.id DESC
 -- No row changes if a job with this key (its first eight bytes) exists.
 INSERT INTO job (run_id, created_ms, changed_ms, memory_bytes, output_bytes, scratch_bytes, opt,
 	hybrid, point, key, model, engine, engine_version, platform, quant, params, source_kind,
-	source, source_version, lora, lora_version, label, repo_id, file, file_params, repo_params)
+	source, source_version, lora, lora_version, label, repo_id, file, file_params, repo_params, turn)
 VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
-	?20, ?21, ?22, ?23, ?24, ?25)
+	?20, ?21, ?22, ?23, ?24, ?25, ?26)
 ON CONFLICT (substr(key, 1, 8)) DO NOTHING
 
 -- name: JOB_KNOWN
 SELECT id, state, run_id, memory_bytes, output_bytes, scratch_bytes, repo_id, file, label, source,
-	file_params, repo_params
+	file_params, repo_params, turn
 FROM job WHERE substr(key, 1, 8) = ?1 AND key = ?2
 
 -- name: JOB_MARK
@@ -71,7 +71,8 @@ UPDATE job SET run_id = ?2 WHERE id = ?1
 -- name: JOB_REFRESH
 -- What may differ under the same key: names and places outside it, and estimates.
 UPDATE job SET run_id = ?2, memory_bytes = ?3, output_bytes = ?4, scratch_bytes = ?5, repo_id = ?6,
-	file = ?7, label = ?8, source = ?9, model = ?10, point = ?11, file_params = ?12, repo_params = ?13
+	file = ?7, label = ?8, source = ?9, model = ?10, point = ?11, file_params = ?12, repo_params = ?13,
+	turn = ?14
 WHERE id = ?1
 
 -- ---- jobs: look up
@@ -81,7 +82,7 @@ WHERE id = ?1
 SELECT job.id, key, state, run_id, not_before_ms, attempts, tries, created_ms, changed_ms,
 	memory_bytes, output_bytes, scratch_bytes, opt, hybrid, model, engine, engine_version,
 	platform, quant, params, source_kind, source, source_version, lora, lora_version, label,
-	repo.name, file, cause, message, file_params, repo_params
+	repo.name, file, cause, message, file_params, repo_params, rungs, turn
 FROM job LEFT JOIN repo ON repo.id = job.repo_id WHERE job.id = ?1
 
 -- name: JOB_BY_KEY
@@ -100,12 +101,12 @@ WHERE point = ?1 AND key <> ?2 AND model = ?3 AND engine = ?4 AND platform = ?5 
 ORDER BY id DESC LIMIT 1
 
 -- name: JOB_CANDIDATES
--- ?1 run, ?2 now, ?3 how many, ?4 skip. Two walks of the index, merged by id: those that never
--- waited stand in order of id already, those whose wait is over are few and get sorted.
-SELECT id FROM job WHERE state = 0 AND run_id = ?1 AND not_before_ms = 0
+-- ?1 run, ?2 now, ?3 how many, ?4 skip. Two walks of the index, merged by turn and id: those that
+-- never waited stand in this order already, those whose wait is over are few and get sorted.
+SELECT id, turn FROM job WHERE state = 0 AND run_id = ?1 AND not_before_ms = 0
 UNION ALL
-SELECT id FROM job WHERE state = 0 AND run_id = ?1 AND not_before_ms BETWEEN 1 AND ?2
-ORDER BY id LIMIT ?3 OFFSET ?4
+SELECT id, turn FROM job WHERE state = 0 AND run_id = ?1 AND not_before_ms BETWEEN 1 AND ?2
+ORDER BY turn, id LIMIT ?3 OFFSET ?4
 
 -- name: JOB_NEXT_WAIT
 SELECT not_before_ms FROM job WHERE state = 0 AND run_id = ?1 AND not_before_ms > max(?2, 0)
@@ -157,9 +158,9 @@ ORDER BY id
 
 -- name: JOB_MOVE
 -- ?1 id, ?2 from, ?3 to, ?4 now; ?5 keep the attempts (1) or forget them (0), ?6 change of attempts,
--- ?7 change of tries. No row changes if another process was first.
+-- ?7 change of tries, ?11 rungs (NULL: as they are). No row changes if another process was first.
 UPDATE job SET state = ?3, changed_ms = ?4, attempts = max(attempts * ?5 + ?6, 0),
-	tries = tries + ?7, not_before_ms = ?8, cause = ?9, message = ?10
+	tries = tries + ?7, not_before_ms = ?8, cause = ?9, message = ?10, rungs = coalesce(?11, rungs)
 WHERE id = ?1 AND state = ?2
 
 -- name: JOB_WAKE
@@ -181,7 +182,8 @@ WHERE job_id = ?1 ORDER BY event.id DESC LIMIT ?2
 -- ---- attempts
 
 -- name: ATTEMPT_BEGIN
-INSERT INTO attempt (job_id, number, run_id, started_ms) VALUES (?1, ?2, ?3, ?4)
+INSERT INTO attempt (job_id, number, run_id, started_ms, rungs)
+VALUES (?1, ?2, ?3, ?4, coalesce((SELECT rungs FROM job WHERE id = ?1), ''))
 ON CONFLICT (job_id, number) DO NOTHING
 
 -- name: ATTEMPT_PID
@@ -196,13 +198,28 @@ UPDATE attempt SET stage = ?2, unit = ?3, done = ?4, total = ?5 WHERE id = ?1
 UPDATE attempt SET ended_ms = max(?2, started_ms), verb = coalesce(?3, verb), exit_code = ?4, signal = ?5, cause = ?6,
 	message = ?7, peak_rss_bytes = ?8, user_ms = ?9, system_ms = ?10, stage = coalesce(?11, stage),
 	unit = coalesce(?12, unit), done = iif(?11 IS NULL, done, ?13),
-	total = iif(?11 IS NULL, total, ?14)
+	total = iif(?11 IS NULL, total, ?14), evidence_from = ?15, evidence = ?16
+WHERE id = ?1
+
+-- name: ATTEMPT_USED
+UPDATE attempt SET memory_bytes = ?2, memory_by = ?3, limit_bytes = ?4, scratch_bytes = ?5, output_bytes = ?6
 WHERE id = ?1
 
 -- name: ATTEMPTS
 SELECT id, job_id, number, run_id, started_ms, ended_ms, verb, pid, pid_start, exit_code, signal,
-	peak_rss_bytes, user_ms, system_ms, done, total, stage, unit, cause, message
+	peak_rss_bytes, user_ms, system_ms, done, total, stage, unit, cause, message, memory_bytes,
+	memory_by, limit_bytes, scratch_bytes, output_bytes, evidence_from, evidence, rungs
 FROM attempt WHERE job_id = ?1 ORDER BY number DESC LIMIT ?2
+
+-- name: DURATION
+-- The longest of the last five good attempts at jobs of one model: ?1, ?2 the range of its points, ?3
+-- its name, ?4 engine, ?5 quant (NULL: any). NULL: none.
+SELECT max(took) FROM (
+	SELECT attempt.ended_ms - attempt.started_ms AS took
+	FROM job JOIN attempt ON attempt.job_id = job.id
+	WHERE job.point BETWEEN ?1 AND ?2 AND job.model = ?3 AND job.engine = ?4
+		AND (?5 IS NULL OR job.quant = ?5) AND attempt.cause = '' AND attempt.ended_ms > attempt.started_ms
+	ORDER BY attempt.id DESC LIMIT 5)
 
 -- ---- artifacts
 
@@ -272,6 +289,72 @@ SELECT id FROM repo WHERE name = ?1
 
 -- name: REPO_INSERT
 INSERT INTO repo (name) VALUES (?1)
+
+-- ---- what was measured
+
+-- name: MEASURED
+-- ?1-?10 the class, ?11 weights. What was seen with the same weights, and over all sizes.
+SELECT coalesce(sum(samples) FILTER (WHERE weights = ?11), 0),
+	coalesce(max(memory_min_bytes) FILTER (WHERE weights = ?11), 0),
+	coalesce(max(memory_max_bytes) FILTER (WHERE weights = ?11), 0),
+	coalesce(max(scratch_max_bytes) FILTER (WHERE weights = ?11), 0),
+	coalesce(max(output_max_bytes) FILTER (WHERE weights = ?11), 0),
+	coalesce(max(ms_sum) FILTER (WHERE weights = ?11), 0),
+	coalesce(max(ms_min) FILTER (WHERE weights = ?11), 0),
+	coalesce(max(ms_max) FILTER (WHERE weights = ?11), 0),
+	coalesce(max(more_than_bytes) FILTER (WHERE weights <= ?11 AND samples_since < 3), 0),
+	coalesce(sum(samples), 0),
+	coalesce(max(memory_max_bytes) FILTER (WHERE weights <= ?11), 0),
+	coalesce(max(weights) FILTER (WHERE samples > 0), 0),
+	coalesce(min(1.0 * memory_min_bytes / formula_bytes) FILTER (WHERE samples > 0 AND formula_bytes > 0), 0),
+	coalesce(max(1.0 * memory_max_bytes / formula_bytes) FILTER (WHERE samples > 0 AND formula_bytes > 0), 0),
+	coalesce(1.0 * sum(ms_sum) / nullif(sum(samples * weights), 0), 0),
+	coalesce(min(1.0 * ms_min / weights) FILTER (WHERE samples > 0 AND weights > 0), 0),
+	coalesce(max(1.0 * ms_max / weights) FILTER (WHERE samples > 0 AND weights > 0), 0)
+FROM measured
+WHERE engine = ?1 AND engine_version = ?2 AND platform = ?3 AND quant = ?4 AND hybrid = ?5 AND opt = ?6
+	AND params = ?7 AND threads = ?8 AND lora = ?9 AND architecture = ?10
+
+-- name: MEASURED_ADD
+-- ?1-?10 the class, ?11 weights; ?12 memory, ?13 formula, ?14 scratch, ?15 output, ?16 ms, ?17 now
+INSERT INTO measured (engine, engine_version, platform, quant, hybrid, opt, params, threads, lora, architecture,
+	weights, samples, memory_min_bytes, memory_max_bytes, formula_bytes, scratch_max_bytes,
+	output_max_bytes, ms_sum, ms_min, ms_max, samples_since, changed_ms)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 1, ?12, ?12, ?13, ?14, ?15, ?16, ?16, ?16, 1, ?17)
+ON CONFLICT (engine, engine_version, platform, quant, hybrid, opt, params, threads, lora, architecture, weights)
+DO UPDATE SET samples = samples + 1,
+	memory_min_bytes = iif(samples = 0, ?12, min(memory_min_bytes, ?12)),
+	memory_max_bytes = max(memory_max_bytes, ?12), formula_bytes = ?13,
+	scratch_max_bytes = max(scratch_max_bytes, ?14), output_max_bytes = max(output_max_bytes, ?15),
+	ms_sum = ms_sum + ?16, ms_min = iif(samples = 0, ?16, min(ms_min, ?16)), ms_max = max(ms_max, ?16),
+	samples_since = samples_since + 1, changed_ms = ?17
+
+-- name: MEASURED_MORE
+-- An attempt was ended for want of memory: it needs more than ?12. ?13 formula, ?14 now
+INSERT INTO measured (engine, engine_version, platform, quant, hybrid, opt, params, threads, lora, architecture,
+	weights, formula_bytes, more_than_bytes, changed_ms)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?13, ?12, ?14)
+ON CONFLICT (engine, engine_version, platform, quant, hybrid, opt, params, threads, lora, architecture, weights)
+DO UPDATE SET more_than_bytes = iif(samples_since < 3, max(more_than_bytes, ?12), ?12),
+	samples_since = 0, changed_ms = ?14
+
+-- ---- the time line of a run
+
+-- name: SAMPLE_ADD
+INSERT INTO sample (run_id, number, at_ms, memory_bytes, claimed_bytes, available_bytes, pressure,
+	disk_free_bytes, cache_free_bytes, running, slots, received_bytes, sent_bytes)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+
+-- name: SAMPLES_THIN
+DELETE FROM sample WHERE run_id = ?1 AND number % ?2 <> 0
+
+-- name: SAMPLES
+SELECT at_ms, memory_bytes, claimed_bytes, available_bytes, pressure, disk_free_bytes, cache_free_bytes,
+	running, slots, received_bytes, sent_bytes
+FROM sample WHERE run_id = ?1 ORDER BY number LIMIT ?2
+
+-- name: RUN_WAITING
+UPDATE run SET waiting = ?2 WHERE id = ?1
 
 -- ---- cache of file hashes, and names with values
 

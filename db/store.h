@@ -12,6 +12,7 @@
 #ifndef QUERN_DB_STORE_H
 #define QUERN_DB_STORE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -45,6 +46,7 @@ struct run_row {
 	const char *host, *config, *name;
 	int exit_code; /* -1 until ended */
 	int64_t points, added, changed, duplicates, illegal;
+	const char *waiting; /* why no job starts though a slot is free; "" */
 };
 int store_run_begin(struct store *s, const char *name, const char *config_path, int64_t now_ms,
 		    int64_t *run_id, struct err *e);
@@ -80,6 +82,8 @@ struct job_row {
 	const char *repo; /* target repository "ns/name"; "" without upload */
 	const char *file; /* base name of the artifact, without the engine's extension */
 	unsigned file_params, repo_params; /* what these two names say: bits of enum job_param */
+	const char *rungs; /* of the ladder, which its next attempt stands on: "alone, memory x2" */
+	int64_t turn;	   /* its place in the queue; equal ones go by id */
 };
 
 struct job_new {
@@ -87,6 +91,7 @@ struct job_new {
 	const uint8_t *key;
 	const char *label, *repo, *file;
 	unsigned file_params, repo_params;
+	int64_t turn;
 	int64_t memory_bytes, output_bytes, scratch_bytes;
 };
 
@@ -120,6 +125,11 @@ int store_job_get(struct store *s, int64_t id, struct arena *a, struct job_row *
 int store_job_candidates(struct store *s, int64_t run_id, int64_t now_ms, int skip, int n,
 			 struct arena *a, struct job_row *out, int64_t *next_ms, struct err *e);
 
+/* How long the like took: the longest of the last five good attempts at the same model with the
+ * same engine, and quant if asked. 1 known, 0 not. */
+int store_duration(struct store *s, const struct job_spec *spec, bool same_quant, int64_t *ms,
+		   struct err *e);
+
 /* Forget the waiting times of run_id's pending jobs: a run started by hand or by cron tries at
  * once. */
 int store_wake(struct store *s, int64_t run_id, struct err *e);
@@ -145,7 +155,8 @@ struct job_move {
 	enum job_event ev;
 	int64_t now_ms, not_before_ms;
 	const char *cause, *message;
-	int64_t run_id; /* of the process that does it; 0 for a command */
+	const char *rungs; /* NULL: as they are. EV_RETRY forgets them */
+	int64_t run_id;	   /* of the process that does it; 0 for a command */
 };
 int store_job_move(struct store *s, const struct job_move *m, enum job_state *to, struct err *e);
 
@@ -180,6 +191,13 @@ struct attempt_row {
 	int64_t peak_rss_bytes, user_ms, system_ms;
 	int64_t done, total; /* last progress, in `unit` */
 	const char *stage, *unit;
+	const char *evidence_from, *evidence; /* what the cause was read from; "" if nothing */
+	const char *rungs;		      /* of job_row, when it began */
+	/* of the worker and all that it started; 0: not measured */
+	int64_t memory_bytes;
+	const char *memory_by; /* "cgroup", "pss", "rss" or "" */
+	int64_t limit_bytes;   /* 0: none */
+	int64_t scratch_bytes, output_bytes;
 };
 int store_attempt_begin(struct store *s, int64_t job_id, int number, int64_t run_id, int64_t now_ms,
 			int64_t *attempt_id, struct err *e);
@@ -188,6 +206,8 @@ int store_attempt_pid(struct store *s, int64_t attempt_id, int64_t pid, uint64_t
 int store_attempt_progress(struct store *s, int64_t attempt_id, const char *stage, const char *unit,
 			   int64_t done, int64_t total, struct err *e);
 int store_attempt_end(struct store *s, const struct attempt_row *r, struct err *e); /* by r->id */
+/* The last five members, by r->id. */
+int store_attempt_used(struct store *s, const struct attempt_row *r, struct err *e);
 /* Newest first. Returns count, at most n. */
 int store_attempts(struct store *s, int64_t job_id, struct arena *a, struct attempt_row *out, int n,
 		   struct err *e);
@@ -199,6 +219,66 @@ struct event_row {
 };
 int store_events(struct store *s, int64_t job_id, struct arena *a, struct event_row *out, int n,
 		 struct err *e); /* oldest first; the last n of them */
+
+/* ---- what attempts used, by all that drives it */
+struct measured_class {
+	const char *engine, *engine_version, *platform, *quant;
+	double hybrid;
+	int opt;
+	const char *params; /* canonical JSON */
+	int threads, lora;
+	const char *architecture;
+	int64_t weights; /* of the model: not part of the class, but of the question */
+};
+
+struct measured_row {
+	/* of the same weights; samples 0: none */
+	int64_t samples, memory_min_bytes, memory_max_bytes, scratch_max_bytes, output_max_bytes;
+	int64_t ms_sum, ms_min, ms_max;
+	/* an attempt with as many weights or fewer was ended for want of memory at so much, and not
+	 * three went well since; 0: none */
+	int64_t more_than_bytes;
+	/* of all sizes */
+	int64_t all_samples, smaller_max_bytes; /* of as many weights or fewer */
+	int64_t largest_weights;
+	double ratio_min, ratio_max; /* of the memory to the manifest's formula */
+	double ms_per_weight, ms_per_weight_min, ms_per_weight_max;
+};
+
+struct measured_new {
+	int64_t memory_bytes, formula_bytes, scratch_bytes, output_bytes, ms, now_ms;
+};
+
+/* 1: something is known, 0: nothing (then *out holds zeros). */
+int store_measured(struct store *s, const struct measured_class *c, struct measured_row *out,
+		   struct err *e);
+/* An attempt that ended well. */
+int store_measured_add(struct store *s, const struct measured_class *c,
+		       const struct measured_new *m, struct err *e);
+/* One that was ended for want of memory when it had memory_bytes. */
+int store_measured_more(struct store *s, const struct measured_class *c,
+			const struct measured_new *m, struct err *e);
+
+/* ---- the time line of a run */
+#define SAMPLES_MAX 720 /* of a run; above it every second one goes */
+
+struct sample_row {
+	int64_t at_ms;
+	int64_t memory_bytes, claimed_bytes; /* used by workers; set aside for them */
+	int64_t available_bytes;	     /* of the machine */
+	int pressure; /* thousandths of 10 s that something waited for memory; -1: not known */
+	int64_t disk_free_bytes, cache_free_bytes; /* -1: the same file system, or not used */
+	int running, slots;
+	int64_t received_bytes, sent_bytes; /* by the machine since the run began */
+};
+int store_sample_add(struct store *s, int64_t run_id, int64_t number, const struct sample_row *r,
+		     struct err *e);
+/* Keep those whose number is a multiple of step. */
+int store_samples_thin(struct store *s, int64_t run_id, int64_t step, struct err *e);
+/* In their order. Returns how many, at most n. */
+int store_samples(struct store *s, int64_t run_id, struct sample_row *out, int n, struct err *e);
+/* Why no job starts though a slot is free; "": nothing waits. */
+int store_run_waiting(struct store *s, int64_t run_id, const char *why, struct err *e);
 
 /* ---- artifacts: files of a job that passed validation */
 struct artifact_row {

@@ -90,6 +90,23 @@ int store_attempt_end(struct store *s, const struct attempt_row *r, struct err *
 	bind_text_or_null(st, 12, r->unit);
 	bind_int(st, 13, r->done);
 	bind_int(st, 14, r->total);
+	bind_text(st, 15, r->evidence_from);
+	bind_text(st, 16, r->evidence);
+	return store_write_one(s, st, "attempt", r->id, e);
+}
+
+int store_attempt_used(struct store *s, const struct attempt_row *r, struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, Q_ATTEMPT_USED, e);
+
+	if (!st)
+		return e->code;
+	bind_int(st, 1, r->id);
+	bind_int(st, 2, r->memory_bytes);
+	bind_text(st, 3, r->memory_by);
+	bind_int(st, 4, r->limit_bytes);
+	bind_int(st, 5, r->scratch_bytes);
+	bind_int(st, 6, r->output_bytes);
 	return store_write_one(s, st, "attempt", r->id, e);
 }
 
@@ -115,6 +132,14 @@ static void read_attempt(sqlite3_stmt *st, struct arena *a, struct attempt_row *
 	r->unit = column_text(st, 17, a);
 	r->cause = column_text(st, 18, a);
 	r->message = column_text(st, 19, a);
+	r->memory_bytes = sqlite3_column_int64(st, 20);
+	r->memory_by = column_text(st, 21, a);
+	r->limit_bytes = sqlite3_column_int64(st, 22);
+	r->scratch_bytes = sqlite3_column_int64(st, 23);
+	r->output_bytes = sqlite3_column_int64(st, 24);
+	r->evidence_from = column_text(st, 25, a);
+	r->evidence = column_text(st, 26, a);
+	r->rungs = column_text(st, 27, a);
 }
 
 int store_attempts(struct store *s, int64_t job_id, struct arena *a, struct attempt_row *out, int n,

@@ -75,6 +75,7 @@ static int insert_job(struct store *s, const struct job_new *j, int64_t repo_id,
 	bind_text(st, 23, j->file);
 	bind_int(st, 24, j->file_params);
 	bind_int(st, 25, j->repo_params);
+	bind_int(st, 26, j->turn);
 	return store_exec(s, st, e);
 }
 
@@ -102,7 +103,8 @@ static void read_known(sqlite3_stmt *st, const struct job_new *j, int64_t repo_i
 		  sqlite3_column_int64(st, 6) == repo_id && same_text(st, 7, j->file) &&
 		  same_text(st, 8, j->label) && same_text(st, 9, j->spec.source) &&
 		  (unsigned)sqlite3_column_int(st, 10) == j->file_params &&
-		  (unsigned)sqlite3_column_int(st, 11) == j->repo_params;
+		  (unsigned)sqlite3_column_int(st, 11) == j->repo_params &&
+		  sqlite3_column_int64(st, 12) == j->turn;
 }
 
 static int find_known(struct store *s, const struct job_new *j, int64_t repo_id, struct known *k,
@@ -149,6 +151,7 @@ static int mark_known(struct store *s, const struct job_new *j, int64_t repo_id,
 		bind_int(st, 11, store_point(&j->spec));
 		bind_int(st, 12, j->file_params);
 		bind_int(st, 13, j->repo_params);
+		bind_int(st, 14, j->turn);
 	}
 	return store_exec(s, st, e);
 }
@@ -230,6 +233,8 @@ static int update_state(struct store *s, const struct job_move *m, int to, struc
 	bind_int(st, 8, m->not_before_ms);
 	bind_text(st, 9, m->cause);
 	bind_text(st, 10, m->message);
+	/* A person who asks for another try wants what the job's key says. */
+	bind_text_or_null(st, 11, m->ev == EV_RETRY ? "" : m->rungs);
 	return store_exec(s, st, e);
 }
 

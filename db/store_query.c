@@ -57,6 +57,8 @@ static int read_job(struct store *s, sqlite3_stmt *st, struct arena *a, struct j
 	r->message = column_text(st, 29, a);
 	r->file_params = (unsigned)sqlite3_column_int(st, 30);
 	r->repo_params = (unsigned)sqlite3_column_int(st, 31);
+	r->rungs = column_text(st, 32, a);
+	r->turn = sqlite3_column_int64(st, 33);
 	return 0;
 }
 
@@ -272,6 +274,29 @@ int store_job_candidates(struct store *s, int64_t run_id, int64_t now_ms, int sk
 	if (next_ms)
 		*next_ms = wait_ms;
 	return found;
+}
+
+int store_duration(struct store *s, const struct job_spec *spec, bool same_quant, int64_t *ms,
+		   struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, Q_DURATION, e);
+	int64_t first = (int64_t)((uint64_t)store_point(spec) & ~(uint64_t)UINT32_MAX);
+	int rc;
+
+	if (!st)
+		return e->code;
+	bind_int(st, 1, first);
+	bind_int(st, 2, first | (int64_t)UINT32_MAX);
+	bind_text(st, 3, spec->model);
+	bind_text(st, 4, spec->engine);
+	bind_text_or_null(st, 5, same_quant ? spec->quant : NULL);
+	rc = store_step(s, st, e);
+	if (rc <= 0)
+		return rc;
+	*ms = sqlite3_column_int64(st, 0);
+	rc = sqlite3_column_type(st, 0) != SQLITE_NULL;
+	(void)sqlite3_reset(st);
+	return rc;
 }
 
 /* ---- walk */

@@ -86,6 +86,7 @@ static void read_run(sqlite3_stmt *st, struct arena *a, struct run_row *r)
 	r->changed = sqlite3_column_int64(st, 10);
 	r->duplicates = sqlite3_column_int64(st, 11);
 	r->illegal = sqlite3_column_int64(st, 12);
+	r->waiting = column_text(st, 13, a);
 }
 
 int store_run_get(struct store *s, int64_t run_id, struct arena *a, struct run_row *out,

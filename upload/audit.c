@@ -8,6 +8,7 @@
 #include "core/mem.h"
 #include "core/units.h"
 #include "upload/audit_private.h"
+#include "upload/companion.h"
 
 void audit_fault(struct audit *u, struct audit_row *row, const char *fmt, ...)
 {
@@ -197,6 +198,13 @@ static int check_card(struct audit *u)
 
 /* ---- the whole */
 
+/* Variants share a companion that is the same for all of them. */
+static bool is_shared(const struct audit_claim *a, const struct audit_claim *b)
+{
+	return companion_path(b->path) && a->file->size_bytes == b->file->size_bytes &&
+	       memcmp(a->file->sha256, b->file->sha256, SHA256_LEN) == 0;
+}
+
 static void check_missing(struct audit *u)
 {
 	for (size_t i = 0; i < u->n_claims; i++) {
@@ -204,6 +212,8 @@ static void check_missing(struct audit *u)
 		struct audit_row *row = audit_row_of(u, c->path);
 
 		if (i > 0 && strcmp(u->claims[i - 1].path, c->path) == 0) {
+			if (is_shared(&u->claims[i - 1], c))
+				continue;
 			audit_fault(u, row, "stands in quern.json twice");
 		} else if (!row->there) {
 			row->size_bytes = (uint64_t)c->file->size_bytes;

@@ -72,7 +72,7 @@ static void put_replaces(struct json_out *w, const struct card_variant *v)
 }
 
 /* What was asked for; what of it is confirmed stands in the variant itself. */
-static void put_asked(struct json_out *w, const struct job_spec *s)
+static void put_asked(struct json_out *w, const struct job_spec *s, const struct json *with)
 {
 	jw_key(w, "asked");
 	jw_object(w);
@@ -80,6 +80,10 @@ static void put_asked(struct json_out *w, const struct job_spec *s)
 	jw_kint(w, "opt", s->opt);
 	jw_kstr(w, "platform", s->platform);
 	jw_kstr(w, "quant", s->quant);
+	if (with) {
+		jw_key(w, "with");
+		jw_value(w, with);
+	}
 	jw_end_object(w);
 }
 
@@ -103,13 +107,17 @@ static int put_variant(struct json_out *w, const struct card *c, size_t i, struc
 	const struct card_variant *v = c->v[i];
 	const struct job_spec *s = &v->job->spec;
 	unsigned sure = c->confirmed[i];
-	struct json *with;
-	int rc = json_parse(c->a, s->with, strlen(s->with), &with, e);
+	const char *given = facts_with(c->a, &c->facts[i], s->with);
+	struct json *with, *asked;
+	int rc = json_parse(c->a, s->with, strlen(s->with), &asked, e);
+
+	if (rc >= 0)
+		rc = json_parse(c->a, given, strlen(given), &with, e);
 
 	if (rc < 0)
 		return err_wrap(e, "parameters of job %lld", (long long)v->job->id);
 	jw_object(w);
-	put_asked(w, s);
+	put_asked(w, s, strcmp(given, s->with) == 0 ? NULL : asked);
 	jw_key(w, "engine");
 	jw_object(w);
 	jw_kstr(w, "name", s->engine);

@@ -67,6 +67,7 @@ static int read_origin(const struct reading *r, const struct json *v, struct job
 static int read_spec(const struct reading *r, const struct json *v, struct job_spec *s)
 {
 	const struct json *engine = json_get(v, "engine"), *with = json_get(v, "with");
+	const struct json *asked = json_get(json_get(v, "asked"), "with");
 	struct buf b;
 
 	s->model = text_of(v, "model");
@@ -74,6 +75,8 @@ static int read_spec(const struct reading *r, const struct json *v, struct job_s
 	s->engine_version = text_of(engine, "version");
 	if (!s->model || !s->engine || !s->engine_version || !with || with->type != JSON_OBJECT)
 		return wrong(r, "model, engine or \"with\" is missing");
+	if (asked && asked->type == JSON_OBJECT)
+		with = asked; /* what a rung set in its place stands in the facts */
 	buf_init(&b, (size_t)16 << 20);
 	json_write_canonical(&b, with);
 	s->with = arena_strdup(r->a, buf_str(&b));

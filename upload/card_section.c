@@ -8,6 +8,7 @@
 #include "core/units.h"
 #include "db/quality.h"
 #include "upload/card_private.h"
+#include "upload/companion.h"
 
 #define TEXT_MAX ((size_t)4 << 20)
 #define UNCONFIRMED "not confirmed"
@@ -134,36 +135,49 @@ static void add_file_row(struct buf *b, const struct columns *k, const struct ca
 	buf_addf(b, " %s | `%s` |\n", size, hex);
 }
 
-/* The file that a variant is about: its first in the root of the repository, else its first. */
+/* The file that a variant is about: its first in the root of the repository that is no companion,
+ * else its first. */
 static size_t main_file(const struct card_variant *v)
 {
 	for (size_t f = 0; f < v->n_files; f++)
-		if (!strchr(v->paths[f], '/'))
+		if (!strchr(v->paths[f], '/') && !companion_name(v->paths[f]))
 			return f;
 	return 0;
 }
 
-/* Configuration, tokenizer and licence beside a model, which every variant has once more. */
+/* Configuration, tokenizer and licence beside a model: in the root for all variants, or in a folder
+ * of its own. */
 static bool is_companion(const struct card_variant *v, size_t file)
 {
-	return strchr(v->paths[file], '/') && !strchr(v->paths[main_file(v)], '/');
+	const char *main = v->paths[main_file(v)], *path = v->paths[file];
+
+	if (strchr(main, '/') || companion_name(main))
+		return false;
+	return strchr(path, '/') || companion_name(path);
 }
 
 static void add_files(struct buf *b, const struct card *c)
 {
 	struct columns k = needed_columns(c);
-	bool companions = false;
+	bool in_root = false, in_folder = false;
 
 	add_file_head(b, &k);
 	for (size_t i = 0; i < c->n; i++) {
 		for (size_t f = 0; f < c->v[i]->n_files; f++) {
-			if (is_companion(c->v[i], f))
-				companions = true;
-			else
+			if (!is_companion(c->v[i], f))
 				add_file_row(b, &k, c, i, f);
+			else if (strchr(c->v[i]->paths[f], '/'))
+				in_folder = true;
+			else
+				in_root = true;
 		}
 	}
-	if (companions)
+	if (in_root)
+		buf_addf(b,
+			 "\nConfiguration, tokenizer and licence of these files are beside "
+			 "them%s.\n",
+			 in_folder ? "; a file with others has them in a folder of its name" : "");
+	else if (in_folder)
 		buf_adds(b, "\nWhat belongs to a file beside it, such as its configuration, its "
 			    "tokenizer and its licence, is in a folder of its name.\n");
 	if (k.error)
@@ -237,18 +251,54 @@ static void add_tools(struct buf *b, const struct facts *f)
 	buf_adds(b, any ? " |" : "|");
 }
 
+/* With the version of the toolkit that did it, should it be another than the key's. */
+static const char *given_version(const struct card *c, size_t i)
+{
+	const char *version = c->v[i]->job->spec.engine_version;
+	const char *toolkit = facts_str(&c->facts[i], FACT_RUNG, "toolkit");
+
+	if (!toolkit)
+		return version;
+	return arena_printf(c->a, "%.*s+%s", (int)strcspn(version, "+"), version, toolkit);
+}
+
+static void put_code(struct buf *b, const char *with)
+{
+	if (strcmp(with, "{}") == 0)
+		buf_adds(b, "none");
+	else
+		md_code(b, with, true);
+}
+
+/* What the engine was given; and what was asked for, when a rung of the ladder changed it. */
+static void add_with(struct buf *b, const struct card *c, size_t i)
+{
+	const struct job_spec *s = &c->v[i]->job->spec;
+	const struct facts *f = &c->facts[i];
+	const char *because = facts_str(f, FACT_RUNG, "because");
+
+	buf_addc(b, ' ');
+	put_code(b, facts_with(c->a, f, s->with));
+	if (f->of[FACT_RUNG]->count) {
+		buf_adds(b, "; asked for: ");
+		md_text(b, s->engine_version);
+		buf_adds(b, ", ");
+		put_code(b, s->with);
+		buf_adds(b, "; changed after: ");
+		md_text(b, because ? because : "a failure");
+	}
+	buf_adds(b, " |");
+}
+
 static void engine_row(struct buf *b, const struct card *c, size_t i)
 {
 	const struct job_spec *s = &c->v[i]->job->spec;
 
 	buf_addc(b, '|');
 	add_cell(b, s->engine, true);
-	add_cell(b, is_imported(&c->facts[i]) ? "not known" : s->engine_version, true);
+	add_cell(b, is_imported(&c->facts[i]) ? "not known" : given_version(c, i), true);
 	add_tools(b, &c->facts[i]);
-	if (strcmp(s->with, "{}") == 0)
-		buf_adds(b, " none |");
-	else
-		add_code_cell(b, s->with);
+	add_with(b, c, i);
 	buf_addc(b, '\n');
 }
 

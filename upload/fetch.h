@@ -40,6 +40,7 @@ struct fetch_options {
 	const char *repo;     /* "org/name" or "name" */
 	const char *revision; /* branch, tag or commit */
 	bool adapter;	      /* a LoRA adapter, not a model */
+	bool code;	      /* its Python too: the user trusts it */
 	bool known;	      /* it was looked at before: fetch_look() without facts */
 	const char *file;     /* the GGUF file, or its first part, that is the model; NULL: the
 			       * safetensors, or the only one */

@@ -52,9 +52,11 @@ static bool is_needed(const struct fetch_options *o, const char *file, const cha
 	if (o->adapter)
 		return strcmp(name, "adapter_config.json") == 0 ||
 		       strcmp(name, "adapter_model.safetensors") == 0;
+	if (source_is_code(name))
+		return o->code;
 	if (file)
 		return source_wanted(name) && source_belongs(name, file);
-	return source_wanted(name) && !ends_with(name, ".gguf");
+	return source_wanted(name) && source_belongs(name, NULL) && !ends_with(name, ".gguf");
 }
 
 /* The GGUF file that is meant: as asked for, or the only model where there are no safetensors. *out

@@ -192,7 +192,7 @@ static int look_at_snapshot(const struct fetch_options *o, const char *commit, s
 {
 	const char *dir = fetch_snapshot(a, o->cache, o->repo, commit);
 	struct source_files files;
-	int rc = source_list(a, dir, &files, e);
+	int rc = o->code ? source_list_code(a, dir, &files, e) : source_list(a, dir, &files, e);
 
 	if (rc == ERR_NOTFOUND)
 		return not_here(o, e);

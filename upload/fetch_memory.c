@@ -11,8 +11,8 @@
 #define FORMAT 3 /* of the files; others are made again */
 #define MEMORY_MAX ((size_t)64 << 20)
 
-/* MEMORY/org--name/COMMIT.json, adapters and single files apart; heap. A file's name may be as long
- * as a name can be: its hash stands for it. */
+/* MEMORY/org--name/COMMIT.json; adapters, single files, and those with their code apart; heap. A
+ * file's name may be as long as a name can be: its hash stands for it. */
 static char *memory_path(const struct fetch_options *o, const char *commit)
 {
 	const char *slash = strchr(o->repo, '/');
@@ -23,10 +23,11 @@ static char *memory_path(const struct fetch_options *o, const char *commit)
 		sha256_bytes(o->file, strlen(o->file), sha);
 		hex_encode(sha, SHA256_LEN, hex);
 	}
-	return mem_printf("%s/%.*s%s%s/%s%s%s%s.json", o->memory,
+	return mem_printf("%s/%.*s%s%s/%s%s%s%s%s.json", o->memory,
 			  slash ? (int)(slash - o->repo) : (int)strlen(o->repo), o->repo,
 			  slash ? "--" : "", slash ? slash + 1 : "", commit,
-			  o->adapter ? "-adapter" : "", hex[0] ? "-file-" : "", hex);
+			  o->adapter ? "-adapter" : "", o->code ? "-code" : "",
+			  hex[0] ? "-file-" : "", hex);
 }
 
 /* ---- facts */

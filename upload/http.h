@@ -58,6 +58,8 @@ struct http;
 int http_open(const struct http_options *o, struct http **out, struct err *e);
 void http_close(struct http *h);		 /* NULL is fine */
 const char *http_endpoint(const struct http *h); /* without a slash at the end */
+/* The cause (db/cause.h) that the last bad ending is of; "" before one, or when it is of none. */
+const char *http_last_cause(const struct http *h);
 bool http_has_token(const struct http *h);
 bool http_is_basic(const struct http *h); /* opened with a user */
 

@@ -376,6 +376,27 @@ static int say(const struct sentence *s, struct err *e)
 	}
 }
 
+const char *http_last_cause(const struct http *h)
+{
+	switch (h->last_fault) {
+	case HTTP_FAULT_AUTH:
+	case HTTP_FAULT_GATED:
+		return "gated";
+	case HTTP_FAULT_SLOW_DOWN:
+		return "hub limit";
+	case HTTP_FAULT_RETRY:
+	case HTTP_FAULT_DNS:
+	case HTTP_FAULT_TLS:
+	case HTTP_FAULT_OFFLINE:
+	case HTTP_FAULT_EXPIRED:
+	case HTTP_FAULT_RANGE:
+	case HTTP_FAULT_PROTOCOL:
+		return "network";
+	default:
+		return "";
+	}
+}
+
 /* ---- nothing secret in a sentence */
 
 /* Cut the query of every URL in text: signed ones are keys. */
@@ -412,6 +433,7 @@ int http_explain(const struct http_transfer *t, struct err *e)
 	const char *url = t->url ? t->url : t->rq.url;
 	int rc;
 
+	t->h->last_fault = t->rs.fault.class;
 	s.where = http_url_public(url);
 	if (!s.where)
 		s.where = mem_strdup("an address that is none");

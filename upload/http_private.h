@@ -20,6 +20,7 @@ struct http {
 	char *endpoint, *token, *user;
 	char *authorization; /* the header's value; NULL: anonymous */
 	bool offline, own_budget;
+	enum http_fault_class last_fault; /* of the last bad ending */
 	struct http_budget *budget;
 	struct http_policy policy;
 	struct http_clock clock;

@@ -22,8 +22,9 @@ static int settle(struct upload *u, struct err *e)
 
 	do {
 		dropped = false;
-		up_plan_resolve(u);
-		rc = up_check_wanted(u, &dropped, e);
+		rc = up_plan_resolve(u, e);
+		if (rc >= 0)
+			rc = up_check_wanted(u, &dropped, e);
 		if (rc >= 0 && !dropped)
 			rc = up_take(u, &dropped, e);
 	} while (rc >= 0 && dropped);
@@ -90,7 +91,7 @@ static void count_files(struct upload *u)
 		for (size_t f = 0; j->fate == UP_WANTED && f < j->n; f++) {
 			const struct up_file *file = &j->files[f];
 
-			if (file->listed || (file->lfs && file->stored))
+			if (file->listed || file->is_twin || (file->lfs && file->stored))
 				continue;
 			u->res->files_sent++;
 			u->res->bytes_sent += (uint64_t)file->row.size_bytes;

@@ -80,15 +80,20 @@ static int find_blob(struct upload *u, struct up_file *f, struct err *e)
 	return rc == 0 ? local_fault(f, true, why, e) : rc;
 }
 
-static int look_up(struct upload *u, struct up_file *f, struct err *e)
+int up_is_at(struct upload *u, struct up_file *f, const char *path, bool *there, struct err *e)
 {
-	const struct hub_file *there = up_listed(u, f->path);
+	const struct hub_file *h = up_listed(u, path);
 	int rc = 0;
 
-	if (there && there->blob && there->size_bytes == (uint64_t)f->row.size_bytes)
+	if (h && h->blob && h->size_bytes == (uint64_t)f->row.size_bytes)
 		rc = find_blob(u, f, e);
-	f->listed = rc >= 0 && up_file_is_listed(u, f);
+	*there = rc >= 0 && up_is_listed(u, path, f->row.sha256, f->blob);
 	return rc < 0 ? rc : 0;
+}
+
+static int look_up(struct upload *u, struct up_file *f, struct err *e)
+{
+	return up_is_at(u, f, f->path, &f->listed, e);
 }
 
 static struct hub_file object_of(const struct up_file *f)
@@ -153,6 +158,8 @@ static int check_file(const struct up_job *j, struct up_file *f, char *why, stru
 {
 	bool is_needed = !f->listed && !f->stored;
 
+	if (f->is_twin)
+		return 0; /* the other one is sent */
 	if (!is_needed && j->row.state == JOB_DONE)
 		return 0;
 	return local_fault(f, is_needed, why, e);

@@ -122,7 +122,7 @@ static int take_job(struct upload *u, struct up_job *j, bool *dropped, struct er
 	}
 	j->taken = rc >= 0;
 	for (size_t i = 0; rc >= 0 && i < j->n; i++)
-		if (!j->files[i].listed)
+		if (!j->files[i].listed && !j->files[i].is_twin)
 			rc = put_file_row(u, j, &j->files[i], "pending", "", "", e);
 	return rc;
 }
@@ -185,7 +185,7 @@ static int file_done(struct upload *u, const struct up_job *j, struct up_file *f
 {
 	int rc = keep_blob(u, f, e);
 
-	return rc < 0 ? rc : put_file_row(u, j, f, "done", commit, "", e);
+	return rc < 0 || f->is_twin ? rc : put_file_row(u, j, f, "done", commit, "", e);
 }
 
 int up_done(struct upload *u, const char *commit, struct err *e)
@@ -219,7 +219,7 @@ static int fail_job(struct upload *u, struct up_job *j, const struct err *why, s
 	int rc = move(u, j, EV_UPLOAD_FAIL, err_name(why->code), why->msg, e);
 
 	for (size_t i = 0; rc >= 0 && i < j->n; i++)
-		if (!j->files[i].listed && !j->files[i].stored)
+		if (!j->files[i].listed && !j->files[i].stored && !j->files[i].is_twin)
 			rc = put_file_row(u, j, &j->files[i], "failed", "", why->msg, e);
 	return rc;
 }

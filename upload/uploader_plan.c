@@ -110,7 +110,8 @@ static const char *published_name(struct upload *u, const struct job_row *job, u
 }
 
 /* A file that carries the variant's name stands in the root; the others, like a config.json of
- * which every variant has one, in a folder of the variant's name. */
+ * which every variant has one, in a folder of the variant's name, or all once in the root:
+ * uploader_companions.c. */
 static const char *repo_path(struct upload *u, const struct up_job *j, const char *name)
 {
 	size_t n = strlen(j->row.file);
@@ -135,7 +136,7 @@ static void add_file(struct upload *u, struct up_job *j, const struct artifact_r
 
 	hex_encode(j->row.key, SHA256_LEN, hex);
 	f->row = *row;
-	f->path = repo_path(u, j, row->name);
+	f->path = f->own = repo_path(u, j, row->name);
 	f->local = arena_printf(u->a, "%s/artifacts/%s/%s", u->opt->work, hex, row->name);
 	f->lfs = lfs_wanted(f->path, (uint64_t)row->size_bytes);
 }
@@ -196,6 +197,7 @@ static int load_job(struct upload *u, int64_t id, struct up_job *j, struct err *
 	for (int i = 0; i < n; i++)
 		if (!is_excluded(u, rows[i].name))
 			add_file(u, j, &rows[i]);
+	up_find_companions(j);
 	return check_paths(u, j, e);
 }
 
@@ -208,33 +210,43 @@ static int newer_first(const void *x, const void *y)
 	return (a->row.id < b->row.id) - (a->row.id > b->row.id);
 }
 
+/* A path that a file may have, and where its number goes. */
+struct place {
+	const char *path;
+	size_t *group;
+};
+
 static int path_compare(const void *x, const void *y)
 {
-	const struct up_file *a = *(struct up_file *const *)x, *b = *(struct up_file *const *)y;
-
-	return strcmp(a->path, b->path);
+	return strcmp(((const struct place *)x)->path, ((const struct place *)y)->path);
 }
 
 /* Number the paths, so that files of several jobs with one path are found without searching. */
 static void group_paths(struct upload *u)
 {
-	struct up_file **all;
+	struct place *all;
 	size_t n = 0, at = 0;
 
 	for (size_t i = 0; i < u->n_jobs; i++)
-		n += u->jobs[i].n;
+		n += 2 * u->jobs[i].n;
 	u->n_groups = 0;
 	if (n == 0)
 		return;
-	all = mem_array(n, sizeof(struct up_file *));
-	for (size_t i = 0; i < u->n_jobs; i++)
-		for (size_t f = 0; f < u->jobs[i].n; f++)
-			all[at++] = &u->jobs[i].files[f];
-	qsort(all, n, sizeof(struct up_file *), path_compare);
-	for (size_t i = 0; i < n; i++) {
-		if (i > 0 && strcmp(all[i]->path, all[i - 1]->path) != 0)
+	all = mem_array(n, sizeof(*all));
+	for (size_t i = 0; i < u->n_jobs; i++) {
+		for (size_t k = 0; k < u->jobs[i].n; k++) {
+			struct up_file *f = &u->jobs[i].files[k];
+
+			all[at++] = (struct place){ f->own, &f->own_group };
+			if (f->shared)
+				all[at++] = (struct place){ f->shared, &f->shared_group };
+		}
+	}
+	qsort(all, at, sizeof(*all), path_compare);
+	for (size_t i = 0; i < at; i++) {
+		if (i > 0 && strcmp(all[i].path, all[i - 1].path) != 0)
 			u->n_groups++;
-		all[i]->group = u->n_groups;
+		*all[i].group = u->n_groups;
 	}
 	u->n_groups++;
 	free(all);
@@ -259,7 +271,8 @@ int up_plan_load(struct upload *u, struct err *e)
 		qsort(u->jobs, u->n_jobs, sizeof(*u->jobs), newer_first);
 	group_paths(u);
 	u->owners = arena_array(u->a, u->n_groups, sizeof(struct up_job *));
-	return 0;
+	u->root = arena_array(u->a, u->n_groups, sizeof(struct up_file *));
+	return store_uploads(u->store, u->opt->hub_name, u->repo, u->a, &u->rows, &u->n_rows, e);
 }
 
 /* ---- who wins */
@@ -267,13 +280,13 @@ int up_plan_load(struct upload *u, struct err *e)
 static struct up_job *owner_of(const struct up_job *j, struct up_job *const *owners)
 {
 	for (size_t i = 0; i < j->n; i++)
-		if (owners[j->files[i].group])
-			return owners[j->files[i].group];
+		if (owners[j->files[i].own_group])
+			return owners[j->files[i].own_group];
 	return NULL;
 }
 
 /* A variant is replaced as a whole: its other files would be parts of nothing. */
-void up_plan_resolve(struct upload *u)
+int up_plan_resolve(struct upload *u, struct err *e)
 {
 	memset(u->owners, 0, u->n_groups * sizeof(struct up_job *));
 	for (size_t i = 0; i < u->n_jobs; i++) {
@@ -284,8 +297,9 @@ void up_plan_resolve(struct upload *u)
 		j->by = owner_of(j, u->owners);
 		j->fate = j->by ? UP_REPLACED : UP_WANTED;
 		for (size_t f = 0; !j->by && f < j->n; f++)
-			u->owners[j->files[f].group] = j;
+			u->owners[j->files[f].own_group] = j;
 	}
+	return up_place_companions(u, e);
 }
 
 /* ---- the listing */

@@ -31,10 +31,10 @@ int uploader_preview(struct store *s, struct hub *h, const char *repo,
 		rc = h->ops->list(h, repo, a, &u.listing, &u.n_listing, &u.head, e);
 	if (rc >= 0)
 		rc = up_plan_load(&u, e);
-	if (rc < 0)
-		return rc;
-	up_plan_resolve(&u);
-	rc = up_make_own(&u, e);
+	if (rc >= 0)
+		rc = up_plan_resolve(&u, e);
+	if (rc >= 0)
+		rc = up_make_own(&u, e);
 	if (rc < 0)
 		return rc;
 	*out = (struct uploader_own){ own_text(&u, UP_README), own_text(&u, UP_MANIFEST) };

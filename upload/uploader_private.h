@@ -1,5 +1,5 @@
 /* upload/uploader_private.h -- one upload: what should be in the repository
- * (uploader_plan.c), what of it the hub has and whether we can give the rest
+ * (uploader_plan.c, uploader_companions.c), what of it the hub has and whether we can give the rest
  * (uploader_check.c), how it gets there (uploader_send.c), what the store is
  * told about it (uploader_journal.c), and the steps in their order
  * (uploader.c). */
@@ -22,9 +22,15 @@
 struct up_file {
 	struct artifact_row row;
 	const char *path, *local;
-	char blob[HUB_BLOB_ID]; /* git's id of a plain file's content; "" not known yet */
-	bool blob_kept;		/* the store knows it too */
-	size_t group;		/* files with the same path have the same */
+	/* a companion may stand in the root, where variants share it: path is one of these two */
+	const char *own, *shared; /* shared NULL: only own */
+	char blob[HUB_BLOB_ID];	  /* git's id of a plain file's content; "" not known yet */
+	bool blob_kept;		  /* the store knows it too */
+	size_t group;		  /* files with the same path have the same */
+	size_t own_group, shared_group;
+	bool at_own, at_shared; /* of companions: the head has it there, with this content */
+	bool is_ours;		/* what stands at shared is what we had put there */
+	bool is_twin;		/* another variant's file stands for it */
 	bool lfs;
 	bool listed; /* the head has it, with this content */
 	bool stored; /* the hub has the content */
@@ -46,6 +52,7 @@ struct up_job {
 	enum up_fate fate;
 	struct up_job *by; /* UP_REPLACED: the newer job */
 	bool taken;	   /* we moved it to uploading */
+	bool is_placed;	   /* its companions are in the root */
 };
 
 struct upload {
@@ -57,6 +64,9 @@ struct upload {
 	struct arena *a;     /* lives as long as the upload */
 	struct up_job *jobs; /* newest first: of the latest run, then the highest id */
 	size_t n_jobs, n_groups;
+	struct up_file **root;	 /* of each group: the companion that stands for all of it */
+	struct upload_row *rows; /* what the store knows of the repository's files */
+	size_t n_rows;
 	struct up_job **owners; /* of each group: the wanted job that writes the path, or NULL */
 	/* the hub's own listing; renewed after a conflict and after the commit */
 	struct hub_file *listing;
@@ -82,8 +92,8 @@ struct up_ids {
 int up_collect(struct upload *u, enum job_state state, struct up_ids *l, struct err *e);
 /* Load the ready and done jobs of the repository with their files and paths. */
 int up_plan_load(struct upload *u, struct err *e);
-/* Decide who is wanted and who is replaced. Dropped jobs stay dropped. */
-void up_plan_resolve(struct upload *u);
+/* Decide who is wanted and who is replaced, and where files stand. Dropped jobs stay dropped. */
+int up_plan_resolve(struct upload *u, struct err *e);
 /* The file of that path in the last listing, or NULL. */
 const struct hub_file *up_listed(const struct upload *u, const char *path);
 /* True when the listing has path with this content; blob: git's id of it, "" when not known. */
@@ -92,7 +102,17 @@ bool up_is_listed(const struct upload *u, const char *path, const uint8_t sha256
 bool up_file_is_listed(const struct upload *u, const struct up_file *f);
 bool up_own_is_listed(const struct upload *u, size_t i);
 
+/* ---- uploader_companions.c */
+
+/* Which files of a job may be shared. */
+void up_find_companions(struct up_job *j);
+/* Choose between root and folder for those of the wanted jobs. */
+int up_place_companions(struct upload *u, struct err *e);
+
 /* ---- uploader_check.c */
+
+/* Does the last listing have path with the content of f? */
+int up_is_at(struct upload *u, struct up_file *f, const char *path, bool *there, struct err *e);
 
 /* Renew the listing. */
 int up_list(struct upload *u, struct err *e);

@@ -24,6 +24,15 @@ static struct hub_file as_hub_file(const struct up_file *f)
 
 /* ---- the change */
 
+static void add_gone_path(const struct upload *u, const char *path, size_t group, bool *gone,
+			  struct up_change *c)
+{
+	if (u->owners[group] || gone[group])
+		return;
+	gone[group] = true;
+	c->gone[c->n_gone++] = path;
+}
+
 /* The rest of a replaced variant goes, if it is what that job had put there. gone: by group, so
  * that two replaced variants do not name a path twice. */
 static void add_gone(struct upload *u, const struct up_job *j, bool *gone, struct up_change *c)
@@ -31,10 +40,10 @@ static void add_gone(struct upload *u, const struct up_job *j, bool *gone, struc
 	for (size_t i = 0; i < j->n; i++) {
 		const struct up_file *f = &j->files[i];
 
-		if (u->owners[f->group] || gone[f->group] || !up_file_is_listed(u, f))
-			continue;
-		gone[f->group] = true;
-		c->gone[c->n_gone++] = f->path;
+		if (f->shared ? f->at_own : up_file_is_listed(u, f))
+			add_gone_path(u, f->own, f->own_group, gone, c);
+		if (f->shared && f->is_ours)
+			add_gone_path(u, f->shared, f->shared_group, gone, c);
 	}
 }
 
@@ -63,14 +72,14 @@ void up_make_change(struct upload *u, struct up_change *c)
 	for (size_t i = 0; i < u->n_jobs; i++)
 		n += u->jobs[i].n;
 	*c = (struct up_change){ .files = arena_array(u->a, n + u->n_own, sizeof(*c->files)),
-				 .gone = arena_array(u->a, n, sizeof(const char *)) };
+				 .gone = arena_array(u->a, 2 * n, sizeof(const char *)) };
 	for (size_t i = 0; i < u->n_jobs; i++) {
 		const struct up_job *j = &u->jobs[i];
 
 		if (j->fate == UP_REPLACED)
 			add_gone(u, j, gone, c);
 		for (size_t f = 0; j->fate == UP_WANTED && f < j->n; f++)
-			if (!j->files[f].listed)
+			if (!j->files[f].listed && !j->files[f].is_twin)
 				c->files[c->n++] = as_hub_file(&j->files[f]);
 	}
 	for (size_t i = 0; i < u->n_own; i++) {
@@ -106,7 +115,7 @@ static void select_files(struct upload *u, bool (*wanted)(const struct up_file *
 		struct up_job *j = &u->jobs[i];
 
 		for (size_t k = 0; j->fate == UP_WANTED && k < j->n; k++) {
-			if (!wanted(&j->files[k]))
+			if (j->files[k].is_twin || !wanted(&j->files[k]))
 				continue;
 			s->files[s->n] = as_hub_file(&j->files[k]);
 			s->of[s->n] = &j->files[k];

@@ -84,9 +84,16 @@ static int as_yaml(struct arena *a, const struct engine *en, const char *src, co
 	return rc < 0 ? rc : 0;
 }
 
+/* A finished file needs no quant: it is renewed, or refused by another. */
+static void default_quant(const struct engine *en, const char *src, struct convert_options *o)
+{
+	if (!o->quant && en->renew_quant && source_is_finished(src))
+		o->quant = en->renew_quant;
+}
+
 /* The engine and its quant in the words of a command line, before a matrix is made of them. */
-static int find_engine(struct arena *a, const struct convert_options *o, const struct engine **out,
-		       struct err *e)
+static int find_engine(struct arena *a, const char *src, struct convert_options *o,
+		       const struct engine **out, struct err *e)
 {
 	struct faults f = { .a = a, .file = "engines" };
 	struct engines es = { 0 };
@@ -96,7 +103,7 @@ static int find_engine(struct arena *a, const struct convert_options *o, const s
 				 .source_kind = "path",
 				 .source = "",
 				 .source_version = "",
-				 .quant = o->quant,
+				 .quant = "",
 				 .with = "{}",
 				 .platform = o->platform ? o->platform : "",
 				 .hybrid = strtod(o->hybrid, NULL),
@@ -118,10 +125,15 @@ static int find_engine(struct arena *a, const struct convert_options *o, const s
 			       o->engine, (*out)->package);
 	if (!(*out)->package && o->environment)
 		return err_set(e, ERR_INVALID, "--environment: engine %s needs none", o->engine);
+	default_quant(*out, src, o);
+	if (!o->quant)
+		return err_set(e, ERR_INVALID,
+			       "convert needs --quant; 'quern engines' lists what there is");
+	spec.quant = o->quant;
 	return engine_check(*out, &spec, e);
 }
 
-static int check(int argc, int at, const struct convert_options *o, struct err *e)
+static int check(int argc, char **argv, int at, const struct convert_options *o, struct err *e)
 {
 	char *end;
 
@@ -129,7 +141,7 @@ static int check(int argc, int at, const struct convert_options *o, struct err *
 		return err_set(e, ERR_INVALID,
 			       "convert needs one source: quern convert SRC -o OUT "
 			       "--engine E --quant Q");
-	if (!o->out || !o->engine || !o->quant)
+	if (!o->out || !o->engine || (!o->quant && !source_is_finished(argv[at])))
 		return err_set(e, ERR_INVALID,
 			       "convert needs -o OUT, --engine and --quant; 'quern engines' lists "
 			       "what there is");
@@ -162,12 +174,12 @@ static int convert_in(struct arena *a, const char *dir, const struct engine *en,
 	return rc;
 }
 
-static int convert(const char *src, const struct convert_options *o, struct err *e)
+static int convert(const char *src, struct convert_options *o, struct err *e)
 {
 	struct arena *a = arena_new();
 	const struct engine *en;
 	char *dir = path_dirname(o->out), *real;
-	int rc = find_engine(a, o, &en, e);
+	int rc = find_engine(a, src, o, &en, e);
 
 	real = rc < 0 ? NULL : path_real(dir, e);
 	if (real)
@@ -209,7 +221,7 @@ int cmd_convert(int argc, char **argv)
 
 	if (help)
 		return EXIT_GOOD;
-	if (at < 0 || check(argc, at, &o, &e) < 0)
+	if (at < 0 || check(argc, argv, at, &o, &e) < 0)
 		return cli_fail(&e);
 	rc = convert(argv[at], &o, &e);
 	return rc < 0 ? cli_fail(&e) : rc;

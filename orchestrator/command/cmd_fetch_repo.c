@@ -24,7 +24,7 @@ static void say(struct buf *b)
 	buf_clear(b);
 }
 
-static int say_error(const struct err *e)
+static int say_error(const struct err *e, const char *cause)
 {
 	struct json_out w;
 	struct buf b;
@@ -34,6 +34,7 @@ static int say_error(const struct err *e)
 	jw_object(&w);
 	jw_kstr(&w, "event", "error");
 	jw_kstr(&w, "code", err_name(e->code));
+	jw_kstr(&w, "cause", cause);
 	jw_kstr(&w, "message", e->msg);
 	jw_end_object(&w);
 	say(&b);
@@ -118,7 +119,7 @@ static int fetch(const struct fetch_options *o, const char *commit, bool metadat
 
 struct request {
 	const char *cache, *memory, *repo, *revision, *commit, *file;
-	bool adapter, metadata;
+	bool adapter, code, metadata;
 };
 
 /* A plan waits for a hub that is in trouble for some minutes at most; a download has all night. */
@@ -129,7 +130,9 @@ static const struct http_policy patience_of_a_plan = {
 	.deadline_ms = 300000,
 };
 
-static int with_env(const struct request *q, const struct hub_env *env, struct err *e)
+/* cause: of the error, "" when the hub has no part in it. */
+static int with_env(const struct request *q, const struct hub_env *env, const char **cause,
+		    struct err *e)
 {
 	struct http_options h = { .endpoint = env->endpoint,
 				  .token = env->token,
@@ -141,6 +144,7 @@ static int with_env(const struct request *q, const struct hub_env *env, struct e
 				   .repo = q->repo,
 				   .revision = q->revision,
 				   .adapter = q->adapter,
+				   .code = q->code,
 				   .known = !q->metadata, /* the plan has looked */
 				   .file = q->file,
 				   .stall_s = env->stall_s,
@@ -153,6 +157,8 @@ static int with_env(const struct request *q, const struct hub_env *env, struct e
 	rc = http_open(&h, &o.http, e);
 	if (rc >= 0)
 		rc = fetch(&o, q->commit, q->metadata, e);
+	if (rc < 0 && o.http && e->code != ERR_NOSPACE)
+		*cause = http_last_cause(o.http);
 	http_close(o.http);
 	http_budget_free(budget);
 	free(wait);
@@ -173,10 +179,12 @@ int cmd_fetch_repo(int argc, char **argv)
 		{ "file", 0, OPT_STRING, "NAME", "the GGUF file that is the model", &q.file },
 		{ "parent", 0, OPT_INT, "PID", "the quern that asks", &parent },
 		{ "adapter", 0, OPT_FLAG, NULL, "it is a LoRA adapter", &q.adapter },
+		{ "code", 0, OPT_FLAG, NULL, "the Python of the repository too", &q.code },
 		{ "metadata", 0, OPT_FLAG, NULL, "look only: no weights", &q.metadata },
 	};
 	struct hub_env env = { 0 };
 	struct err e = ERR_INIT;
+	const char *cause = "";
 	int at = cli_parse("fetch-repo", opts, ARRAY_LEN(opts), argc, argv, &help, &e), rc;
 
 	if (help)
@@ -194,7 +202,7 @@ int cmd_fetch_repo(int argc, char **argv)
 	rc = hub_env_read(&env, &e);
 	hub_env_forget();
 	if (rc >= 0)
-		rc = with_env(&q, &env, &e);
+		rc = with_env(&q, &env, &cause, &e);
 	hub_env_release(&env);
-	return rc < 0 ? say_error(&e) : EXIT_GOOD;
+	return rc < 0 ? say_error(&e, cause) : EXIT_GOOD;
 }

@@ -1,9 +1,26 @@
 /* orchestrator/command/cmd_retry.c -- quern retry: failed and cancelled jobs back into the queue.
  */
 #include "core/mem.h"
+#include "db/cause.h"
 #include "orchestrator/command/commands.h"
 #include "orchestrator/command/store_command.h"
 #include "orchestrator/plan/job_change.h"
+
+/* A name of the table, or one of its other names; what is in the store from elsewhere stays legal.
+ */
+static int read_cause(const char **word, int at, struct err *e)
+{
+	const struct cause *c = cause_find(*word);
+	const char *near = c ? NULL : cause_nearest(*word);
+
+	if (near)
+		return err_set(e, ERR_INVALID,
+			       "--cause: there is no cause \"%s\"; did you mean \"%s\"?", *word,
+			       near);
+	if (c)
+		*word = c->name;
+	return at;
+}
 
 int cmd_retry(int argc, char **argv)
 {
@@ -30,6 +47,8 @@ int cmd_retry(int argc, char **argv)
 	if (help)
 		return EXIT_GOOD;
 	failed |= only != NULL;
+	if (at >= 0 && only)
+		at = read_cause(&only, at, &e);
 	if (at >= 0 && (at == argc) == !failed)
 		at = err_set(&e, ERR_INVALID,
 			     "retry: name jobs, or give --failed for every one that has failed, or "

@@ -5,6 +5,7 @@
 #include "core/clock.h"
 #include "core/mem.h"
 #include "core/units.h"
+#include "db/cause.h"
 #include "db/facts.h"
 #include "orchestrator/command/commands.h"
 #include "orchestrator/command/store_command.h"
@@ -94,6 +95,26 @@ static void print_parameters(const struct job_view *v)
 	line("repository", j->repo);
 }
 
+/* Of the last attempt, when it says more than the message. */
+static void print_evidence(const struct job_view *v)
+{
+	const struct attempt_row *at = v->attempts;
+
+	if (v->n_attempts && v->job.cause[0] && at->evidence[0] &&
+	    strcmp(at->evidence, v->job.message) != 0)
+		line("evidence", arena_printf(v->a, "%s: %s", at->evidence_from, at->evidence));
+}
+
+static void print_fix(const struct job_view *v)
+{
+	const struct cause *c = v->job.state == JOB_FAILED ? cause_find(v->job.cause) : NULL;
+
+	if (c && c->fix[0])
+		line("fix", c->retry ? arena_printf(v->a, "%s; then quern retry %lld && quern run",
+						    c->fix, (long long)v->job.id)
+				     : c->fix);
+}
+
 static void print_state(const struct job_view *v)
 {
 	const struct job_row *j = &v->job;
@@ -108,6 +129,10 @@ static void print_state(const struct job_view *v)
 		line("next try", show_time(v->a, j->not_before_ms));
 	if (j->cause[0] || j->message[0])
 		line("because", arena_printf(v->a, "%s: %s", j->cause, j->message));
+	print_evidence(v);
+	if (j->rungs[0])
+		line(j->state == JOB_PENDING ? "next with" : "made with", j->rungs);
+	print_fix(v);
 }
 
 /* "exit 0", "signal 9", "going on". */
@@ -126,7 +151,8 @@ static void print_attempts(const struct job_view *v)
 		{ "attempt", ALIGN_RIGHT, 0 }, { "started", ALIGN_LEFT, 0 },
 		{ "took", ALIGN_RIGHT, 0 },    { "ended", ALIGN_LEFT, 0 },
 		{ "cpu", ALIGN_RIGHT, 0 },     { "memory", ALIGN_RIGHT, 0 },
-		{ "cause", ALIGN_LEFT, 6 },    { "message", ALIGN_LEFT, 12 },
+		{ "with", ALIGN_LEFT, 0 },     { "cause", ALIGN_LEFT, 6 },
+		{ "message", ALIGN_LEFT, 12 },
 	};
 	struct table *t;
 
@@ -144,6 +170,7 @@ static void print_attempts(const struct job_view *v)
 				      cpu,
 				      at->peak_rss_bytes > 0 ? size_text(v->a, at->peak_rss_bytes)
 							     : "",
+				      at->rungs,
 				      at->cause,
 				      at->message };
 
@@ -270,6 +297,7 @@ static void json_job(struct json_out *w, const struct job_view *v)
 	jw_kint(w, "tries", j->tries);
 	jw_kstr(w, "cause", j->cause);
 	jw_kstr(w, "message", j->message);
+	jw_kstr(w, "rungs", j->rungs);
 	jw_kstr(w, "model", j->spec.model);
 	jw_kstr(w, "engine", j->spec.engine);
 	jw_kstr(w, "engine_version", j->spec.engine_version);
@@ -307,6 +335,9 @@ static void json_attempts(struct json_out *w, const struct job_view *v)
 		jw_kint(w, "signal", at->signal);
 		jw_kstr(w, "cause", at->cause);
 		jw_kstr(w, "message", at->message);
+		jw_kstr(w, "evidence_from", at->evidence_from);
+		jw_kstr(w, "evidence", at->evidence);
+		jw_kstr(w, "rungs", at->rungs);
 		jw_kint(w, "peak_rss_bytes", at->peak_rss_bytes);
 		jw_kint(w, "user_ms", at->user_ms);
 		jw_kint(w, "system_ms", at->system_ms);

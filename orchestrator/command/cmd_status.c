@@ -198,6 +198,9 @@ static void json_failed(struct json_out *w, const struct status *st)
 		jw_kint(w, "attempt", j->attempt);
 		jw_kstr(w, "cause", j->cause);
 		jw_kstr(w, "message", j->message);
+		jw_kstr(w, "evidence_from", j->evidence_from);
+		jw_kstr(w, "evidence", j->evidence);
+		jw_kstr(w, "rungs", j->rungs);
 		jw_end_object(w);
 	}
 	jw_end_array(w);

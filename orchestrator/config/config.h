@@ -23,13 +23,21 @@ struct model {
 	struct mark at;
 };
 
+struct string_list {
+	const char **v;
+	size_t n;
+	struct mark *at; /* of each; NULL for lists that are not from a file */
+};
+
 /* A place of the user's with a toolkit that an engine drives: a Python virtual environment, or an
  * image of containers. */
 struct environment {
 	const char *path;    /* absolute; of an image: its name */
 	const char *version; /* of the toolkit, without a local part; given, or found there by
 				environments_look(); NULL: neither */
-	int gpu;	     /* -1: as the machine has it */
+	const char *name; /* tells it from others of its version, and enters the key; NULL: none */
+	int gpu;	  /* -1: as the machine has it */
+	struct string_list architectures; /* globs of the only ones that it is for; n 0: all */
 	struct mark at, version_at;
 	const char *container; /* an image's name; NULL: path is a folder */
 	const char *runtime;   /* docker or podman, as a name or a path; NULL: the first there is */
@@ -55,12 +63,6 @@ struct int_list {
 	int *v;
 	size_t n;
 };
-struct string_list {
-	const char **v;
-	size_t n;
-	struct mark *at; /* of each; NULL for lists that are not from a file */
-};
-
 struct param { /* one member of `with`, in file order */
 	const char *name;
 	const char *value; /* canonical JSON of the value */
@@ -88,6 +90,16 @@ struct pattern { /* one entry of exclude: every field given must match (a list: 
 	struct string_list model, engine, platform, quant; /* globs; n 0: anything */
 	struct number_list hybrid;
 	struct int_list opt;
+	struct mark at;
+};
+
+struct cause;
+struct retry_rule { /* one entry of retry.causes */
+	const struct cause *cause;
+	int policy;		   /* enum cause_policy; -1: that of the cause */
+	struct string_list ladder; /* n 0: the engine's, or the cause's own */
+	int attempts;		   /* 0: retry.attempts */
+	int64_t backoff_ms;	   /* -1: retry.backoff */
 	struct mark at;
 };
 
@@ -123,6 +135,8 @@ struct config {
 		int attempts;		/* default 3 */
 		int64_t backoff_ms;	/* first wait, doubled each time; default 30 s */
 		int64_t backoff_max_ms; /* default 1 h */
+		struct retry_rule *rules;
+		size_t n_rules;
 	} retry;
 	struct {
 		enum upload_hub_kind kind; /* HUB_NONE when the section is absent */

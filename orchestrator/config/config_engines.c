@@ -43,6 +43,16 @@ static void check_kind(struct reader *r, const struct ynode *v, const struct env
 			   "`container` is the name of an image, like quern-rkllm:1.2.3");
 }
 
+static void read_name(struct reader *r, const struct ynode *v, void *target)
+{
+	struct environment *env = target;
+
+	if (v->type == YNODE_SCALAR && read_word_ok(v->text) && !strchr(v->text, '+'))
+		env->name = v->text;
+	else
+		read_wrong(r, v, "a name of letters, digits, '.', '_' and '-'");
+}
+
 static void read_environment(struct reader *r, const struct ynode *v, struct environment *env)
 {
 	const struct key keys[] = {
@@ -51,6 +61,8 @@ static void read_environment(struct reader *r, const struct ynode *v, struct env
 		{ "runtime", read_text, &env->runtime },
 		{ "python", read_text, &env->python },
 		{ "version", read_version, env },
+		{ "name", read_name, env },
+		{ "architectures", read_strings, &env->architectures },
 		{ "gpu", read_flag, &env->gpu },
 	};
 

@@ -5,6 +5,7 @@
 #include "core/gguf.h"
 #include "core/mem.h"
 #include "core/path.h"
+#include "core/source.h"
 #include "orchestrator/config/config_private.h"
 
 #define HUB_NAME_MAX 96 /* huggingface_hub validate_repo_id(): the limit of the Hub */
@@ -73,16 +74,21 @@ static void read_name(struct reader *r, const struct ynode *v, void *target)
 		*(const char **)target = v->text;
 }
 
+static int names_one_file(const char *name)
+{
+	size_t n = strlen(name), m = strlen(".gguf");
+
+	return source_is_finished(name) || (n > m && strcmp(name + n - m, ".gguf") == 0);
+}
+
 static void read_file(struct reader *r, const struct ynode *v, void *target)
 {
-	static const char want[] = "the name of a GGUF file in the model's folder, like m-F16.gguf";
-	size_t n;
+	static const char want[] = "the name of a GGUF file in the model's folder, like m-F16.gguf "
+				   "(or of an .rkllm file, which is renewed)";
 
 	if (!read_is_text(r, v, want))
 		return;
-	n = strlen(v->text);
-	if (!path_component_ok(v->text) || n <= strlen(".gguf") ||
-	    strcmp(v->text + n - strlen(".gguf"), ".gguf") != 0)
+	if (!path_component_ok(v->text) || !names_one_file(v->text))
 		read_wrong(r, v, want);
 	else
 		*(const char **)target = v->text;
@@ -103,6 +109,8 @@ static const char *derived_name(struct arena *a, const struct model *m)
 		text[--n] = '\0';
 	if (m->path && n > 5 && strcmp(text + n - 5, ".gguf") == 0)
 		text[n - (gguf_part_numbers(text, &part, &parts) ? 20 : 5)] = '\0';
+	else if (m->path && source_is_finished(text))
+		*strrchr(text, '.') = '\0';
 	name = m->fake ? text : arena_strdup(a, path_basename(text));
 	to = name;
 	for (const char *p = name; *p && to - name < HUB_NAME_MAX; p++) {
@@ -150,6 +158,11 @@ static void check_model(struct reader *r, struct model *m, const struct ynode *v
 	if (stray && ynode_get(v, "fake"))
 		faults_add(r->f, stray->at,
 			   "file beside `fake`; only models of `id` and `path` have one");
+	if (stray && m->id && m->file && source_is_finished(m->file))
+		faults_add(r->f, stray->at,
+			   "file %.80s of a Hub repository; a finished file is renewed where it "
+			   "lies in a local folder: `path`",
+			   m->file);
 	stray = ynode_entry(v, "lora_path");
 	if (stray && ynode_get(v, "lora"))
 		faults_add(r->f, stray->at, "lora_path beside `lora`; keep one of them");

@@ -31,6 +31,9 @@ void config_read_models(struct reader *r, const struct ynode *v, void *target);
 /* The engines section into a struct draft (config_engines.c). */
 void config_read_engines(struct reader *r, const struct ynode *v, void *target);
 
+/* retry.causes into the configuration (config_retry.c). */
+void config_read_retry_causes(struct reader *r, const struct ynode *v, void *target);
+
 /* One part of a repository's name on a hub: letters, digits, '.', '_' and '-', at most 96, none of
  * "..", "--" and ".git" at the end, neither '-' nor '.' at both ends. */
 int config_hub_name_ok(const char *s);

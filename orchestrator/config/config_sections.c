@@ -237,6 +237,7 @@ static void read_retry(struct reader *r, const struct ynode *v, void *target)
 		{ "attempts", read_attempts, &c->retry.attempts },
 		{ "backoff", read_duration, &c->retry.backoff_ms },
 		{ "backoff_max", read_duration, &c->retry.backoff_max_ms },
+		{ "causes", config_read_retry_causes, c },
 	};
 
 	read_map(r, v, "retry", keys, ARRAY_LEN(keys));

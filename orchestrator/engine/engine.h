@@ -14,6 +14,7 @@
 #include "core/arena.h"
 #include "core/err.h"
 #include "core/source.h"
+#include "db/cause.h"
 #include "orchestrator/config/config.h"
 
 #define ENGINE_FILES_MAX 8 /* parameters of the type "file" in one manifest */
@@ -105,6 +106,26 @@ struct engine_share {
 	double bytes;
 };
 
+/* One row of `causes`: lines of the log that tell a cause. */
+struct engine_cause {
+	struct string_list match; /* globs over a line; one must match */
+	const struct cause *cause;
+};
+
+/* A rung that the engine has beside those of every engine (run/ladder.h). */
+struct engine_rung {
+	const char *name;
+	struct param *with; /* parameters that it sets */
+	size_t n_with;
+	struct mark at;
+};
+
+/* What is tried after a cause, in this order. */
+struct engine_ladder {
+	const struct cause *cause;
+	struct string_list rungs;
+};
+
 struct engine {
 	const char *name, *version, *summary;
 	const char *manifest; /* path of the file */
@@ -115,14 +136,17 @@ struct engine {
 	size_t n_args;
 	int network;
 	int lora;	     /* it merges adapters */
-	const char **inputs; /* "safetensors", "gguf" */
+	const char **inputs; /* "safetensors", "gguf", "rkllm" */
 	size_t n_inputs;
 	const char **quantized; /* forms of quantized checkpoints, source_quant.h; n 0: any */
 	size_t n_quantized;
 	const char *requantize; /* the parameter that a GGUF source in blocks needs; NULL: none */
-	const char *output;	/* "gguf" */
-	const char *extension;	/* ".gguf"; "" for a folder of files */
-	const char **verbs;	/* of convert, validate, can_infer, inspect */
+	/* Finished files that it renews as they are: their format, the name that stands for their
+	 * quant, the first version of the toolkit that can; NULL: none. */
+	const char *renew_format, *renew_quant, *renew_since;
+	const char *output;    /* "gguf" */
+	const char *extension; /* ".gguf"; "" for a folder of files */
+	const char **verbs;    /* of convert, validate, can_infer, inspect */
 	size_t n_verbs;
 	const char **architectures; /* n 0: any */
 	size_t n_architectures;
@@ -151,6 +175,12 @@ struct engine {
 	size_t n_needs;
 	struct engine_rule *rules;
 	size_t n_rules;
+	struct engine_cause *causes; /* the first that matches a line tells */
+	size_t n_causes;
+	struct engine_rung *rungs;
+	size_t n_rungs;
+	struct engine_ladder *ladders; /* where quern's own ladder is not meant */
+	size_t n_ladders;
 	const char *repo_template, *file_template; /* where jobs.yaml has none; NULL: quern's own */
 	/* peak private memory = base + per_thread*threads + per_row*longest row +
 	 * source_share*source bytes */
@@ -183,9 +213,16 @@ int engines_load_from(struct arena *a, const char *const *dirs, size_t n, struct
 const struct engine *engine_find(const struct engines *es, const char *name); /* NULL */
 int engine_has_verb(const struct engine *en, const char *verb);
 
+/* Its own rung of a name; NULL. */
+const struct engine_rung *engine_find_rung(const struct engine *en, const char *name);
+/* Its ladder for a cause; NULL: quern's own. */
+const struct engine_ladder *engine_ladder_of(const struct engine *en, const struct cause *cause);
+
 /* One point against the manifest. 0 legal; ERR_INVALID with why and what would be right in e. */
 struct job_spec;
 int engine_check(const struct engine *en, const struct job_spec *spec, struct err *e);
+/* Is the point a finished file that is renewed? By its quant. */
+int engine_renews(const struct engine *en, const struct job_spec *spec);
 /* And against the model: architecture, input format. */
 int engine_check_model(const struct engine *en, const struct source_facts *facts, struct err *e);
 

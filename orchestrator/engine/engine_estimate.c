@@ -44,12 +44,16 @@ void engine_estimate(const struct engine *en, const struct job_spec *spec, const
 	output = (double)facts->matrix_params * bits / 8 +
 		 (double)facts->vector_params * en->vector_bits / 8 +
 		 (double)facts->tokenizer_bytes + en->out_base;
+	if (engine_renews(en, spec)) /* its output is a copy, and so is what is worked on */
+		output = (double)facts->size_bytes;
 	out->output_bytes = bytes(output);
 	out->scratch_bytes =
-		bytes(output * en->scratch_output_share + params * en->scratch_per_weight);
+		bytes(output * (engine_renews(en, spec) ? 1 : en->scratch_output_share) +
+		      params * en->scratch_per_weight);
 	memory = en->mem_base + en->mem_per_thread * threads +
 		 en->mem_per_row * (double)facts->max_row +
-		 en->mem_source_share * (double)facts->size_bytes + params * per_weight(&c);
+		 en->mem_source_share * (double)facts->size_bytes + params * per_weight(&c) +
+		 (engine_renews(en, spec) ? output : 0);
 	for (size_t i = 0; i < en->n_mem_factors; i++) {
 		if (engine_when_holds(&en->mem_factors[i].when, &c))
 			memory *= en->mem_factors[i].by;

@@ -150,8 +150,33 @@ static int quant_legal(const struct engine *en, const struct job_spec *s)
 	return 0;
 }
 
+int engine_renews(const struct engine *en, const struct job_spec *s)
+{
+	return en->renew_quant && strcmp(en->renew_quant, s->quant) == 0;
+}
+
+/* A finished file has its platform, quant and all else already. */
+static int check_renewal(const struct engine *en, const struct job_spec *s, struct err *e)
+{
+	if (s->platform[0] && check_platform(en, s, e) < 0)
+		return ERR_INVALID;
+	if (s->hybrid != 0)
+		return err_set(e, ERR_INVALID,
+			       "quant %s: a finished file is renewed as it is, hybrid %g cannot be "
+			       "given to it; hybrid: 0",
+			       s->quant, s->hybrid);
+	if (s->opt != 0)
+		return err_set(e, ERR_INVALID,
+			       "quant %s: a finished file is renewed as it is, opt %d cannot be "
+			       "given to it; opt: 0",
+			       s->quant, s->opt);
+	return 0;
+}
+
 int engine_check(const struct engine *en, const struct job_spec *s, struct err *e)
 {
+	if (engine_renews(en, s))
+		return check_renewal(en, s, e);
 	if (check_platform(en, s, e) < 0)
 		return ERR_INVALID;
 	if (!quant_legal(en, s))
@@ -279,6 +304,8 @@ int engine_check_model(const struct engine *en, const struct source_facts *facts
 	if (en->n_inputs && !has(en->inputs, en->n_inputs, format))
 		return refuse_model(en, "source_format", "read", format, en->inputs, en->n_inputs,
 				    e);
+	if (en->renew_format && strcmp(format, en->renew_format) == 0)
+		return 0; /* it does not say what it is */
 	/* A list of transformers' classes says nothing of GGUF, which names architectures in its
 	 * own way; one with both says so by the check. */
 	if (is_gguf && !engine_rule_of(en, "gguf_tensors", NULL))

@@ -235,7 +235,7 @@ static void read_legal_opts(struct reader *r, const struct ynode *v, void *targe
 
 static void read_formats(struct reader *r, const struct ynode *v, void *target)
 {
-	static const char *const inputs[] = { "safetensors", "gguf" };
+	static const char *const inputs[] = { "safetensors", "gguf", "rkllm" };
 	struct engine *en = target;
 	const struct manifest_words in = { &en->inputs, &en->n_inputs, inputs, ARRAY_LEN(inputs) };
 	const struct key keys[] = {
@@ -248,6 +248,22 @@ static void read_formats(struct reader *r, const struct ynode *v, void *target)
 		faults_add(r->f, v->at,
 			   "formats without `in` or `out`; write both, like "
 			   "{in: [safetensors], out: gguf}");
+}
+
+static void read_renews(struct reader *r, const struct ynode *v, void *target)
+{
+	struct engine *en = target;
+	const struct key keys[] = {
+		{ "format", manifest_read_word, &en->renew_format },
+		{ "quant", manifest_read_word, &en->renew_quant },
+		{ "since", manifest_read_since, &en->renew_since },
+	};
+
+	read_map(r, v, "renews", keys, ARRAY_LEN(keys));
+	if (v->type == YNODE_MAP && (!read_has(v, "format") || !read_has(v, "quant")))
+		faults_add(r->f, v->at,
+			   "renews without `format` or `quant`; write both, like "
+			   "{format: rkllm, quant: keep}");
 }
 
 /* A number, or {PARAMETER: {VALUE: number, ...}}. */
@@ -435,6 +451,24 @@ static void check_platforms(struct reader *r, const struct ynode *root, const st
 	}
 }
 
+/* What is renewed is read, and its quant is none that is made. */
+static void check_renews(struct reader *r, const struct ynode *root, const struct engine *en)
+{
+	const struct ynode *v = ynode_get(root, "renews");
+
+	if (en->renew_format && en->n_inputs &&
+	    !is_one_of(en->renew_format, en->inputs, en->n_inputs))
+		faults_add(r->f, v->at, "renews names the format %s; add it to formats: in",
+			   en->renew_format);
+	for (size_t i = 0; en->renew_quant && i < en->n_quants; i++) {
+		if (strcmp(en->quants[i].name, en->renew_quant) == 0)
+			faults_add(r->f, v->at,
+				   "renews names the quant %s, which `quant` has; give it another "
+				   "name",
+				   en->renew_quant);
+	}
+}
+
 static void check_requantize(struct reader *r, const struct ynode *root, const struct engine *en)
 {
 	const struct engine_param *p =
@@ -471,12 +505,15 @@ static void read_root(struct reader *r, const struct ynode *root, struct engine 
 		{ "quantized", manifest_read_words, (void *)&quantized },
 		{ "requantize", manifest_read_word, &en->requantize },
 		{ "quant", read_quants, en },
+		{ "renews", read_renews, en },
 		{ "hybrid", read_legal_hybrids, en },
 		{ "opt", read_legal_opts, en },
 		{ "parameters", manifest_read_params, en },
 		{ "environments", read_environments, en },
 		{ "names", read_names, en },
 		{ "rules", manifest_read_rules, en },
+		{ "causes", manifest_read_causes, en },
+		{ "ladder", manifest_read_ladder, en },
 		{ "memory", read_memory, en },
 		{ "output", read_output, en },
 	};
@@ -489,7 +526,9 @@ static void read_root(struct reader *r, const struct ynode *root, struct engine 
 	check_required(r, root);
 	check_platforms(r, root, en);
 	manifest_check_rules(r, root, en);
+	manifest_check_ladder(r, root, en);
 	check_requantize(r, root, en);
+	check_renews(r, root, en);
 	if (ynode_get(root, "verbs") && !engine_has_verb(en, "convert"))
 		faults_add(r->f, ynode_get(root, "verbs")->at, "verbs without convert; add it");
 	if (program)

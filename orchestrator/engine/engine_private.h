@@ -1,6 +1,7 @@
 /* orchestrator/engine/engine_private.h -- between engine.c (where engines are, and what
  * is legal), engine_manifest.c (one manifest), engine_manifest_values.c (its
- * platforms, architectures and parameters) and engine_manifest_rules.c. */
+ * platforms, architectures and parameters), engine_manifest_rules.c and
+ * engine_manifest_causes.c. */
 #ifndef QUERN_ORCHESTRATOR_ENGINE_PRIVATE_H
 #define QUERN_ORCHESTRATOR_ENGINE_PRIVATE_H
 
@@ -36,6 +37,10 @@ void manifest_read_architectures(struct reader *r, const struct ynode *v, void *
 void manifest_read_params(struct reader *r, const struct ynode *v, void *target);
 void manifest_read_rules(struct reader *r, const struct ynode *v, void *target);
 void manifest_read_factors(struct reader *r, const struct ynode *v, void *target);
+void manifest_read_causes(struct reader *r, const struct ynode *v, void *target);
+void manifest_read_ladder(struct reader *r, const struct ynode *v, void *target);
+/* Rungs are known, and set parameters to legal values. */
+void manifest_check_ladder(struct reader *r, const struct ynode *root, const struct engine *en);
 /* Names that rules and memory use are names that the manifest has. */
 void manifest_check_rules(struct reader *r, const struct ynode *root, const struct engine *en);
 

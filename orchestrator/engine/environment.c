@@ -142,12 +142,40 @@ static void check_versions(const struct engine_settings *s, struct faults *f)
 		for (size_t k = 0; env->version && k < i; k++) {
 			const struct environment *before = &s->environments[k];
 
-			if (before->version && version_compare(env->version, before->version) == 0)
+			if (!before->version || version_compare(env->version, before->version) != 0)
+				continue;
+			if (!env->name && !before->name)
 				faults_add(f, env->at,
 					   "a second environment of version %s (the first is on "
-					   "line %d); keep one of them",
+					   "line %d); keep one of them, or tell them apart by "
+					   "`name`",
 					   env->version, before->at.line);
+			else if (env->name && before->name && strcmp(env->name, before->name) == 0)
+				faults_add(
+					f, env->at,
+					"a second environment \"%s\" of version %s (the first is "
+					"on line %d); give it another `name`",
+					env->name, env->version, before->at.line);
 		}
+	}
+}
+
+/* A name that the engine does not know would never be met. */
+static void check_architectures(const struct engine *en, const struct environment *env,
+				struct faults *f)
+{
+	const struct string_list *l = &env->architectures;
+
+	for (size_t k = 0; en->n_architectures && k < l->n; k++) {
+		const char *near = nearest_name(l->v[k], en->architectures, en->n_architectures);
+		int met = 0;
+
+		for (size_t i = 0; i < en->n_architectures && !met; i++)
+			met = glob_match(l->v[k], en->architectures[i]);
+		if (!met)
+			faults_add(f, l->at[k], "engine %s knows no architecture \"%.60s\"; %s%s%s",
+				   en->name, l->v[k], near ? "did you mean \"" : "correct it",
+				   near ? near : "", near ? "\"?" : "");
 	}
 }
 
@@ -184,8 +212,9 @@ void environments_look(struct arena *a, struct config *c, const struct engines *
 
 			if (!env->container)
 				environment_look(a, en->package, env);
+			check_architectures(en, env, f);
 			/* Both are there and disagree: the file is wrong, not the machine. */
-			if (env->fault && env->python)
+			if (env->fault && env->python && !env->container)
 				faults_add(f, env->version_at, "%s", env->fault);
 		}
 		check_versions(s, f);
@@ -211,11 +240,31 @@ const struct environment *environment_of_version(const struct config *c, const c
 
 	for (size_t i = 0; s && plus && i < s->n_environments; i++) {
 		const struct environment *env = &s->environments[i];
+		size_t n = env->version ? strlen(env->version) : 0;
+		const char *rest = plus + 1 + n;
 
-		if (env->version && strcmp(env->version, plus + 1) == 0)
+		if (!n || strncmp(env->version, plus + 1, n) != 0)
+			continue;
+		if (env->name ? *rest == '-' && strcmp(rest + 1, env->name) == 0 : !*rest)
 			return env;
 	}
 	return NULL;
+}
+
+const char *environment_id(struct arena *a, const struct environment *env)
+{
+	return env->name ? arena_printf(a, "%s-%s", env->version, env->name) : env->version;
+}
+
+int environment_is_for(const struct environment *env, const char *architecture)
+{
+	const struct string_list *l = &env->architectures;
+
+	for (size_t i = 0; i < l->n; i++) {
+		if (architecture && glob_match(l->v[i], architecture))
+			return 2;
+	}
+	return l->n == 0;
 }
 
 int environment_machine_gpu(void)

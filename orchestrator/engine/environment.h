@@ -12,7 +12,8 @@
 /* Fill in what the environments of c are: python, prefix, version, fault; those with `container`
  * containers_look() (host/container.h) has filled in before. Adds to f what is wrong of the file:
  * an engine that nobody has or that takes no environments, a version that is not the one found
- * there, two environments of one version. */
+ * there, two environments of one version and one name, architectures that the engine does not
+ * know. */
 void environments_look(struct arena *a, struct config *c, const struct engines *es,
 		       struct faults *f);
 /* One folder; package: of the manifest. env->path is set, the rest is filled. */
@@ -20,6 +21,11 @@ void environment_look(struct arena *a, const char *package, struct environment *
 
 /* Of an engine; NULL: jobs.yaml says nothing of it. */
 const struct engine_settings *environments_of(const struct config *c, const char *engine);
+/* "1.2.3", or with its name "1.2.3-rwkv": what stands behind the '+' of an engine's version. In a.
+ */
+const char *environment_id(struct arena *a, const struct environment *env);
+/* Is it for this architecture? 2: it names it; 1: it names none; 0: it names others. */
+int environment_is_for(const struct environment *env, const char *architecture);
 /* That of a job, by the toolkit in its engine's version; NULL: jobs.yaml has it no more. */
 const struct environment *environment_of_version(const struct config *c, const char *engine,
 						 const char *engine_version);

@@ -36,6 +36,8 @@ static const char **argv_of(struct arena *a, const char *work, const struct hub_
 	argv[(*n)++] = arena_printf(a, "%ld", (long)getpid());
 	if (s->adapter)
 		argv[(*n)++] = "--adapter";
+	if (s->code)
+		argv[(*n)++] = "--code";
 	if (s->file) {
 		argv[(*n)++] = "--file";
 		argv[(*n)++] = s->file;
@@ -149,6 +151,7 @@ void hub_source_look(struct arena *a, const char *work, struct hub_question *v, 
 		all[i] = (struct hub_source){ .repo = arena_strdup(a, v[i].repo),
 					      .revision = arena_strdup(a, v[i].revision),
 					      .adapter = v[i].adapter,
+					      .code = v[i].code,
 					      .file = arena_strdup(a, v[i].file) };
 		argv = argv_of(a, work, &all[i], &n_args);
 		argv[n_args++] = "--metadata";

@@ -18,6 +18,7 @@ struct hub_source {
 	const char *dir;   /* the snapshot's folder; complete when hub_source_ready() */
 	const char *blobs; /* where the links in dir lead to */
 	bool is_private, adapter;
+	bool code;	  /* its Python is part of it: trust_remote_code */
 	const char *file; /* of jobs.yaml, or NULL; facts.file is the one that was found */
 	struct source_facts facts;
 	struct hub_source_file {
@@ -32,7 +33,7 @@ struct hub_source {
 /* What is to be known of a repository, and the answer. */
 struct hub_question {
 	const char *repo, *revision;
-	bool adapter;
+	bool adapter, code;
 	const char *file;	   /* a GGUF file, or NULL */
 	struct hub_source *answer; /* NULL when rc is negative */
 	int rc;

@@ -7,6 +7,7 @@
 #include "core/buf.h"
 #include "core/mem.h"
 #include "core/units.h"
+#include "orchestrator/config/rung_name.h"
 #include "orchestrator/engine/engine_private.h"
 #include "orchestrator/plan/matrix.h"
 
@@ -79,16 +80,28 @@ static const struct engine *check_engine(const struct target *t, const struct en
 /* A quant that no platform knows is a slip of the pen. */
 static void check_quants(const struct target *t, const struct engine *en, struct faults *f)
 {
-	struct names known = new_names(f, en->n_quants);
+	struct names known = new_names(f, en->n_quants + 1);
 
 	for (size_t i = 0; i < en->n_quants; i++)
 		known.v[known.n++] = en->quants[i].name;
+	if (en->renew_quant)
+		known.v[known.n++] = en->renew_quant;
 	for (size_t k = 0; k < t->quant.n; k++) {
 		if (!is_among(&known, t->quant.v[k]))
 			unknown_name(f, t->quant.at[k],
 				     arena_printf(f->a, "engine %s has no quant", en->name),
 				     t->quant.v[k], &known);
 	}
+}
+
+/* Finished files say themselves what they are for. */
+static int only_renews(const struct target *t, const struct engine *en)
+{
+	for (size_t k = 0; k < t->quant.n; k++) {
+		if (!en->renew_quant || strcmp(t->quant.v[k], en->renew_quant) != 0)
+			return 0;
+	}
+	return t->quant.n > 0;
 }
 
 static void check_platforms(const struct target *t, const struct engine *en, struct faults *f)
@@ -98,7 +111,7 @@ static void check_platforms(const struct target *t, const struct engine *en, str
 	if (!en->n_platforms && t->platform.n && !t->platform_is_default)
 		faults_add(f, t->platform.at[0], "engine %s has no platforms; remove `platform`",
 			   en->name);
-	if (en->n_platforms && !t->platform.n)
+	if (en->n_platforms && !t->platform.n && !only_renews(t, en))
 		faults_add(f, t->at, "engine %s without `platform`; there is: %s", en->name,
 			   listed(f->a, &known));
 	for (size_t k = 0; en->n_platforms && k < t->platform.n; k++) {
@@ -222,6 +235,35 @@ static void check_entry(const struct config *c, const struct engines *es, const 
 	check_with(t, en, f);
 }
 
+/* Rungs of retry.causes are those of every engine, or of one that the matrix uses. */
+static void check_rungs(const struct config *c, const struct engines *es, struct faults *f)
+{
+	struct names known = new_names(f, 8 + 32 * es->n);
+
+	known.v[known.n++] = "alone";
+	known.v[known.n++] = "environment";
+	known.v[known.n++] = "memory x2";
+	known.v[known.n++] = "time x2";
+	for (size_t i = 0; i < c->n_targets + c->n_include; i++) {
+		const struct target *t =
+			i < c->n_targets ? &c->targets[i] : &c->include[i - c->n_targets];
+		const struct engine *en = t->engine ? engine_find(es, t->engine) : NULL;
+
+		for (size_t k = 0; en && k < en->n_rungs; k++) {
+			if (!is_among(&known, en->rungs[k].name))
+				known.v[known.n++] = en->rungs[k].name;
+		}
+	}
+	for (size_t i = 0; i < c->retry.n_rules; i++) {
+		const struct string_list *l = &c->retry.rules[i].ladder;
+
+		for (size_t k = 0; k < l->n; k++) {
+			if (rung_kind(l->v[k], NULL) == RUNG_NONE && !is_among(&known, l->v[k]))
+				unknown_name(f, l->at[k], "there is no rung", l->v[k], &known);
+		}
+	}
+}
+
 void matrix_check(const struct config *c, const struct engines *es, struct faults *f)
 {
 	/* Of a faulty file, names and exclusions may miss what could not be read: say only what is
@@ -234,4 +276,5 @@ void matrix_check(const struct config *c, const struct engines *es, struct fault
 		check_entry(c, es, &c->include[i], whole, f);
 	for (size_t i = 0; whole && i < c->n_exclude; i++)
 		check_exclusion(c, &c->exclude[i], f);
+	check_rungs(c, es, f);
 }

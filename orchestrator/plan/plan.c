@@ -239,8 +239,8 @@ static int judge_preflight(struct walk *w, const struct matrix_point *m, struct 
 	warn_of_memory(w, p);
 	if (r.environment && r.environment->version) {
 		p->spec.toolkit = r.environment->version;
-		p->spec.engine_version =
-			arena_printf(w->scratch, "%s+%s", p->engine->version, p->spec.toolkit);
+		p->spec.engine_version = arena_printf(w->scratch, "%s+%s", p->engine->version,
+						      environment_id(w->scratch, r.environment));
 	}
 	return r.refusal ? illegal(p, r.refusal) : 0;
 }
@@ -362,6 +362,7 @@ static int fill_point(struct walk *w, const struct matrix_point *m, struct plan_
 	p->spec.source_version = p->source->version;
 	/* A folder's version is that of the file already. */
 	p->spec.source_file = p->source->hub ? p->source->facts.file : NULL;
+	p->spec.runs_code = p->source->facts.remote_code && p->source->model->trust_remote_code;
 	job_label(&p->spec, p->label, sizeof(p->label));
 	if (m->duplicate) {
 		fill_names(w, p);

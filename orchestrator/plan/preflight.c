@@ -178,6 +178,13 @@ static int check_with(struct arena *a, const struct preflight *p, const struct e
 	int rc = check_platform(&c, e);
 
 	*warning = NULL;
+	if (rc == 0 && engine_renews(p->engine, p->spec)) {
+		if (newer(p->engine->renew_since, c.version))
+			return refuse_since(c.engine, "since", "renewing a file of format",
+					    c.engine->renew_format, c.engine->renew_since, NULL, &c,
+					    e);
+		return 0;
+	}
 	if (rc == 0)
 		rc = check_params(a, &c, e);
 	if (rc == 0)
@@ -202,22 +209,71 @@ static const char *no_environment(struct arena *a, const struct engine *en)
 static const char *add_reason(struct arena *a, const char *before, const struct environment *env,
 			      const char *why)
 {
+	const char *id = environment_id(a, env);
+
 	if (!before)
-		return arena_printf(a, "%s: %s", env->version, why);
-	return strstr(before, why) ? before
-				   : arena_printf(a, "%s; %s: %s", before, env->version, why);
+		return arena_printf(a, "%s: %s", id, why);
+	return strstr(before, why) ? before : arena_printf(a, "%s; %s: %s", before, id, why);
+}
+
+/* The order in which environments are tried: those that name the architecture, then those that name
+ * none, each as jobs.yaml has them; at last those for others, which say so. */
+static size_t in_order(struct arena *a, const struct engine_settings *s, const char *architecture,
+		       const struct environment ***out)
+{
+	size_t n = 0;
+
+	*out = arena_array(a, s->n_environments + 1, sizeof(const struct environment *));
+	for (int level = 2; level >= 0; level--) {
+		for (size_t i = 0; i < s->n_environments; i++) {
+			if (environment_is_for(&s->environments[i], architecture) == level)
+				(*out)[n++] = &s->environments[i];
+		}
+	}
+	return n;
+}
+
+/* Why an environment that stands earlier in jobs.yaml was not asked; NULL: it was. */
+static const char *say_chosen(struct arena *a, const struct engine_settings *s,
+			      const struct environment *env, const char *architecture,
+			      const char *reasons)
+{
+	if (environment_is_for(env, architecture) != 2)
+		return reasons;
+	for (const struct environment *x = s->environments; x < env; x++) {
+		if (x->version && environment_is_for(x, architecture) != 2)
+			reasons = add_reason(a, reasons, x,
+					     arena_printf(a, "environment %s names %s",
+							  environment_id(a, env), architecture));
+	}
+	return reasons;
+}
+
+static int check_environment(struct arena *a, const struct preflight *p,
+			     const struct environment *env, const char **warning, struct err *e)
+{
+	const char *architecture = p->source->facts.architecture;
+
+	if (architecture && !environment_is_for(env, architecture))
+		return err_set(e, ERR_INVALID,
+			       "the environment is not for the architecture %s; add it to its "
+			       "`architectures`, or another environment",
+			       architecture);
+	return check_with(a, p, env, warning, e);
 }
 
 static void choose(struct arena *a, const struct preflight *p, struct preflight_result *out)
 {
 	const struct engine_settings *s = environments_of(p->cfg, p->engine->name);
-	const char *reasons = NULL, *last = "";
+	const char *reasons = NULL, *last = "", *architecture = p->source->facts.architecture;
+	const struct environment **v = NULL;
 	struct err why = ERR_INIT;
+	size_t n = s ? in_order(a, s, architecture, &v) : 0;
 	int all_same = 1;
 
-	for (size_t i = 0; s && i < s->n_environments; i++) {
-		const struct environment *env = &s->environments[i];
-		int rc = env->version ? check_with(a, p, env, &out->warning, &why) : 0;
+	for (size_t i = 0; i < n; i++) {
+		const struct environment *env = v[i];
+		int rc = env->version ? check_environment(a, p, env, &out->warning, &why) : 0;
 
 		if (rc < 0) {
 			all_same &= !*last || strcmp(last, why.msg) == 0;
@@ -227,10 +283,11 @@ static void choose(struct arena *a, const struct preflight *p, struct preflight_
 		}
 		out->environment = env;
 		out->refusal = env->fault;
-		out->passed_over = reasons;
+		out->passed_over =
+			architecture ? say_chosen(a, s, env, architecture, reasons) : reasons;
 		return;
 	}
-	if (!s || !s->n_environments)
+	if (!n)
 		out->refusal = no_environment(a, p->engine);
 	else
 		out->refusal = all_same ? last : reasons;

@@ -27,7 +27,8 @@ struct preflight_result {
 	const char *passed_over; /* NULL, or why environments before it cannot do the point */
 };
 
-/* The environment is the first of jobs.yaml's list that can do the point. One that cannot be used
+/* The environment is the first of jobs.yaml's list that can do the point; those that name the
+ * model's architecture go first. One that cannot be used
  * (its folder is gone) is not passed over: the point waits for the fix, or an old toolkit would
  * silently do what a newer one was meant for. Texts in a. */
 void preflight(struct arena *a, const struct preflight *p, struct preflight_result *out);

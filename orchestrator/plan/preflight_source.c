@@ -168,9 +168,44 @@ int preflight_quantized(const struct preflight *p, const char *version, struct e
 	return 0;
 }
 
+/* ---- finished files */
+
+static int check_renewal(const struct preflight *p, struct err *e)
+{
+	const struct engine *en = p->engine;
+	const char *format = p->source->facts.format ? p->source->facts.format : "";
+	const int is_finished = en->renew_format && strcmp(format, en->renew_format) == 0;
+	const int renews = engine_renews(en, p->spec);
+
+	if (is_finished && !renews)
+		return err_set(e, ERR_INVALID,
+			       "an .%s file is finished and keeps its quant; it can be renewed for "
+			       "newer runtimes: quant: %s",
+			       format, en->renew_quant);
+	if (renews && !is_finished)
+		return err_set(e, ERR_INVALID,
+			       "quant %s renews finished .%s files, and this source is %s; name a "
+			       "quant that is made",
+			       p->spec->quant, en->renew_format, format[0] ? format : "none");
+	if (renews && p->spec->lora)
+		return err_set(e, ERR_INVALID,
+			       "quant %s: a finished file is renewed as it is; a model without "
+			       "`lora` is wanted",
+			       p->spec->quant);
+	if (renews && p->with && p->with->count)
+		return err_set(e, ERR_INVALID,
+			       "quant %s: a finished file is renewed as it is; remove `with` "
+			       "(%s)",
+			       p->spec->quant, p->with->members[0].key);
+	return 0;
+}
+
 int preflight_source(const struct preflight *p, struct err *e)
 {
 	int rc = engine_check_model(p->engine, &p->source->facts, e);
+
+	if (rc == 0)
+		rc = check_renewal(p, e);
 
 	if (rc == 0)
 		rc = engine_check_quantized(p->engine, p->spec, &p->source->facts, e);

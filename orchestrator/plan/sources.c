@@ -116,7 +116,7 @@ const char *sources_card(const struct resolved *r, struct arena *a)
 	return card_json(a, r, &card);
 }
 
-/* `path` may be a GGUF file itself. */
+/* `path` may be a GGUF file itself, or a finished one. */
 static int split_path(struct sources *s, struct resolved *r, const char **file, struct err *e)
 {
 	struct stat st;
@@ -132,9 +132,10 @@ static int split_path(struct sources *s, struct resolved *r, const char **file, 
 			       "folder",
 			       r->model->path);
 	*file = path_basename(r->model->path);
-	if (strlen(*file) <= 5 || strcmp(*file + strlen(*file) - 5, ".gguf") != 0)
+	if (!source_is_finished(*file) &&
+	    (strlen(*file) <= 5 || strcmp(*file + strlen(*file) - 5, ".gguf") != 0))
 		return err_set(e, ERR_INVALID,
-			       "%s is neither a folder nor a GGUF file; correct `path`",
+			       "%s is neither a folder nor a GGUF or .rkllm file; correct `path`",
 			       r->model->path);
 	dir = path_dirname(r->model->path);
 	r->dir = arena_strdup(s->a, dir);
@@ -158,7 +159,8 @@ static int resolve_path(struct sources *s, struct resolved *r, bool need_version
 		return err_set(e, ERR_NOTFOUND,
 			       "%s: there is no such folder, or it may not be read; correct `path`",
 			       r->dir);
-	rc = source_list(s->a, r->dir, &files, e);
+	rc = r->model->trust_remote_code ? source_list_code(s->a, r->dir, &files, e)
+					 : source_list(s->a, r->dir, &files, e);
 	if (rc == 0)
 		rc = source_read_file_facts(s->a, r->dir, file, &r->facts, e);
 	if (rc == 0)
@@ -212,7 +214,8 @@ static struct hub_question question_of(const struct model *m, bool adapter)
 	return (struct hub_question){ .repo = adapter ? m->lora : m->id,
 				      .revision = adapter ? m->lora_revision : m->revision,
 				      .file = adapter ? NULL : m->file,
-				      .adapter = adapter };
+				      .adapter = adapter,
+				      .code = !adapter && m->trust_remote_code };
 }
 
 static void take_model(struct sources *s, struct resolved *r, const struct hub_question *q)

@@ -32,12 +32,28 @@ void admit_started(struct admission *a, int64_t job_id, uint64_t memory_bytes, u
 	}
 }
 
+bool admit_beside(const struct admission *a, bool alone)
+{
+	return a->running == 0 || !(alone || a->alone_id);
+}
+
+void admit_alone(struct admission *a, int64_t job_id)
+{
+	a->alone_id = job_id;
+}
+
 void admit_blocked(struct admission *a, int64_t job_id)
 {
 	if (!a->blocked_id) {
 		a->blocked_id = job_id;
 		a->passed_over = 0;
 	}
+}
+
+void admit_alone_ended(struct admission *a, int64_t job_id)
+{
+	if (a->alone_id == job_id)
+		a->alone_id = 0;
 }
 
 void admit_worker_ended(struct admission *a, uint64_t memory_bytes)

@@ -13,6 +13,7 @@
 #include "core/mem.h"
 #include "core/path.h"
 #include "core/proc.h"
+#include "db/cause.h"
 
 #define RESULT_MAX                                                                                 \
 	(16u << 20) /* a result lists files and facts; 16 MiB is far above any honest one */
@@ -189,26 +190,11 @@ void jobdir_clear(const char *dir)
 /* Of a word that nobody knows, only the exit code speaks. */
 static void read_more(const struct json *v, struct jobdir_error *more)
 {
-	static const char *const causes[] = {
-		"out of memory",
-		"disk full",
-		"timeout",
-		"crash",
-		"missing dependency",
-		"unsupported architecture",
-		"illegal parameters",
-		"bad source",
-		"gated",
-		"network",
-		"bad output",
-	};
 	const struct json *retry = json_get(v, "retry");
-	const char *cause = json_str(v, "cause", "");
+	const struct cause *c = cause_find(json_str(v, "cause", ""));
 
-	for (size_t i = 0; i < ARRAY_LEN(causes); i++) {
-		if (strcmp(causes[i], cause) == 0)
-			snprintf(more->cause, sizeof(more->cause), "%s", cause);
-	}
+	if (c && c->told)
+		snprintf(more->cause, sizeof(more->cause), "%s", c->name);
 	if (retry && retry->type == JSON_BOOL)
 		more->retry = retry->boolean;
 }

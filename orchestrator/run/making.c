@@ -77,11 +77,12 @@ static int64_t retry_time(struct making *m)
 	return sched_now(m->sched) + wait_ms;
 }
 
-void making_fail(struct making *m, const char *message, bool again)
+void making_fail(struct making *m, const char *cause, const char *message, bool again)
 {
 	m->state = MAKING_FAILED;
 	m->running = false;
 	m->why = arena_strdup(m->a, message);
+	m->cause = arena_strdup(m->a, cause);
 	m->failures++;
 	m->retry_ms = again ? retry_time(m) : 0;
 	display_say(m->sched->display, "%s: cannot %s it: %s%s", m->source->model->name,
@@ -187,8 +188,8 @@ static void advance(struct making *m)
 		begin(m);
 }
 
-enum making_state making_need(struct scheduler *s, const struct resolved *r, const char **why,
-			      int64_t *retry_ms)
+enum making_state making_need(struct scheduler *s, const struct resolved *r, const char **cause,
+			      const char **why, int64_t *retry_ms)
 {
 	struct making *m = making_of(s, r);
 
@@ -198,6 +199,7 @@ enum making_state making_need(struct scheduler *s, const struct resolved *r, con
 	if (m->state == MAKING_IDLE)
 		m->state = MAKING_BUSY;
 	if (m->state == MAKING_FAILED) {
+		*cause = m->cause;
 		*why = m->why;
 		*retry_ms = m->retry_ms;
 	}

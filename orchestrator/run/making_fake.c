@@ -27,7 +27,7 @@ static void after_rename(uv_work_t *w, int status)
 
 	(void)status;
 	if (m->work_rc < 0) {
-		making_fail(m, m->err.msg, false);
+		making_fail(m, "source", m->err.msg, false);
 		return;
 	}
 	making_done(m);
@@ -47,7 +47,7 @@ static void on_done(struct execution *x)
 
 	if (x->start_error || x->signal || x->exit_code != 0) {
 		verdict_of_worker(x, m->end_reason, m->temp, &v);
-		making_fail(m, v.message, false);
+		making_fail(m, "source", v.message, false);
 		return;
 	}
 	m->work.data = m;
@@ -87,12 +87,12 @@ static void after_clear(uv_work_t *w, int status)
 		return;
 	}
 	if (m->work_rc < 0) {
-		making_fail(m, m->err.msg, false);
+		making_fail(m, "source", m->err.msg, false);
 		return;
 	}
 	if (!argv[0]) {
 		close(m->x.lock_fd);
-		making_fail(m, "quern-fake is missing; install quern completely", false);
+		making_fail(m, "source", "quern-fake is missing; install quern completely", false);
 		return;
 	}
 	m->x.dir = m->temp;

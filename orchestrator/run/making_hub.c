@@ -18,8 +18,13 @@ static void on_line(struct child *c, const char *line, size_t len)
 	struct arena *a = arena_new();
 	struct json *v;
 
-	if (json_parse(a, line, len, &v, &ignored) == 0 && hub_source_error(v, &m->err) == 0 &&
-	    strcmp(json_str(v, "event", ""), "progress") == 0) {
+	if (json_parse(a, line, len, &v, &ignored) < 0) {
+		arena_free(a);
+		return;
+	}
+	if (hub_source_error(v, &m->err) < 0) {
+		snprintf(m->said_cause, sizeof(m->said_cause), "%s", json_str(v, "cause", ""));
+	} else if (strcmp(json_str(v, "event", ""), "progress") == 0) {
 		m->done = json_int(v, "done", 0);
 		m->total = json_int(v, "total", 0);
 	}
@@ -49,12 +54,14 @@ static void on_done(struct child *c)
 	} else if (m->err.code == ERR_NOSPACE) {
 		disk_is_full(m);
 	} else if (m->err.code < 0) {
-		making_fail(m, m->err.msg, m->err.code == ERR_BUSY || m->err.code == ERR_IO);
+		making_fail(m, m->said_cause[0] ? m->said_cause : "source", m->err.msg,
+			    m->err.code == ERR_BUSY || m->err.code == ERR_IO);
 	} else if (c->signal) {
-		making_fail(m, arena_printf(m->a, "the fetcher was killed by signal %d", c->signal),
+		making_fail(m, c->signal == SIGKILL ? "killed" : "crash",
+			    arena_printf(m->a, "the fetcher was killed by signal %d", c->signal),
 			    true);
 	} else {
-		making_fail(m, "the fetcher could not be started", false);
+		making_fail(m, "launch", "the fetcher could not be started", false);
 	}
 }
 
@@ -84,6 +91,7 @@ static void fetch(struct making *m, const struct hub_source *h)
 		return;
 	m->fetching = h;
 	m->err = (struct err)ERR_INIT;
+	m->said_cause[0] = '\0';
 	m->done = 0;
 	m->total = (int64_t)h->size_bytes;
 	m->child = (struct child){ .argv = hub_source_argv(m->a, m->sched->cfg->work, h),
@@ -104,7 +112,8 @@ static void fetch_next(struct making *m)
 		if (!all[i] || hub_source_ready(all[i]))
 			continue;
 		if (m->fetching == all[i])
-			making_fail(m, "the fetcher ended well, but files are missing", false);
+			making_fail(m, "source", "the fetcher ended well, but files are missing",
+				    false);
 		else
 			fetch(m, all[i]);
 		return;

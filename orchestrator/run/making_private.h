@@ -3,6 +3,7 @@
 #ifndef QUERN_ORCHESTRATOR_MAKING_PRIVATE_H
 #define QUERN_ORCHESTRATOR_MAKING_PRIVATE_H
 
+#include "db/cause.h"
 #include "orchestrator/run/child.h"
 #include "orchestrator/run/scheduler_private.h"
 
@@ -13,6 +14,7 @@ struct making {
 	const struct resolved *source;
 	enum making_state state;
 	const char *why;	/* when it failed, or waits for room */
+	const char *cause;	/* when it failed */
 	char text[ERR_MSG_MAX]; /* of the latter */
 	int64_t retry_ms; /* when it failed for a while: tried again from then on; 0: for good */
 	int failures;	  /* such ones */
@@ -31,7 +33,8 @@ struct making {
 	const char *temp; /* .making-NAME */
 	uv_work_t work;	  /* clearing an old temp, or the final rename */
 	int work_rc;
-	struct err err; /* also the child's own words */
+	struct err err;			 /* also the child's own words */
+	char said_cause[CAUSE_NAME_MAX]; /* by the child; "" */
 	struct execution x;
 	enum task_end end_reason;
 
@@ -42,7 +45,7 @@ struct making {
 
 /* The ending of either way; sched_kick() follows. again: it may go well later. */
 void making_done(struct making *m);
-void making_fail(struct making *m, const char *message, bool again);
+void making_fail(struct making *m, const char *cause, const char *message, bool again);
 /* It has no room now: no failure, its jobs wait. m->text says it. */
 void making_wait(struct making *m);
 /* Nothing else runs that could free memory, disk or a connection. */

@@ -1,6 +1,7 @@
 #include "orchestrator/run/run.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "core/clock.h"
 #include "orchestrator/cli.h"
@@ -12,7 +13,14 @@
 #define BATCH_MS 1000
 #define BATCH_LOOK 1000 /* points between two looks at the clock */
 
-#define ILLEGAL_SAID 10 /* by name; a wrong line of a large matrix would fill the screen */
+#define ILLEGAL_SAID 10	 /* by name; a wrong line of a large matrix would fill the screen */
+#define WARNINGS_SAID 10 /* different ones; each with how many points it is about */
+
+/* A matrix gives many points the same warning: it is said once, with the first of them. */
+struct warning {
+	const char *text, *label;
+	int64_t points;
+};
 
 struct adding {
 	struct session *s;
@@ -21,6 +29,9 @@ struct adding {
 	int64_t to_do;
 	struct model_work *work;
 	int said_illegal;
+	struct warning warnings[WARNINGS_SAID];
+	int n_warnings;
+	int64_t more_warnings; /* points with further ones */
 };
 
 static void say_illegal(struct adding *x, const struct plan_point *p)
@@ -32,6 +43,55 @@ static void say_illegal(struct adding *x, const struct plan_point *p)
 	fputs(": ", stderr);
 	cli_print_text(stderr, p->why);
 	fputc('\n', stderr);
+}
+
+static void note_one(struct adding *x, const struct plan_point *p, const char *text, size_t n)
+{
+	for (int i = 0; i < x->n_warnings; i++) {
+		if (strlen(x->warnings[i].text) == n && memcmp(x->warnings[i].text, text, n) == 0) {
+			x->warnings[i].points++;
+			return;
+		}
+	}
+	if (x->n_warnings == WARNINGS_SAID) {
+		x->more_warnings++;
+		return;
+	}
+	x->warnings[x->n_warnings++] = (struct warning){ arena_strndup(x->s->a, text, n),
+							 arena_strdup(x->s->a, p->label), 1 };
+}
+
+/* Several stand in one text; each but perhaps the last ends with its rule. */
+static void note_warnings(struct adding *x, const struct plan_point *p)
+{
+	const char *at = p->warning;
+
+	while (*at) {
+		const char *rule = strstr(at, " (rule "), *end = rule ? strchr(rule, ')') : NULL;
+		size_t n = end ? (size_t)(end + 1 - at) : strlen(at);
+
+		note_one(x, p, at, n);
+		at += n;
+		at += strspn(at, "; ");
+	}
+}
+
+static void say_warnings(const struct adding *x)
+{
+	for (int i = 0; i < x->n_warnings; i++) {
+		const struct warning *w = &x->warnings[i];
+
+		fputs("quern: warning: ", stderr);
+		cli_print_text(stderr, w->label);
+		if (w->points > 1)
+			fprintf(stderr, " and %lld more", (long long)w->points - 1);
+		fputs(": ", stderr);
+		cli_print_text(stderr, w->text);
+		fputc('\n', stderr);
+	}
+	if (x->more_warnings)
+		fprintf(stderr, "quern: ... and %lld other warnings: quern plan\n",
+			(long long)x->more_warnings);
 }
 
 static int next_batch(struct adding *x, struct err *e)
@@ -110,8 +170,11 @@ static int add_point(void *ctx, const struct plan_point *p, struct err *e)
 		rc = redo(x, p, e);
 	if (rc >= 0 && p->status == PLAN_CONVERTED && p->state == JOB_DONE)
 		rc = publish_again(x, p, e);
-	if (p->status <= PLAN_LOST)
+	if (p->status <= PLAN_LOST) {
 		count_work(x, p);
+		if (p->warning)
+			note_warnings(x, p);
+	}
 	if (rc >= 0 && batch_is_full(x))
 		rc = next_batch(x, e);
 	return rc;
@@ -153,6 +216,7 @@ int run_fill(struct session *s, const char *only, int64_t now_ms, struct run_fil
 	if (x.said_illegal > ILLEGAL_SAID)
 		fprintf(stderr, "quern: ... and %d more points that are not legal: quern plan\n",
 			x.said_illegal - ILLEGAL_SAID);
+	say_warnings(&x);
 	out->run_id = x.run_id;
 	out->to_do = x.to_do;
 	out->work = x.work;

@@ -146,12 +146,23 @@ static const struct resolved *source_of(struct scheduler *s, const struct job_ro
 	return NULL;
 }
 
+static bool is_tried_again(struct scheduler *s, const struct job_row *job, const char *cause)
+{
+	struct arena *a = arena_new();
+	struct ladder_step next;
+
+	ladder_next(a, &(struct ladder_ask){ .cfg = s->cfg, .job = job, .cause = cause, .said = 1 },
+		    &next);
+	arena_free(a);
+	return next.again;
+}
+
 /* A job whose source cannot be made fails without an attempt's cost: claimed and failed in one
  * transaction. retry_ms: when the source is tried again, 0: not; the job is, as often as others. */
-static int fail_unstarted(struct scheduler *s, const struct job_row *job, const char *why,
-			  int64_t retry_ms, struct err *e)
+static int fail_unstarted(struct scheduler *s, const struct job_row *job, const char *cause,
+			  const char *why, int64_t retry_ms, struct err *e)
 {
-	bool again = retry_ms && job->attempts + 1 < s->cfg->retry.attempts;
+	bool again = retry_ms && is_tried_again(s, job, cause);
 	struct job_move claim = { .id = job->id,
 				  .from = JOB_PENDING,
 				  .ev = EV_CLAIM,
@@ -164,7 +175,7 @@ static int fail_unstarted(struct scheduler *s, const struct job_row *job, const 
 	fail.from = JOB_RUNNING;
 	fail.ev = again ? EV_EXIT_RETRY : EV_EXIT_FAIL;
 	fail.not_before_ms = again ? retry_ms : 0;
-	fail.cause = "source";
+	fail.cause = cause;
 	fail.message = why;
 	if (rc >= 0)
 		rc = store_job_move(s->store, &claim, &state, e);
@@ -177,6 +188,36 @@ static int fail_unstarted(struct scheduler *s, const struct job_row *job, const 
 	if (!again)
 		drop_reconsider(s);
 	return rc == ERR_CONFLICT ? 0 : rc;
+}
+
+int64_t sched_claim(const struct scheduler *s, const struct job_row *job, bool *alone)
+{
+	int64_t claim = job->memory_bytes;
+	struct arena *a;
+	struct rungs r;
+
+	if (alone)
+		*alone = false;
+	if (!job->rungs[0])
+		return claim;
+	a = arena_new();
+	rungs_read(a, engine_find(&s->session->engines, job->spec.engine), job->rungs, &r);
+	claim = rungs_memory(&r, job->memory_bytes, s->adm.memory_bytes);
+	if (alone)
+		*alone = r.alone;
+	arena_free(a);
+	return claim;
+}
+
+/* Slots, company, memory, disk. */
+static enum admit may_start(struct scheduler *s, const struct job_row *job, uint64_t disk_bytes,
+			    uint64_t disk_free)
+{
+	bool alone;
+	uint64_t memory_bytes = (uint64_t)sched_claim(s, job, &alone);
+	enum admit answer = admit_check(&s->adm, job->id, memory_bytes, disk_bytes, disk_free);
+
+	return answer == ADMIT_YES && !admit_beside(&s->adm, alone) ? ADMIT_NOT_ALONE : answer;
 }
 
 /* What it will write is counted by the admission from now on. */
@@ -195,23 +236,25 @@ static int consider(struct scheduler *s, const struct job_row *job, struct err *
 {
 	const struct resolved *source = source_of(s, job);
 	uint64_t disk_free = 0, disk = (uint64_t)(job->output_bytes + job->scratch_bytes);
-	const char *why = "its model is no longer usable";
+	const char *why = "its model is no longer usable", *cause = "source";
 	enum making_state making;
 	int64_t retry_ms = 0;
 	int rc;
 
 	if (!source || source->fault)
-		return fail_unstarted(s, job, source ? source->fault : why, 0, e) < 0 ? e->code : 1;
+		return fail_unstarted(s, job, cause, source ? source->fault : why, 0, e) < 0
+			       ? e->code
+			       : 1;
 	if (job->spec.lora && source->lora_fault)
-		return fail_unstarted(s, job, source->lora_fault, 0, e) < 0 ? e->code : 1;
-	making = making_need(s, source, &why, &retry_ms);
+		return fail_unstarted(s, job, cause, source->lora_fault, 0, e) < 0 ? e->code : 1;
+	making = making_need(s, source, &cause, &why, &retry_ms);
 	if (making == MAKING_FAILED)
-		return fail_unstarted(s, job, why, retry_ms, e) < 0 ? e->code : 1;
+		return fail_unstarted(s, job, cause, why, retry_ms, e) < 0 ? e->code : 1;
 	if (making != MAKING_READY)
 		return 0;
 	if (room_for_jobs(s, &disk_free, e) < 0)
 		return e->code;
-	switch (admit_check(&s->adm, job->id, (uint64_t)job->memory_bytes, disk, disk_free)) {
+	switch (may_start(s, job, disk, disk_free)) {
 	case ADMIT_YES:
 		rc = task_start(s, job, e);
 		if (rc > 0)
@@ -225,6 +268,7 @@ static int consider(struct scheduler *s, const struct job_row *job, struct err *
 						       s->adm.disk_reserve_bytes - disk_free);
 		admit_blocked(&s->adm, job->id);
 		return 0;
+	case ADMIT_NOT_ALONE:
 	case ADMIT_NO_MEMORY:
 		admit_blocked(&s->adm, job->id);
 		return 0;

@@ -10,6 +10,7 @@
 #include "orchestrator/run/admission.h"
 #include "orchestrator/run/child.h"
 #include "orchestrator/run/executor.h"
+#include "orchestrator/run/ladder.h"
 #include "orchestrator/run/scheduler.h"
 #include "orchestrator/run/seal.h"
 #include "orchestrator/view/display.h"
@@ -37,6 +38,8 @@ enum task_end { /* why we ended a worker */
 		END_STOP, /* the run is stopping */
 };
 
+struct verdict;
+
 /* One job in work: from claim to its next resting state. */
 struct task {
 	struct task *next;
@@ -47,6 +50,7 @@ struct task {
 	const struct environment *environment; /* NULL: the engine needs none */
 	const struct resolved *source;
 	const char *dir, *artifact, *key_hex;
+	struct rungs rungs; /* that this attempt stands on */
 	int64_t attempt_id;
 	int number;
 	enum task_phase phase;
@@ -67,6 +71,7 @@ struct task {
 	int lines_logged;
 	const char *file_facts; /* JSON object that validation read from the files; NULL: none */
 
+	struct verdict *judged; /* while a pool thread reads what the log says of it */
 	uv_work_t work;
 	struct err work_err;
 	int work_rc, lock_fd;	/* of setup */
@@ -138,6 +143,9 @@ void sched_fatal(struct scheduler *s, const struct err *e);
 /* Look for work to start, or for the end. Safe from any callback. */
 void sched_kick(struct scheduler *s);
 
+/* What a job claims of memory, under the rungs that it stands on. */
+int64_t sched_claim(const struct scheduler *s, const struct job_row *job, bool *alone);
+
 /* task.c */
 /* Claim and begin. Returns 1 started, 0 somebody was first, negative: fatal. */
 int task_start(struct scheduler *s, const struct job_row *job, struct err *e);
@@ -162,10 +170,10 @@ enum making_state {
 	MAKING_WAITING, /* for room on the disk */
 	MAKING_FAILED,
 };
-/* For a job that would start now. Failed: *why, and when it is tried again (*retry_ms, wall; 0: not
- * in this run). */
-enum making_state making_need(struct scheduler *s, const struct resolved *r, const char **why,
-			      int64_t *retry_ms);
+/* For a job that would start now. Failed: *cause, *why, and when it is tried again (*retry_ms,
+ * wall; 0: not in this run). */
+enum making_state making_need(struct scheduler *s, const struct resolved *r, const char **cause,
+			      const char **why, int64_t *retry_ms);
 /* A job of it was started. */
 void making_used(struct scheduler *s, const struct resolved *r);
 /* While jobs run: fetch what comes next in the matrix. */

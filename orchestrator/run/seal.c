@@ -195,6 +195,8 @@ static int gather_facts(const struct seal_job *j, const struct json *root, struc
 	if (rc >= 0)
 		rc = parse_origin(a, j->file_facts, FACT_FILE, &f, e);
 	if (rc >= 0)
+		rc = parse_origin(a, j->rung_facts, FACT_RUNG, &f, e);
+	if (rc >= 0)
 		rc = parse_origin(a, j->name_facts, FACT_NAME, &f, e);
 	if (rc >= 0)
 		rc = facts_check(&f, j->asked, e);

@@ -39,6 +39,7 @@ struct seal_job {
 	const struct job_spec *asked; /* what the facts are held against */
 	const char *source_facts;     /* JSON object of origin "source"; NULL: none */
 	const char *file_facts;	      /* of origin "file", from the validate verb; NULL: none */
+	const char *rung_facts;	      /* of origin "rung"; NULL: it is what was asked for */
 	const char *name_facts;	      /* of origin "name", of an imported file; NULL: none */
 	struct arena *a;	      /* of what sealed holds */
 

@@ -39,6 +39,8 @@ static void describe(struct task *t)
 				   .asked = &t->job.spec,
 				   .source_facts = t->source ? sources_card(t->source, t->a) : NULL,
 				   .file_facts = t->file_facts,
+				   .rung_facts =
+					   rungs_facts(t->a, t->sched->cfg, t->engine, &t->rungs),
 				   .a = t->a };
 	buf_release(&canonical);
 }

@@ -27,6 +27,7 @@ static struct task *task_new(struct scheduler *s, const struct job_row *job, int
 	t->lock_fd = -1;
 	t->job = *job;
 	t->job.label = arena_strdup(t->a, job->label);
+	t->job.rungs = arena_strdup(t->a, job->rungs);
 	t->job.repo = arena_strdup(t->a, job->repo);
 	t->job.file = arena_strdup(t->a, job->file);
 	t->job.spec.model = arena_strdup(t->a, job->spec.model);
@@ -46,9 +47,13 @@ static struct task *task_new(struct scheduler *s, const struct job_row *job, int
 	t->dir = workdir_job(t->a, s->cfg->work, job->key, number);
 	t->artifact = workdir_artifact(t->a, s->cfg->work, job->key);
 	t->engine = engine_find(&s->session->engines, job->spec.engine);
+	rungs_read(t->a, t->engine, t->job.rungs, &t->rungs);
+	t->job.memory_bytes = sched_claim(s, job, NULL);
 	if (t->engine && t->engine->package)
-		t->environment =
-			environment_of_version(s->cfg, job->spec.engine, job->spec.engine_version);
+		t->environment = environment_of_version(
+			s->cfg, job->spec.engine,
+			t->rungs.environment ? arena_printf(t->a, "+%s", t->rungs.environment)
+					     : job->spec.engine_version);
 	for (size_t i = 0; i < s->cfg->n_models; i++) {
 		if (strcmp(s->cfg->models[i].name, job->spec.model) == 0)
 			t->source = job->spec.lora ? sources_lora(s->session->sources, i, true)
@@ -57,8 +62,10 @@ static struct task *task_new(struct scheduler *s, const struct job_row *job, int
 	t->phase_ms = t->progress_ms = clock_mono_ms();
 	t->next = s->tasks;
 	s->tasks = t;
-	admit_started(&s->adm, job->id, (uint64_t)job->memory_bytes,
+	admit_started(&s->adm, job->id, (uint64_t)t->job.memory_bytes,
 		      (uint64_t)(job->output_bytes + job->scratch_bytes));
+	if (t->rungs.alone)
+		admit_alone(&s->adm, job->id);
 	return t;
 }
 
@@ -66,6 +73,7 @@ static void release_slot(struct task *t)
 {
 	if (!t->slot_free)
 		admit_worker_ended(&t->sched->adm, (uint64_t)t->job.memory_bytes);
+	admit_alone_ended(&t->sched->adm, t->job.id);
 	t->slot_free = true;
 }
 
@@ -90,17 +98,18 @@ void task_free(struct task *t)
 
 /* ---- moving the job, always together with the attempt's end */
 
-static int64_t retry_time(struct task *t)
+static int64_t retry_time(struct task *t, int64_t backoff_ms)
 {
 	const struct config *c = t->sched->cfg;
-	int64_t wait = c->retry.backoff_ms;
+	int64_t wait = backoff_ms;
+	int64_t max = wait > c->retry.backoff_max_ms ? wait : c->retry.backoff_max_ms;
 	int doublings = t->job.attempts; /* counts the attempts before this one */
 	double jitter;
 
-	while (doublings-- > 0 && wait < c->retry.backoff_max_ms)
+	while (doublings-- > 0 && wait < max)
 		wait *= 2;
-	if (wait > c->retry.backoff_max_ms)
-		wait = c->retry.backoff_max_ms;
+	if (wait > max)
+		wait = max;
 	/* 0.5 to 1.5, from the key: jobs that failed together do not come back together. */
 	jitter = 0.5 + (double)t->job.key[t->number % SHA256_LEN] / 255.0;
 	return sched_now(t->sched) + (int64_t)((double)wait * jitter);
@@ -118,6 +127,8 @@ static void fill_attempt(const struct task *t, const struct verdict *v, struct a
 	r->signal = t->x.signal;
 	r->cause = v->cause;
 	r->message = v->message;
+	r->evidence_from = v->evidence_from;
+	r->evidence = v->evidence;
 	r->peak_rss_bytes = (int64_t)t->used.peak_rss_bytes;
 	r->user_ms = t->used.user_ms;
 	r->system_ms = t->used.system_ms;
@@ -127,9 +138,10 @@ static void fill_attempt(const struct task *t, const struct verdict *v, struct a
 	r->unit = t->unit;
 }
 
-/* In this turn's transaction: end the attempt (when v ends it), move the job, put its artifacts. */
+/* In this turn's transaction: end the attempt (when v ends it), move the job, put its artifacts.
+ * next: of a job that is tried again. */
 static int commit_move(struct task *t, enum job_event ev, const struct verdict *v, bool ends,
-		       struct err *e)
+		       const struct ladder_step *next, struct err *e)
 {
 	struct scheduler *s = t->sched;
 	struct job_move m = { .id = t->job.id,
@@ -144,8 +156,10 @@ static int commit_move(struct task *t, enum job_event ev, const struct verdict *
 
 	if (rc < 0)
 		return rc;
-	if (ev == EV_EXIT_RETRY || ev == EV_INVALID_RETRY)
-		m.not_before_ms = retry_time(t);
+	if (next) {
+		m.not_before_ms = retry_time(t, next->backoff_ms);
+		m.rungs = next->rungs;
+	}
 	fill_attempt(t, v, &at);
 	rc = ends ? store_attempt_end(s->store, &at, e) : 0;
 	if (rc >= 0)
@@ -168,16 +182,22 @@ static int commit_move(struct task *t, enum job_event ev, const struct verdict *
 
 /* Move, or learn that a person moved it first (cancel), or that the store is gone. 1 moved, 0 not.
  */
-int task_move(struct task *t, enum job_event ev, const struct verdict *v, bool ends)
+static int move_to(struct task *t, enum job_event ev, const struct verdict *v, bool ends,
+		   const struct ladder_step *next)
 {
 	struct err e = ERR_INIT;
-	int rc = commit_move(t, ev, v, ends, &e);
+	int rc = commit_move(t, ev, v, ends, next, &e);
 
 	if (rc >= 0)
 		return 1;
 	if (rc != ERR_CONFLICT)
 		sched_fatal(t->sched, &e);
 	return 0;
+}
+
+int task_move(struct task *t, enum job_event ev, const struct verdict *v, bool ends)
+{
+	return move_to(t, ev, v, ends, NULL);
 }
 
 const struct verdict no_fault = { .cause = "", .message = "" };
@@ -197,24 +217,35 @@ void task_fail(struct task *t, const struct verdict *v)
 {
 	struct scheduler *s = t->sched;
 	bool validating = t->job.state == JOB_VALIDATING;
-	bool again = v->retry && t->job.attempts + 1 < s->cfg->retry.attempts;
+	struct ladder_step next = { 0 };
 	enum job_event ev;
 
+	ladder_next(t->a,
+		    &(struct ladder_ask){ .cfg = s->cfg,
+					  .engine = t->engine,
+					  .source = t->source,
+					  .job = &t->job,
+					  .cause = v->cause,
+					  .said = v->said },
+		    &next);
 	if (v->lost)
 		ev = EV_LOST;
-	else if (again)
+	else if (next.again)
 		ev = validating ? EV_INVALID_RETRY : EV_EXIT_RETRY;
 	else
 		ev = validating ? EV_INVALID_FAIL : EV_EXIT_FAIL;
-	if (task_move(t, ev, v, true) && !v->lost) {
-		if (again) {
+	if (move_to(t, ev, v, true, !v->lost && next.again ? &next : NULL) && !v->lost) {
+		if (next.again) {
 			s->res->retried++;
-			display_say(s->display, "%s: %s: %s; will be tried again", t->job.label,
-				    v->cause, v->message);
+			display_say(s->display, "%s: %s: %s; will be tried again%s%s", t->job.label,
+				    v->cause, v->message, next.rung ? ", changed: " : "",
+				    next.rung ? next.rung : "");
 		} else {
 			s->res->failed++;
-			display_say(s->display, "%s: failed: %s: %s (quern show %lld)",
-				    t->job.label, v->cause, v->message, (long long)t->job.id);
+			display_say(s->display, "%s: failed: %s: %s%s (quern show %lld)",
+				    t->job.label, v->cause, v->message,
+				    next.exhausted ? "; nothing is left to change" : "",
+				    (long long)t->job.id);
 			if (s->opt.fail_fast && s->stop == STOP_NOT)
 				s->stop = STOP_STARTING;
 		}
@@ -246,6 +277,12 @@ static int look_for_artifact(struct task *t)
 	return rc == ERR_CORRUPT ? set_aside(t->artifact, &t->work_err) : rc;
 }
 
+/* What the worker gets: what was asked for, and what the rungs set. */
+const char *task_with(struct task *t)
+{
+	return rungs_with(t->a, &t->rungs, matrix_with(t->sched->matrix, &t->job.spec));
+}
+
 static void setup_work(uv_work_t *w)
 {
 	struct task *t = w->data;
@@ -258,7 +295,7 @@ static void setup_work(uv_work_t *w)
 				.source_format = t->source->facts.format,
 				.source_file = t->source->facts.file,
 				.lora_dir = t->job.spec.lora ? t->source->lora_dir : NULL,
-				.with = matrix_with(t->sched->matrix, &t->job.spec),
+				.with = task_with(t),
 				.environment = t->environment && !t->environment->container
 						       ? t->environment->path
 						       : NULL,

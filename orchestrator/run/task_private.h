@@ -14,6 +14,8 @@ extern const struct verdict no_fault;
 int task_move(struct task *t, enum job_event ev, const struct verdict *v, bool ends);
 /* Move to the state that follows from v, say it, free t. */
 void task_fail(struct task *t, const struct verdict *v);
+/* Parameters of the worker, JSON. From one thread at a time. */
+const char *task_with(struct task *t);
 /* The output is there and valid: seal it in a pool thread, then ready. */
 void task_seal(struct task *t);
 void task_free(struct task *t);

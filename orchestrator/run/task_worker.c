@@ -91,6 +91,30 @@ static void on_line(struct execution *x, const char *line, size_t len)
 	arena_free(a);
 }
 
+static void judge_work(uv_work_t *w)
+{
+	struct task *t = w->data;
+
+	verdict_refine(t->dir, t->engine, t->judged);
+}
+
+static void after_judge(uv_work_t *w, int status)
+{
+	struct task *t = w->data;
+
+	(void)status;
+	task_fail(t, t->judged);
+}
+
+/* It failed: the log may know why. */
+static void judge(struct task *t, const struct verdict *v)
+{
+	t->judged = arena_alloc(t->a, sizeof(*t->judged));
+	*t->judged = *v;
+	t->work.data = t;
+	uv_queue_work(&t->sched->loop, &t->work, judge_work, after_judge);
+}
+
 static void on_converted(struct task *t)
 {
 	struct verdict v;
@@ -112,7 +136,7 @@ static void on_converted(struct task *t)
 	if (v.cancelled)
 		task_free(t); /* the row says so already */
 	else
-		task_fail(t, &v);
+		judge(t, &v);
 }
 
 static void note_peak(struct task *t, uint64_t bytes)
@@ -139,7 +163,7 @@ static void on_done(struct execution *x)
 	else if (v.cancelled)
 		task_free(t);
 	else
-		task_fail(t, &v);
+		judge(t, &v);
 }
 
 static uint64_t memory_limit(const struct task *t)
@@ -174,7 +198,7 @@ _Static_assert(READ_MAX - 1 <= PLACE_READ_MAX, "a place takes no more");
 /* The files that its parameters name. */
 static size_t allow_files(struct task *t, const char **read)
 {
-	const char *with = matrix_with(t->sched->matrix, &t->job.spec);
+	const char *with = task_with(t);
 	struct err ignored = ERR_INIT; /* we wrote it */
 	struct json *v = NULL;
 	size_t n = 0;
@@ -280,7 +304,7 @@ void task_spawn(struct task *t, const char *verb)
 
 void task_stop(struct task *t, enum task_end why, int sig)
 {
-	if (t->phase != TASK_CONVERT && t->phase != TASK_VALIDATE)
+	if ((t->phase != TASK_CONVERT && t->phase != TASK_VALIDATE) || t->judged)
 		return; /* a pool thread: it ends soon, and what it does is safe */
 	if (t->end_reason == END_BY_ITSELF)
 		t->end_reason = why;
@@ -343,7 +367,8 @@ static void look_at_limits(struct task *t, int64_t mono_ms)
 	if (t->killed_ms) {
 		if (mono_ms - t->killed_ms > c->resources.grace_ms)
 			task_stop(t, t->end_reason, SIGKILL);
-	} else if (mono_ms - t->phase_ms > c->resources.timeout_ms) {
+	} else if (mono_ms - t->phase_ms >
+		   (int64_t)((double)c->resources.timeout_ms * t->rungs.time)) {
 		task_stop(t, END_TIMEOUT, SIGTERM);
 	} else if (mono_ms - t->progress_ms > c->resources.stall_ms) {
 		task_stop(t, END_STALL, SIGTERM);
@@ -368,7 +393,7 @@ void task_tick(struct task *t, int64_t mono_ms)
 {
 	struct err e = ERR_INIT;
 
-	if (t->phase != TASK_CONVERT && t->phase != TASK_VALIDATE)
+	if ((t->phase != TASK_CONVERT && t->phase != TASK_VALIDATE) || t->judged)
 		return;
 	if (t->adopted && t->x.pid > 0 && !t->x.note)
 		note_peak(t, proc_peak_rss((pid_t)t->x.pid)); /* nobody will tell us later */

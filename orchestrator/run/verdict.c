@@ -1,6 +1,7 @@
 #include "orchestrator/run/verdict.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,10 +28,17 @@ static void set(struct verdict *v, bool retry, const char *cause, const char *fm
 	va_list ap;
 
 	v->retry = retry;
+	v->said = -1;
 	snprintf(v->cause, sizeof(v->cause), "%s", cause);
 	va_start(ap, fmt);
 	vsnprintf(v->message, sizeof(v->message), fmt, ap);
 	va_end(ap);
+}
+
+static void show(struct verdict *v, const char *from, const char *text)
+{
+	snprintf(v->evidence_from, sizeof(v->evidence_from), "%s", from);
+	text_visible(text, v->evidence, sizeof(v->evidence));
 }
 
 /* The last line of the log that is not empty; "" if there is none. */
@@ -66,12 +74,15 @@ static bool ended_by_us(enum task_end why, struct verdict *v)
 		return false;
 	case END_TIMEOUT:
 		set(v, true, "timeout", "took longer than resources.timeout");
+		show(v, "limit", v->message);
 		return true;
 	case END_STALL:
 		set(v, true, "stall", "no progress for resources.stall");
+		show(v, "limit", v->message);
 		return true;
 	case END_LOG:
 		set(v, false, "log too large", "its log grew beyond 64 MiB");
+		show(v, "limit", v->message);
 		return true;
 	case END_CANCEL:
 		v->cancelled = true;
@@ -85,6 +96,10 @@ static bool ended_by_us(enum task_end why, struct verdict *v)
 
 static void by_exit_code(int code, const char *words, struct verdict *v)
 {
+	char text[24];
+
+	snprintf(text, sizeof(text), "exit code %d", code);
+	show(v, "exit", text);
 	switch (code) {
 	case EXIT_WORKER_FAILED:
 		set(v, true, "failed", "%s", words);
@@ -111,28 +126,37 @@ static void by_exit_code(int code, const char *words, struct verdict *v)
 static void by_status(const struct execution *x, const char *said, const char *dir,
 		      struct verdict *v)
 {
-	char words[500];
+	char words[500], text[80];
 
 	if (said[0])
 		text_visible(said, words, sizeof(words));
 	else
 		last_log_line(dir, words, sizeof(words));
-	if (x->start_error)
+	if (x->start_error) {
 		set(v, true, "launch", "cannot start a process: %s", uv_strerror(x->start_error));
-	else if (x->signal)
-		set(v, true, x->signal == 9 ? "killed" : "crash", "signal %d (%s)%s%s", x->signal,
-		    strsignal(x->signal), words[0] ? ": " : "", words);
-	else
+		show(v, "error", uv_strerror(x->start_error));
+	} else if (x->signal) {
+		set(v, true, x->signal == SIGKILL ? "killed" : "crash", "signal %d (%s)%s%s",
+		    x->signal, strsignal(x->signal), words[0] ? ": " : "", words);
+		snprintf(text, sizeof(text), "signal %d (%s)", x->signal, strsignal(x->signal));
+		show(v, "signal", text);
+	} else {
 		by_exit_code(x->exit_code, words[0] ? words : "it said nothing; see its log", v);
+		if (words[0])
+			show(v, said[0] ? "result" : "log", words);
+	}
 }
 
 /* A worker that knows its failure names it; what ended the process is the weaker word. */
 static void by_worker(const struct jobdir_error *more, struct verdict *v)
 {
-	if (more->cause[0])
+	if (more->cause[0]) {
 		snprintf(v->cause, sizeof(v->cause), "%s", more->cause);
+		show(v, "result", v->message);
+	}
 	if (more->retry >= 0)
 		v->retry = more->retry;
+	v->said = more->retry;
 }
 
 void verdict_of_worker(const struct execution *x, enum task_end why, const char *dir,
@@ -160,6 +184,8 @@ void verdict_of_worker(const struct execution *x, enum task_end why, const char 
 		    r == JOBDIR_NONE ? "left no result.json" : "its result says error");
 	else
 		by_status(x, r == JOBDIR_ERROR ? said : "", dir, v);
+	if (!v->good && !v->lost && !v->evidence[0])
+		show(v, "result", v->message);
 	if (r == JOBDIR_ERROR && !v->good && !v->lost && !x->start_error)
 		by_worker(&more, v);
 	if (why == END_CANCEL)
@@ -182,6 +208,7 @@ void verdict_of_validation(const struct execution *x, enum task_end why, const c
 		last_log_line(dir, words, sizeof(words));
 		set(v, true, "bad output", "%s",
 		    words[0] ? words : "its own validation refuses it");
+		show(v, words[0] ? "log" : "exit", words[0] ? words : "exit code 3");
 		return;
 	}
 	by_status(x, "", dir, v);
@@ -201,8 +228,55 @@ void verdict_of_error(const struct err *e, struct verdict *v)
 		set(v, false, "environment", "%s", e->msg);
 		break;
 	default:
-		set(v, true, err_name(e->code), "%s", e->msg);
+		set(v, true, "io", "%s", e->msg);
 	}
+	show(v, "error", e->msg);
+}
+
+/* Causes that only say how a process ended, not why. */
+static bool is_weak(const struct verdict *v)
+{
+	static const char *const weak[] = { "failed", "crash", "killed", "refused" };
+
+	for (size_t i = 0; i < sizeof(weak) / sizeof(weak[0]); i++) {
+		if (strcmp(v->cause, weak[i]) == 0)
+			return true;
+	}
+	return false;
+}
+
+void verdict_refine(const char *dir, const struct engine *en, struct verdict *v)
+{
+	struct evidence ev;
+	const char *cause;
+
+	if (v->good || v->lost || v->cancelled)
+		return;
+	evidence_read(dir, en, &ev);
+	if (strcmp(v->evidence_from, "limit") == 0 && ev.last[0]) {
+		char text[EVIDENCE_MAX + 640];
+
+		snprintf(text, sizeof(text), "%s; the log ends with: %s", v->message, ev.last);
+		show(v, "limit", text);
+	}
+	if (!is_weak(v))
+		return;
+	if (ev.known) {
+		snprintf(v->cause, sizeof(v->cause), "%s", ev.known->cause->name);
+		show(v, "log", ev.line);
+		return;
+	}
+	if (strcmp(v->cause, "failed") != 0 && strcmp(v->cause, "crash") != 0)
+		return;
+	/* Its own words first; a log's last line may be of somebody else. */
+	cause = cause_of_words(v->message);
+	if (cause) {
+		show(v, strcmp(v->evidence_from, "result") == 0 ? "result" : "log", v->message);
+	} else if ((cause = cause_of_words(ev.last)) != NULL) {
+		show(v, "log", ev.last);
+	}
+	if (cause)
+		snprintf(v->cause, sizeof(v->cause), "%s", cause);
 }
 
 void verdict_lost(const char *message, struct verdict *v)

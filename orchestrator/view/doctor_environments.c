@@ -153,7 +153,7 @@ static void run_probe(struct checks *c, const struct engine *en, const struct en
 			  json_str(said, "python", ""));
 	else
 		check_add(c, "environment", CHECK_OK, NULL, "%s: %s %s, Python %s, %s%s", env->path,
-			  en->package, env->version, json_str(said, "python", ""),
+			  en->package, environment_id(c->a, env), json_str(said, "python", ""),
 			  json_str(said, "libc", ""),
 			  environment_gpu(env) ? ", with a GPU" : ", no GPU");
 	for (size_t i = 0; said && env->container && i < en->n_needs; i++)
@@ -222,7 +222,8 @@ static void take_line(struct checks *c, const struct environment *env, const cha
 	else if (strcmp(state, "warn") == 0)
 		level = CHECK_WARN;
 	check_add(c, "selftest", level, level == CHECK_OK ? NULL : "see docs/rkllm.md",
-		  "%s: %s: %s", env->version, json_str(v, "name", "?"), json_str(v, "text", ""));
+		  "%s: %s: %s", environment_id(c->a, env), json_str(v, "name", "?"),
+		  json_str(v, "text", ""));
 }
 
 static int make_model(struct checks *c, const char *dir, struct err *e)

@@ -105,8 +105,12 @@ static int add_attempts(struct loading *l, struct report_job *j, struct err *e)
 
 		if (i == 0 && at[i].ended_ms > at[i].started_ms)
 			j->took_ms = at[i].ended_ms - at[i].started_ms;
-		if (i == 0)
+		if (i == 0) {
 			j->peak_bytes = at[i].peak_rss_bytes;
+			j->evidence_from = arena_strdup(l->a, at[i].evidence_from);
+			j->evidence = arena_strdup(l->a, at[i].evidence);
+			j->rungs = arena_strdup(l->a, at[i].rungs);
+		}
 		if (at[i].run_id != r->run.id)
 			continue;
 		MEM_GROW(r->spans, r->n_spans, l->spans_cap);
@@ -201,6 +205,9 @@ static int add_job(void *ctx, const struct job_row *row, struct err *e)
 				  .cause = arena_strdup(l->a, row->cause),
 				  .message = arena_strdup(l->a, row->message),
 				  .repo = arena_strdup(l->a, row->repo),
+				  .evidence_from = "",
+				  .evidence = "",
+				  .rungs = "",
 				  .tries = row->tries,
 				  .model = intern(&l->models, l->a, row->spec.model),
 				  .variant = intern(&l->variants, l->a,

@@ -25,7 +25,8 @@ struct report_job {
 	int64_t id;
 	enum job_state state;
 	const char *label, *cause, *message, *repo;
-	size_t model, variant; /* row and column of the grid */
+	const char *evidence_from, *evidence, *rungs; /* of the last attempt */
+	size_t model, variant;			      /* row and column of the grid */
 	int tries;
 	int64_t artifact_bytes;
 	int64_t took_ms, peak_bytes;	     /* of the last attempt */

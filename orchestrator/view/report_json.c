@@ -104,6 +104,9 @@ static void json_jobs(struct json_out *w, const struct report *r)
 		jw_kstr(w, "repo", j->repo);
 		jw_kstr(w, "cause", j->cause);
 		jw_kstr(w, "message", j->message);
+		jw_kstr(w, "evidence_from", j->evidence_from);
+		jw_kstr(w, "evidence", j->evidence);
+		jw_kstr(w, "rungs", j->rungs);
 		jw_end_object(w);
 	}
 	jw_end_array(w);

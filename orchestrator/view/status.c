@@ -36,6 +36,7 @@ static int collect_job(void *ctx, const struct job_row *row, struct err *e)
 	j->cause = arena_strdup(c->a, row->cause);
 	j->message = arena_strdup(c->a, row->message);
 	j->stage = j->unit = "";
+	j->evidence_from = j->evidence = j->rungs = "";
 	j->left_ms = -1;
 	return 0;
 }
@@ -73,6 +74,19 @@ static int add_progress(struct store *s, struct status_job *j, int64_t now_ms, s
 	return 0;
 }
 
+static int add_evidence(struct store *s, struct status_job *j, struct arena *a, struct err *e)
+{
+	struct attempt_row at;
+	int n = store_attempts(s, j->id, a, &at, 1, e);
+
+	if (n <= 0)
+		return n;
+	j->evidence_from = at.evidence_from;
+	j->evidence = at.evidence;
+	j->rungs = at.rungs;
+	return 0;
+}
+
 static int load_jobs(struct store *s, struct status *st, struct arena *a, struct err *e)
 {
 	static const enum job_state active[] = { JOB_RUNNING, JOB_VALIDATING, JOB_UPLOADING };
@@ -90,6 +104,8 @@ static int load_jobs(struct store *s, struct status *st, struct arena *a, struct
 	}
 	if (rc >= 0)
 		rc = collect_state(s, st, JOB_FAILED, &failed, e);
+	for (int i = 0; rc >= 0 && i < failed.n; i++)
+		rc = add_evidence(s, &failed.v[i], a, e);
 	st->active = act.v;
 	st->n_active = act.n;
 	st->failed = failed.v;

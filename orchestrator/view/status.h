@@ -27,12 +27,13 @@ struct status_job {
 	const char *label;
 	enum job_state state;
 	int attempt;
-	const char *stage, *unit;    /* "" before the first progress */
-	int64_t done, total;	     /* total 0: unknown */
-	int64_t elapsed_ms;	     /* of the attempt */
-	double rate;		     /* units a second; 0 unknown */
-	int64_t left_ms;	     /* -1 unknown */
-	const char *cause, *message; /* of failed jobs */
+	const char *stage, *unit;		      /* "" before the first progress */
+	int64_t done, total;			      /* total 0: unknown */
+	int64_t elapsed_ms;			      /* of the attempt */
+	double rate;				      /* units a second; 0 unknown */
+	int64_t left_ms;			      /* -1 unknown */
+	const char *cause, *message;		      /* of failed jobs */
+	const char *evidence_from, *evidence, *rungs; /* and of their last attempt */
 };
 
 struct status {

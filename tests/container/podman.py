@@ -107,9 +107,9 @@ class Podman:
         shutil.rmtree(root)
         archive.unlink()
 
-    def need_containers(self, image):
+    def need_containers(self, image, option="--entrypoint", program="python3", *words):
         """Not every place that can build images can start containers."""
-        done = self.podman("run", "--rm", "--network", "none", "--entrypoint", "python3", image, "-c", "print('yes')",
+        done = self.podman("run", "--rm", "--network", "none", option, program, image, *(words or ("-c", "print('yes')")),
                            check=False)
         if done.stdout.strip() != "yes":
             skip(f"podman cannot start a container here: {done.stderr.strip()[-300:]}")

@@ -141,7 +141,7 @@ def main():
         podman.image(IMAGE, standin=info.parent, label="io.quern.toolkit=1.2.3")
         podman.need_containers(IMAGE)
         podman.image("localhost/quern-plain:1")
-        run_all(globals())
+        run_all(dict(globals()))
 
 
 main()

@@ -200,7 +200,7 @@ def main():
     with podman:
         podman.image(IMAGE, label="io.quern.toolkit=1.2.3")
         podman.need_containers(IMAGE)
-        run_all(globals())
+        run_all(dict(globals()))
 
 
 main()

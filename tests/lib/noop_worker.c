@@ -111,6 +111,55 @@ static void litter(void)
 
 static int misbehave(const char *mode, const char *name)
 {
+	if (strcmp(mode, "oom") == 0) { /* as a program that catches its own bad_alloc */
+		unlink("result.json");
+		fputs("noop: std::bad_alloc\n", stderr);
+		return 1;
+	}
+	if (strcmp(mode, "killed") == 0) {
+		unlink("result.json");
+		raise(SIGKILL);
+	}
+	if (strcmp(mode, "told") ==
+	    0) { /* a line of the log that the manifest knows, then others */
+		unlink("result.json");
+		fputs("noop: loading\nnoop: the lake is dry: 3 drops\nnoop: cleaning up\n", stderr);
+		return 1;
+	}
+	if (strcmp(mode, "hostile_log") == 0) {
+		unlink("result.json");
+		for (int i = 0; i < 300000; i++)
+			fputs("noop: the lake is noop: the lake is ", stderr);
+		fwrite("\n\0\x1b]0;owned\x07 the lake is dry \xff\xfe\n", 1, 38, stderr);
+		return 1;
+	}
+	if (strcmp(mode, "no_space") == 0) {
+		unlink("result.json");
+		fputs("noop: out/x: No space left on device\n", stderr);
+		return 1;
+	}
+	if (strcmp(mode, "names_cause") == 0) {
+		put("result.json", "{\"protocol\":1,\"status\":\"error\",\"code\":\"io\","
+				   "\"message\":\"its words\",\"cause\":\"missing dependency\"}");
+		return 1;
+	}
+	if (strcmp(mode, "thirsty") == 0) { /* goes well with little precision only */
+		char precision[16];
+
+		if (strcmp(field("precision", precision, sizeof(precision)), "low") == 0)
+			return 0;
+		unlink("result.json");
+		fputs("noop: std::bad_alloc\n", stderr);
+		return 1;
+	}
+	if (strcmp(mode, "slow") == 0) { /* for the limit of one attempt, not of two */
+		unlink("result.json");
+		nap(900);
+		put("out/slow", "");
+		unlink("out/slow");
+		result(name, CONTENT_SHA);
+		return 0;
+	}
 	if (strcmp(mode, "fail") == 0) {
 		fputs("noop: it went wrong\n", stderr);
 		return 1;

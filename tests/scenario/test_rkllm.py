@@ -1,6 +1,7 @@
 """RKLLM from plan to card, with the stand-in of its toolkit: environments, the rules, what fails and why."""
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -115,6 +116,88 @@ def test_which_environment():
         assert not p.points()["m/rkllm/rk3588/w8a8"]["legal"]
 
 
+def test_two_environments_of_one_version():
+    """Other packages beside the same toolkit: a name tells them apart, and what each is for decides."""
+    with Place() as p:
+        rk.make_model(p.root / "m")
+        rk.make_model(p.root / "w")
+        (p.root / "w/config.json").write_text('{"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3"}')
+        for name in ("env", "other"):
+            make_env.make(p.root / name, "1.2.3")
+        models = "{path: m, name: m}, {path: w, name: w}"
+        p.write(POINT, "[{path: env}]", models)
+        expect(p.quern("run"), 0, "2 converted")
+        # Another one for one family: only that model is done again, and the plan says why.
+        p.write(POINT, "[{path: env}, {path: other, name: qwen3, architectures: [Qwen3*]}]", models)
+        points = p.points()
+        assert points["m/rkllm/rk3588/w8a8"]["status"] == "converted", points
+        point = points["w/rkllm/rk3588/w8a8"]
+        assert point["status"] == "changed" and "0.1.0+1.2.3 -> 0.1.0+1.2.3-qwen3" in point["why"], point
+        assert point["passed_over"] == "1.2.3: environment 1.2.3-qwen3 names Qwen3ForCausalLM", point
+        expect(p.quern("plan"), 0, "environment 1.2.3-qwen3 names Qwen3ForCausalLM")
+        expect(p.quern("run"), 0, "1 converted")
+        made = {r[0]: r[1] for r in p.sql("SELECT label, engine_version FROM v_matrix WHERE engine_version LIKE '%qwen3'")}
+        assert made == {"w/rkllm/rk3588/w8a8": "0.1.0+1.2.3-qwen3"}, made
+        job = next(f for f in (p.root / "work/artifacts").glob("*/.quern.json") if "1.2.3-qwen3" in f.read_text())
+        assert job.exists()
+        expect(p.quern("doctor"), 0, "rkllm_toolkit 1.2.3-qwen3")
+        for environments, word in (
+                ("[{path: env}, {path: other}]", "keep one of them, or tell them apart by `name`"),
+                ("[{path: env, name: a}, {path: other, name: a}]", 'a second environment "a" of version 1.2.3'),
+                ("[{path: env, name: a+b}]", "a name of letters, digits"),
+                ("[{path: env, architectures: [Qwen3ForCausalLn]}]", 'did you mean "Qwen3ForCausalLM"?'),
+                ("[{path: env, architectures: [Nobody*]}]", 'knows no architecture "Nobody*"')):
+            p.write(POINT, environments, models)
+            expect(p.quern("plan"), 2, word)
+
+
+def test_finished_files_are_renewed():
+    """update_rkllm from a matrix: a local .rkllm file, the environment that can, and nothing claimed that is not known."""
+    said = b"rkllm-toolkit version: 1.0.2, target_platform: RK3588, model_dtype: W8A8\n"
+    with Place() as p:
+        (p.root / "old").mkdir()
+        (p.root / "old/a.rkllm").write_bytes(said + bytes(range(256)) * 100)
+        (p.root / "old/b.rkllm").write_bytes(b"RKLLM" + bytes(range(256)) * 100)
+        for version in ("1.1.0", rk.NEW):
+            make_env.make(p.root / f"env-{version}", version)
+        environments = f"[{{path: env-1.1.0}}, {{path: env-{rk.NEW}}}]"
+        models = "{path: old, file: a.rkllm, name: a}, {path: old/b.rkllm}"
+        p.write("{engine: rkllm, quant: keep, platform: rk3588, model: a}, {engine: rkllm, quant: keep, model: b}",
+                environments, models, 'upload: {hub: local, namespace: n, repo: "{model}"}')
+        points = p.points()
+        for label in ("a/rkllm/rk3588/keep", "b/rkllm/keep"):
+            assert points[label]["legal"] and points[label]["toolkit"] == rk.NEW and not points[label]["warning"], points
+            assert points[label]["passed_over"].startswith("1.1.0: renewing a file of format rkllm needs version 1.1.4")
+        expect(p.quern("run"), 0, "2 converted")
+        tree = {name: git(p.root / f"work/hub/n/{name}.git", "ls-tree", "--name-only", "HEAD").splitlines() for name in "ab"}
+        made = {name: [f for f in files if f.endswith(".rkllm")] for name, files in tree.items()}
+        assert re.fullmatch(r"a-rk3588-keep-[0-9a-f]{8}\.rkllm", made["a"][0]), made  # the file says its platform
+        assert re.fullmatch(r"b-keep-[0-9a-f]{8}\.rkllm", made["b"][0]), made         # this one says nothing
+        expect(p.quern("run"), 0, "nothing to do")
+        (p.root / "old/config.json").write_text("{}")  # no part of it
+        assert p.points()["a/rkllm/rk3588/keep"]["status"] == "done"
+        (p.root / "old/b.rkllm").write_bytes(b"RKLLM" + bytes(range(255, -1, -1)) * 100)
+        assert p.points()["b/rkllm/keep"]["status"] == "changed"
+        # what is not legal says why, and costs nothing
+        rk.make_model(p.root / "m")
+        p.write("{engine: rkllm, quant: [w8a8, keep], platform: rk3588}", environments, models + ", {path: m, name: m}")
+        points = p.points()
+        assert "keeps its quant; it can be renewed" in points["a/rkllm/rk3588/w8a8"]["why"]
+        assert "quant keep renews finished .rkllm files" in points["m/rkllm/rk3588/keep"]["why"]
+        p.write(POINT, environments, "{id: org/x, file: a.rkllm, name: x}")
+        expect(p.quern("plan"), 2, "a finished file is renewed where it lies in a local folder")
+        # one file without a matrix
+        made = expect(p.quern("convert", "old/a.rkllm", "-o", "new.rkllm", "--engine", "rkllm", "--environment",
+                              f"env-{rk.NEW}"), 0, "new.rkllm: ").stdout
+        assert (p.root / "new.rkllm").read_bytes().startswith(b"RKLLM STAND-IN, NOT A MODEL (updated)\n" + said[:20]), made
+        expect(p.quern("convert", "old/a.rkllm", "-o", "x.rkllm", "--engine", "rkllm", "--environment", "env-1.1.0"), 2,
+               "needs version 1.1.4")
+        expect(p.quern("convert", "old/a.rkllm", "-o", "x.rkllm", "--engine", "rkllm", "--platform", "rk3576",
+                       "--environment", f"env-{rk.NEW}"), 1, "says that it is for rk3588, not for rk3576")
+        expect(p.quern("convert", "old/a.rkllm", "-o", "x.gguf", "--engine", "gguf", "--quant", "Q8_0"), 2,
+               "does not read rkllm")
+
+
 def test_faults_have_a_place():
     with Place() as p:
         rk.make_model(p.root / "m")
@@ -177,6 +260,37 @@ def test_importances_from_anywhere():
         assert done.returncode == 1 and f"{p.root}/m/some.dat" in done.stdout or "folder" in done.stdout, done.stdout
 
 
+def test_what_is_not_quantized():
+    """F16 in GGUF and safetensors with do_quantization false: done, and neither card nor name speaks of a quant."""
+    with Place() as p:
+        make_env.make(p.root / "env", "1.2.3")
+        rk.make_model(p.root / "m")
+        expect(p.quern("fake", "llama-tiny:fill=random", "tiny"), 0)
+        (p.root / "g").mkdir()
+        expect(p.quern("convert", "tiny", "-o", "g/tiny.gguf", "--engine", "gguf", "--quant", "F16"), 0)
+        (p.root / "g/standin.json").write_text('[{"do": "sixteen_bits"}]')  # what it then says of itself
+        p.write("{engine: rkllm, platform: rk3588, quant: w8a8, opt: [0, 1], with: {do_quantization: false}}, "
+                "{engine: rkllm, platform: rk3576, quant: w4a16, model: g, with: {do_quantization: false}}",
+                models="{path: m, name: m}, {path: g, name: g}", more="upload: {hub: local, namespace: n}\n")
+        expect(p.quern("run"), 0, "5 converted")
+        for repo, n in (("m-rk3588-1.2.3", 2), ("g-rk3588-1.2.3", 2), ("g-rk3576-1.2.3", 1)):
+            bare = p.root / f"work/hub/n/{repo}.git"
+            files = [f for f in git(bare, "ls-tree", "-r", "--name-only", "HEAD").splitlines() if f.endswith(".rkllm")]
+            card, manifest = git(bare, "show", "HEAD:README.md"), json.loads(git(bare, "show", "HEAD:quern.json"))
+            name = re.escape(repo.rsplit("-", 1)[0])
+            assert len(files) == n and all(re.fullmatch(name + r"(-opt-1)?-[0-9a-f]{8}\.rkllm", f) for f in files), files
+            assert card.count("| not confirmed |") >= n and "w8a8" not in card and "w4a16" not in card, card
+            assert "do_quantization" in card, card
+            for v in manifest["variants"]:
+                assert "quant" not in v["facts"]["worker"] and "quant" not in v["facts"]["file"], v["facts"]
+                assert v["facts"]["worker"]["do_quantization"] is False, v["facts"]
+        # One that says 8 bits all the same is no good.
+        (p.root / "m/standin.json").write_text('[{"do": "other_dtype"}]')
+        p.write("{engine: rkllm, platform: rk3588, quant: w8a8_g128, model: m, with: {do_quantization: false}}")
+        done = p.quern("run")
+        assert done.returncode == 1 and "bad output" in done.stdout and "says quant w8a8, asked for none" in done.stdout
+
+
 def test_adapters_and_gguf():
     with Hub() as hub, Place() as p:
         rk.make_model(p.root / "m")
@@ -221,6 +335,65 @@ def test_code_of_the_checkpoint_needs_consent():
         expect(p.quern("run"), 0, "1 converted")
 
 
+def test_code_of_a_hub_model_comes_with_consent_only():
+    """*.py of a repository: never without `trust_remote_code: true`, whatever the engine; then it is part of the key."""
+    with Hub() as hub, Place() as p:
+        make_env.make(p.root / "env", "1.2.3")
+        config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "auto_map": {"AutoModel": "modeling_x.Y"}}
+        files = {"config.json": json.dumps(config).encode(), "model.safetensors": rk.safetensors("x"),
+                 "modeling_x.py": b"class Y: pass\n", "other.bin": b"pickle"}
+        hub.repos["org/x"] = Repo(files)
+        hub.repos["org/plain"] = Repo({**files, "config.json": b'{"architectures": ["LlamaForCausalLM"]}'})
+        env = {"HF_ENDPOINT": hub.url, "HF_HOME": p.root / "hf"}
+
+        def cached():
+            return sorted({f.name for f in (p.root / "hf").rglob("snapshots/*/*")})
+
+        p.write(POINT, models="{id: org/x, name: x}, {id: org/plain, name: plain}")
+        points = p.points(**env)
+        assert not points["x/rkllm/rk3588/w8a8"]["legal"] and points["plain/rkllm/rk3588/w8a8"]["legal"], points
+        expect(p.quern("run", **env), 1, "1 converted")
+        assert cached() == ["config.json", "model.safetensors"], cached()
+        p.write(POINT, models="{id: org/x, name: x, trust_remote_code: true}, {id: org/plain, name: plain}")
+        expect(p.quern("run", **env), 0, "1 converted")
+        assert cached() == ["config.json", "model.safetensors", "modeling_x.py"], cached()
+        code, = (p.root / "hf").rglob("snapshots/*/modeling_x.py")
+        assert "models--org--x" in str(code) and code.read_bytes() == b"class Y: pass\n"
+        # It says which code ran: a commit does, and of a folder the hash.
+        assert not [q for q in p.points(**env).values() if q["status"] != "converted"]
+        p.write(POINT, models="{id: org/x, name: x, trust_remote_code: true}, "
+                              "{id: org/plain, name: plain, trust_remote_code: true}")
+        assert not [q for q in p.points(**env).values() if q["status"] != "converted"]  # it brings nothing that runs
+
+
+def test_consent_is_part_of_the_key():
+    """The code of a local folder too; the same model with and without it are two jobs."""
+    target = "{engine: gguf, quant: Q8_0}"
+    with Place() as p:
+        expect(p.quern("fake", "llama-tiny:fill=random", "m"), 0)
+        config = json.loads((p.root / "m/config.json").read_text())
+        (p.root / "m/config.json").write_text(json.dumps({**config, "auto_map": {"AutoModel": "modeling_x.Y"}}))
+        (p.root / "m/modeling_x.py").write_text("class Y: pass\n")
+
+        def status(models):
+            p.write(target, models=models)
+            text = (p.root / "jobs.yaml").read_text()
+            (p.root / "jobs.yaml").write_text(text.replace("engines: {rkllm: {environments: [{path: env}]}}\n", ""))
+            return p.points()["m/gguf/Q8_0"]["status"]
+
+        plain, trusted = "{path: m, name: m}", "{path: m, name: m, trust_remote_code: true}"
+        assert status(plain) == "new"
+        expect(p.quern("run"), 0, "1 converted")
+        (p.root / "m/modeling_x.py").write_text("class Y:\n    x = 1\n")
+        assert status(plain) == "converted"  # it was not part of it
+        assert status(trusted) == "changed"
+        expect(p.quern("run"), 0, "1 converted")
+        assert status(trusted) == "converted"
+        (p.root / "m/modeling_x.py").write_text("class Y:\n    x = 2\n")
+        assert status(trusted) == "changed"
+        assert status(plain) == "converted"
+
+
 def test_algorithms_that_need_a_gpu():
     """`gpu: true` lets them through, and the worker to the devices if there are any."""
     target = "{engine: rkllm, platform: rk3576, quant: w4a16, with: {quantized_algorithm: grq}}"
@@ -247,6 +420,19 @@ def test_memory_that_is_not_free():
                    if line.startswith(("MemAvailable:", "SwapFree:")))
         point = p.points()["m/rkllm/rk3588/w8a8"]
         assert point["legal"] and ("(rule 16)" in point["warning"]) == (need > free), (point, free)
+
+
+def test_a_run_warns_once():
+    """What a plan warns of, a run says once: of what it will do, and nothing of what is done."""
+    with Place() as p:
+        rk.make_model(p.root / "m")
+        make_env.make(p.root / "env", "1.2.3")
+        p.write("{engine: rkllm, platform: [rk3588, rk3576], quant: w8a8, hybrid: [0, 0.25]}")
+        said = [line for line in expect(p.quern("run"), 0, "4 converted").stdout.splitlines() if "warning" in line]
+        assert [line.split("(rule")[-1] for line in said] == [" 15)", " 5)"] and len(said) == 2, said
+        assert said[0].startswith("quern: warning: m/rkllm/rk3588/w8a8 and 3 more: no calibration set"), said
+        assert "quern: warning: m/rkllm/rk3576/w8a8/hybrid-0.25: hybrid above 0 with w8a8 is not in the vendor's manual" in said[1], said
+        assert "warning" not in expect(p.quern("run"), 0).stdout
 
 
 def test_points_that_meet():

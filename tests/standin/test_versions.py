@@ -118,19 +118,50 @@ class Versions(unittest.TestCase):
         old = self.bench.folder("old")
         old.mkdir()
         (old / "old.rkllm").write_bytes(b"an old file" * 1000)
-        source = {"dir": str(old), "format": "rkllm"}
-        run = self.convert("1.2.3", source=source, **{"with": {"update": True}})
+        source = {"dir": str(old), "format": "rkllm", "file": "old.rkllm"}
+
+        def update(version="1.2.3", **members):
+            return self.convert(version, **{"source": source, "quant": "keep", "platform": "", **members})
+
+        run = update()
         self.assertEqual(run.code, 0, run.about())
         self.assertEqual(list(run.calls()), ["update_rkllm"])
         self.assertEqual(run.files, ["m-x.rkllm"])
-        for name in ("platform", "quant", "hybrid", "opt"):
+        self.assertEqual(run.facts["quant"], "keep")
+        for name in ("platform", "hybrid", "opt"):
             self.assertNotIn(name, run.facts)
-        run = self.convert("1.1.0", source=source, **{"with": {"update": True}})
+        self.assertEqual(self.bench.run(run.folder, "validate").code, 0)
+        run = update("1.1.0")
         self.assertEqual(run.code, 3, run.about())
         self.assertIn("has no update_rkllm", run.result["message"])
-        run = self.convert("1.2.3", source=source, **{"with": {"update": True, "max_context": 4096}})
+        run = update(**{"with": {"max_context": 4096}})
         self.assertEqual(run.code, 3, run.about())
+        self.assertIn("renewed as it is", run.result["message"])
         self.assertEqual((old / "old.rkllm").read_bytes(), b"an old file" * 1000)
+
+    def test_update_believes_the_file(self):
+        """What an old file says of itself is confirmed, or speaks against the job."""
+        old = self.bench.folder("old")
+        old.mkdir()
+        said = "rkllm-toolkit version: %s, max_context_limit: 4096, target_platform: RK3588, model_dtype: W8A8\n"
+
+        def update(version, platform):
+            (old / "old.rkllm").write_bytes((said % version).encode() + b"\0\1\2" * 5000)
+            return self.convert("1.2.3", quant="keep", platform=platform,
+                                source={"dir": str(old), "format": "rkllm", "file": "old.rkllm"})
+
+        run = update("1.0.2", "rk3588")
+        self.assertEqual(run.code, 0, run.about())
+        self.assertEqual((run.facts["platform"], run.facts["quant"], run.facts["file_quant"]), ("rk3588", "keep", "w8a8"))
+        checked = self.bench.run(run.folder, "validate")
+        self.assertEqual(checked.code, 0, checked.log)
+        self.assertIn({"platform": "rk3588", "file_quant": "w8a8", "max_context": 4096}, [e.get("facts") for e in checked.events])
+        run = update("1.0.2", "rk3576")
+        self.assertEqual((run.code, run.result["cause"]), (3, "illegal parameters"), run.about())
+        self.assertIn("says that it is for rk3588, not for rk3576", run.result["message"])
+        run = update("1.2.3", "rk3588")
+        self.assertEqual((run.code, run.calls()), (3, {}), run.about())
+        self.assertIn("only files of 1.0 are renewed", run.result["message"])
 
     def test_parse(self):
         self.assertEqual(versions.parse("1.2.1b1+x"), (1, 2, 1, -1))

@@ -114,6 +114,21 @@ class Inputs(Case):
                       [e.get("facts") for e in checked.events])
         self.assertIs(run.facts["do_quantization"], False)
         del source["file"]  # the only one there
+        # A file that says how many bits it has: 16 are what was asked for, and nothing is claimed; 8 are not.
+        for act, good in (("sixteen_bits", True), ("other_dtype", False)):
+            with open(os.path.join(source["dir"], "standin.json"), "w", encoding="ascii") as f:
+                json.dump([{"do": act}], f)
+            run = self.bench.convert(source=source, **{"with": {"do_quantization": False}})
+            if good:
+                self.good(run)
+                self.assertNotIn("quant", run.facts)
+                checked = self.bench.run(run.folder, "validate")
+                self.assertEqual(checked.code, 0, checked.log)
+                self.assertNotIn("quant", next(e["facts"] for e in checked.events if "facts" in e))
+            else:
+                self.assertEqual((run.code, run.result.get("cause")), (3, "bad output"), run.about())
+                self.assertIn("says quant w8a8, asked for none", run.result["message"])
+        os.unlink(os.path.join(source["dir"], "standin.json"))
         self.good(self.bench.convert(source=source, **{"with": {"do_quantization": False}}))
         self.bad(self.bench.convert(source=dict(source, file="../x.gguf")), "has no file")
         self.bad(self.bench.convert(source=source, **{"with": {"dtype": "float16"}}), "only a model in safetensors",

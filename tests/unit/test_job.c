@@ -162,6 +162,10 @@ static void general_canonical(const struct job_spec *s, struct buf *out)
 	jw_kstr(&w, "version", s->source_version);
 	jw_kstr(&w, "repo", strcmp(s->source_kind, "path") == 0 ? NULL : s->source);
 	jw_kstr(&w, "kind", s->source_kind);
+	if (s->runs_code)
+		jw_kbool(&w, "runs_code", 1);
+	if (s->source_file)
+		jw_kstr(&w, "file", s->source_file);
 	jw_end_object(&w);
 	jw_key(&w, "lora");
 	if (s->lora) {
@@ -217,6 +221,11 @@ static void test_canonical_is_that_of_json(void **state)
 
 	(void)state;
 	check_canonical(&s);
+	s.runs_code = 1;
+	check_canonical(&s);
+	s.source_file = "m-F16.gguf";
+	check_canonical(&s);
+	s = plain_spec();
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		s.engine = s.quant = s.source = s.lora = s.source_version = texts[i];
 		s.lora_version = i % 2 ? texts[i] : NULL;

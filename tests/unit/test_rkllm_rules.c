@@ -62,7 +62,9 @@ enum sort {
 	GGUF_Q4_0,
 	GGUF_F16,
 	GGUF_MIX,
-	GGUF_MAMBA
+	GGUF_MAMBA,
+	RWKV7,
+	FINISHED
 };
 
 static const struct source_matrix plain[] = { { "k_proj", 1024, 2048, 2 },
@@ -92,6 +94,14 @@ static void describe(enum sort m, struct source_facts *f)
 		break;
 	case QWEN3:
 		f->architecture = "Qwen3ForCausalLM";
+		break;
+	case RWKV7:
+		f->architecture = "RWKV7ForCausalLM";
+		break;
+	case FINISHED:
+		*f = (struct source_facts){ .format = "rkllm",
+					    .file = "old.rkllm",
+					    .size_bytes = 1000 };
 		break;
 	case REMOTE:
 	case TRUSTED:
@@ -134,6 +144,25 @@ struct point {
 	int lora, gpu, allow;
 };
 
+/* "1.2.3", "1.2.3-rwkv", "1.2.3-rwkv:RWKV7*": version, name, the architecture that it is for. */
+static struct environment new_environment(struct fixture *x, const char *v, size_t n)
+{
+	char *text = arena_strndup(x->a, v, n), *colon = strchr(text, ':'), *dash;
+	struct environment env = { .path = "/env", .version = text };
+
+	if (colon) {
+		*colon = '\0';
+		env.architectures.v = arena_array(x->a, 1, sizeof(const char *));
+		env.architectures.v[env.architectures.n++] = colon + 1;
+	}
+	dash = strchr(text, '-');
+	if (dash) {
+		*dash = '\0';
+		env.name = dash + 1;
+	}
+	return env;
+}
+
 /* What is said of a point: "" legal, "warning: ..." or the refusal. *version: what does it. */
 static const char *judge(struct fixture *x, const struct point *q, const char **version)
 {
@@ -161,9 +190,8 @@ static const char *judge(struct fixture *x, const struct point *q, const char **
 	for (const char *v = q->versions; *v; v += *v == ' ') {
 		size_t n = strcspn(v, " ");
 
-		envs[settings.n_environments++] = (struct environment){
-			.path = "/env", .version = arena_strndup(x->a, v, n), .gpu = q->gpu
-		};
+		envs[settings.n_environments] = new_environment(x, v, n);
+		envs[settings.n_environments++].gpu = q->gpu;
 		v += n;
 	}
 	assert_int_equal(json_parse(x->a, q->with, strlen(q->with), &with, &e), 0);
@@ -175,7 +203,7 @@ static const char *judge(struct fixture *x, const struct point *q, const char **
 	if (r.refusal)
 		return r.refusal;
 	if (r.environment)
-		*version = r.environment->version;
+		*version = environment_id(x->a, r.environment);
 	return r.warning ? arena_printf(x->a, "warning: %s", r.warning) : "";
 }
 
@@ -229,6 +257,8 @@ static const struct {
 	  "warning: hybrid above 0 on rk3562" },
 	{ 5, { "1.2.3", "rk3576", "w8a8", 0.25, 0, CAL, LLAMA, 0, 0, 0 },
 	  "warning: hybrid above 0 with w8a8 is not in the vendor's manual" },
+	{ 5, { "1.2.3", "rk3588", "w8a8", 0.5, 0, "{\"do_quantization\":false}", LLAMA, 0, 0, 0 },
+	  "hybrid above 0 where nothing is quantized (do_quantization false); instead: hybrid: 0" },
 	/* 7: optimization levels */
 	{ 7, { "1.2.3", "rk3588", "w8a8", 0, 2, CAL, LLAMA, 0, 0, 0 },
 	  "opt 2 is not legal in engine rkllm 0.1.0; legal: 0, 1" },
@@ -306,6 +336,31 @@ static const struct {
 	{ 0, { "1.2.3 1.1.4", "rk3588", "w8a8", 0, 0, CAL, LLAMA, 0, 0, 0 }, "1.2.3" },
 	{ 9, { "1.1.4 1.3.0", "rk3562", "w4a16_g32", 0, 0, "{" NO_SET ",\"quantized_algorithm\":\"gdq\"}", LLAMA, 0, 1, 0 },
 	  "1.1.4: platform rk3562 needs version 1.2.0" },
+	/* one that names the architecture goes first, one for others is not asked */
+	{ 0, { "1.2.3 1.2.3-rwkv:RWKV7*", "rk3588", "w8a8", 0, 0, CAL, RWKV7, 0, 0, 0 }, "1.2.3-rwkv" },
+	{ 0, { "1.2.3 1.2.3-rwkv:RWKV7*", "rk3588", "w8a8", 0, 0, CAL, LLAMA, 0, 0, 0 }, "1.2.3" },
+	{ 0, { "1.2.3-rwkv:RWKV7* 1.2.3", "rk3588", "w8a8", 0, 0, CAL, LLAMA, 0, 0, 0 }, "1.2.3" },
+	{ 0, { "1.2.3 1.1.4-rwkv:RWKV7*", "rk3588", "w8a8", 0, 0, CAL, RWKV7, 0, 0, 0 }, "1.2.3" },
+	{ -1, { "1.2.3-rwkv:RWKV7*", "rk3588", "w8a8", 0, 0, CAL, LLAMA, 0, 0, 0 },
+	  "the environment is not for the architecture LlamaForCausalLM; add it to its `architectures`" },
+	/* finished files, from 1.1.4 on, as they are */
+	{ 0, { "1.1.3 1.1.4", "rk3588", "keep", 0, 0, "{}", FINISHED, 0, 0, 0 }, "1.1.4" },
+	{ 0, { "1.2.3", "", "keep", 0, 0, "{}", FINISHED, 0, 0, 0 }, "1.2.3" },
+	{ 2, { "1.1.3", "rk3588", "keep", 0, 0, "{}", FINISHED, 0, 0, 0 },
+	  "renewing a file of format rkllm needs version 1.1.4 of the toolkit" },
+	{ -1, { "1.2.3", "rk3588", "w8a8", 0, 0, "{}", FINISHED, 0, 0, 0 },
+	  "an .rkllm file is finished and keeps its quant; it can be renewed for newer runtimes: quant: keep" },
+	{ -1, { "1.2.3", "rk3588", "keep", 0, 0, "{}", LLAMA, 0, 0, 0 },
+	  "quant keep renews finished .rkllm files, and this source is safetensors" },
+	{ -1, { "1.2.3", "rk3588", "keep", 0.5, 0, "{}", FINISHED, 0, 0, 0 },
+	  "quant keep: a finished file is renewed as it is, hybrid 0.5 cannot be given to it; hybrid: 0" },
+	{ -1, { "1.2.3", "rk3588", "keep", 0, 1, "{}", FINISHED, 0, 0, 0 },
+	  "quant keep: a finished file is renewed as it is, opt 1 cannot be given to it; opt: 0" },
+	{ -1, { "1.2.3", "rk3588", "keep", 0, 0, "{}", FINISHED, 1, 0, 0 },
+	  "quant keep: a finished file is renewed as it is; a model without `lora` is wanted" },
+	{ -1, { "1.2.3", "rk3588", "keep", 0, 0, "{\"max_context\":4096}", FINISHED, 0, 0, 0 },
+	  "quant keep: a finished file is renewed as it is; remove `with` (max_context)" },
+	{ -1, { "1.2.3", "rk3568", "keep", 0, 0, "{}", FINISHED, 0, 0, 0 }, "platform rk3568 is not legal" },
 	{ -1, { "", "rk3588", "w8a8", 0, 0, CAL, LLAMA, 0, 0, 0 },
 	  "engine rkllm needs an environment that holds rkllm_toolkit" },
 };

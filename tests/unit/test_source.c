@@ -73,6 +73,14 @@ static void test_wanted(void **state)
 		assert_true(source_wanted(yes[i]));
 	for (size_t i = 0; i < ARRAY_LEN(no); i++)
 		assert_false(source_wanted(no[i]));
+	/* a finished file is a model alone, and only when it is asked for */
+	assert_true(source_wanted("old.rkllm") && source_is_finished("old.rkllm"));
+	assert_false(source_is_finished("old.rkllm.txt") || source_is_finished(".rkllm"));
+	assert_false(source_belongs("old.rkllm", NULL));
+	assert_false(source_belongs("old.rkllm", "m.gguf"));
+	assert_true(source_belongs("old.rkllm", "old.rkllm"));
+	assert_false(source_belongs("config.json", "old.rkllm"));
+	assert_true(source_belongs("config.json", NULL));
 }
 
 static void test_list(void **state)
@@ -100,6 +108,13 @@ static void test_list(void **state)
 	assert_int_equal(files.v[0].inode, st.st_ino);
 	assert_true(files.v[0].mtime_ns ==
 		    (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec);
+	/* its code only where it is trusted */
+	put("m/modeling.py", "x");
+	assert_int_equal(source_list(*state, "m", &files, &e), 0);
+	assert_int_equal(files.n, 3);
+	assert_int_equal(source_list_code(*state, "m", &files, &e), 0);
+	assert_int_equal(files.n, 4);
+	assert_string_equal(files.v[2].name, "modeling.py");
 	assert_int_equal(source_list(*state, "none", &files, &e), ERR_NOTFOUND);
 	assert_int_equal(source_list(*state, "m/config.json", &files, &e), ERR_INVALID);
 }

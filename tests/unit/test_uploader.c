@@ -584,7 +584,7 @@ static void what_is_not_confirmed_is_not_in_a_name(void **state)
 	assert_int_equal(store_job_get(f->store, id, f->a, &row, &f->e), 0);
 	hex_encode(row.key, SHA256_LEN, hex);
 	assert_published(f, arena_printf(f->a, "kjv-%.8s.gguf", hex), "eight");
-	assert_published(f, arena_printf(f->a, "kjv-%.8s/config.json", hex), "{}");
+	assert_published(f, "config.json", "{}");
 	assert_null(strstr(read_text(f, "README.md"), "Q8_0"));
 	assert_int_equal(fixture_upload(f, &res), 0);
 	assert_int_equal(res.commits, 0);

@@ -130,6 +130,7 @@ ACTS = {
     "small_file": ("export", _set("share", 0.1)),
     "zero_file": ("export", _set("zeros", True)),
     "other_dtype": ("export", _set("file_dtype", "w8a8")),
+    "sixteen_bits": ("export", _set("file_dtype", "w16a16")),
     "other_dtype_said": ("export", _say("INFO: model_dtype: W8A8, target_platform: RK3588", code=None)),
     "other_platform": ("export", _set("file_platform", "rk3562")),
     "claims_release": ("export", _set("no_marker", True)),

@@ -12,7 +12,7 @@ _FILES = ("dataset", "custom_config", "extra_qparams")
 _LOAD = ("device", "dtype", "custom_config", "load_weight")
 _BUILD = ("num_npu_core", "max_context", "dataset", "extra_qparams")
 _EXPORT = ("export_tokenizer", "export_embedding")
-_OWN = ("do_quantization", "quantized_algorithm", "update")
+_OWN = ("do_quantization", "quantized_algorithm")
 
 _KINDS = {
     "device": (str, "cpu or cuda"), "dtype": (str, "float32, float16 or bfloat16"),
@@ -20,7 +20,6 @@ _KINDS = {
     "max_context": (int, "a multiple of 32"), "dataset": (str, "a file"), "extra_qparams": (str, "a file"),
     "export_tokenizer": (bool, "true or false"), "export_embedding": (bool, "true or false"),
     "do_quantization": (bool, "true or false"), "quantized_algorithm": (str, "normal, grq, gdq or one with _rN"),
-    "update": (bool, "true or false"),
 }
 
 
@@ -102,9 +101,9 @@ def _build(job):
 def steps(job, model, adapter, export_path):
     """The calls in order: [{"call":, "wanted": [(keyword, value, must)]}]."""
     if model.kind == "rkllm":
-        others = [n for n in job["with"] if n != "update"]
+        others = sorted(job["with"])
         if others or adapter:
-            raise illegal("with: update renews a file as it is; {} cannot be changed by it".format(
+            raise illegal("an .rkllm file is renewed as it is; {} cannot be given to it".format(
                 others[0] if others else "an adapter"))
         return [{"call": "update_rkllm", "wanted": [("model", export_path, True)]}]
     return [_load(job, model, adapter), _build(job),

@@ -11,6 +11,7 @@ from .lines import what_it_says
 EDGE = 4 << 20         # bytes read at each end
 SAMPLES, SAMPLE = 64, 4096
 LEAST = 4096           # bytes; a header alone would have as much
+KEEP = "keep"          # the quant of a file that is renewed: the manifest has the word
 STAND_IN = b"RKLLM STAND-IN, NOT A MODEL"  # how files of the tests' toolkit begin
 QUANT = re.compile(r"w\d{1,2}a\d{1,2}(_g\d{1,4})?$")
 _VENDOR = re.compile(rb"rkllm-toolkit version:[ -~]{3,400}")
@@ -60,7 +61,18 @@ def look(path):
             "said": {k: v for k, v in said.items() if k not in disputed}}
 
 
-def facts_of(said):
-    """Under the names that convert and validate use. What is not quantized has no quant."""
+def is_quantized(job):
+    """Whether the job's quant is what the file is to have."""
+    return job["quant"] != KEEP and job["with"].get("do_quantization", True) is True
+
+
+def facts_of(said, job=None):
+    """Under the names that convert and validate use. What is not quantized has no quant; what nobody asked for, of a
+    renewed file or one that is not quantized, is told under another name."""
     names = ("platform", "quant", "max_context", "num_npu_core")
-    return {n: said[n] for n in names if n in said and (n != "quant" or QUANT.match(said[n]))}
+    facts = {n: said[n] for n in names if n in said and (n != "quant" or QUANT.match(said[n]))}
+    if job and "quant" in facts and not is_quantized(job):
+        facts["file_quant"] = facts.pop("quant")
+    if job and "platform" in facts and not job["platform"]:
+        facts["file_platform"] = facts.pop("platform")
+    return facts

@@ -5,7 +5,7 @@ from collections import namedtuple
 
 from quern_worker import Fault
 
-from . import weights
+from . import fileinfo, versions, weights
 
 CONFIG_MAX = 16 << 20  # bytes of one JSON file of a model
 ENTRIES_MAX = 10000    # names in a model's folder
@@ -142,11 +142,20 @@ def _one_file(job, ending):
     return files[0]
 
 
+def _check_finished(job, path):
+    """A file that is renewed: it can be one, and nothing that it says of itself speaks against it."""
+    said = fileinfo.look(path)["said"]
+    if versions.parse(said.get("version", "")) and versions.at_least(said["version"], "1.1.0"):
+        raise refuse("{} says that toolkit {} made it; only files of 1.0 are renewed, this one can be used as it is"
+                     .format(os.path.basename(path), said["version"]))
+    if job["platform"] and said.get("platform", job["platform"]) != job["platform"]:
+        raise refuse("{} says that it is for {}, not for {}".format(os.path.basename(path), said["platform"],
+                                                                     job["platform"]), "illegal parameters")
+
+
 def look(job):
     """The Model of a job, or a Fault."""
     folder, kind = job["source"]["dir"], job["source"].get("format", "safetensors")
-    if job["with"].get("update") is True:
-        kind = "rkllm"
     if kind not in ("safetensors", "gguf", "rkllm"):
         raise refuse("source.format {!r}: safetensors, gguf and rkllm are read".format(kind))
     names = listing(folder)
@@ -157,6 +166,8 @@ def look(job):
                 raise refuse("{} is one part of several, and the toolkit takes one file; llama-gguf-split --merge "
                              "makes it".format(os.path.basename(path)))
             weights.check_gguf(path)
+        else:
+            _check_finished(job, path)
         return Model(kind, folder, path, {}, "", 0, os.path.getsize(path), 0)
     config = read_json(os.path.join(folder, "config.json"))
     _check_consent(folder, config, job)

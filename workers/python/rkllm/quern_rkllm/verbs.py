@@ -18,7 +18,9 @@ def _facts(job, model, out, info, version):
     built, with_ = out.confirmed("build"), job["with"]
     said = dict(info["said"], **{k: v for k, v in out.lines.said.items() if k not in out.lines.disputed})
     facts = {"source_format": model.kind, "tools": toolkit.tools()}
-    facts.update(fileinfo.facts_of(said))
+    facts.update(fileinfo.facts_of(said, job))
+    if "model" in out.confirmed("update_rkllm"):
+        facts["quant"] = fileinfo.KEEP
     for keyword, name in (("target_platform", "platform"), ("quantized_dtype", "quant"), ("hybrid_rate", "hybrid"),
                           ("optimization_level", "opt")):
         if keyword in built:
@@ -41,7 +43,7 @@ def _prepare(job):
     """Everything that can be refused before the toolkit starts."""
     calls.check_with(job)
     version, dist = toolkit.check_version(job)
-    if not job["platform"] and job["with"].get("update") is not True:
+    if not job["platform"] and job["source"].get("format") != "rkllm":
         raise calls.illegal("no platform; {} are known".format(", ".join(sorted(versions.PLATFORMS))))
     model = source.look(job)
     adapter = source.look_at_adapter(job)
@@ -112,7 +114,7 @@ def validate(job):
             if info["stand_in"] and not versions.is_local(version):
                 raise fileinfo.corrupt(path, "was made by a stand-in of the toolkit; it is no model")
             if row["path"] == job["file"] + ".rkllm":
-                event(event="facts", facts=fileinfo.facts_of(info["said"]))
+                event(event="facts", facts=fileinfo.facts_of(info["said"], job))
         if sha256_of(path, told) != row.get("sha256"):
             raise fileinfo.corrupt(path, "has other bytes than were made")
 

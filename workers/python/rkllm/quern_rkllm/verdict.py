@@ -1,9 +1,14 @@
 """Whether the toolkit did what it was asked for. It is believed only when everything agrees: the codes that it
 returned, its own line of success, the file, and what line and file say of dtype and platform."""
+import re
+
 from quern_worker import ENV, Fault
 
 from . import drive, failures, versions
 from .failures import BY_ID
+from .fileinfo import KEEP, is_quantized
+
+_FEW_BITS = re.compile(r"w[1-8]a")  # w16a16 is not quantized
 
 
 def _last_words(out):
@@ -58,8 +63,11 @@ def check_run(out, job, version, model):
 def check_words(said, job, attempt, where):
     """Refuse when words of the toolkit name another platform or quant than was asked for."""
     wanted = {"platform": job["platform"].lower()}
-    if job["with"].get("do_quantization", True):
+    if is_quantized(job):
         wanted["quant"] = job["quant"].lower()
+    elif job["quant"] != KEEP and _FEW_BITS.match(said.get("quant", "")):
+        raise failures.fault(BY_ID["other-dtype"], "{} says quant {}, asked for none (do_quantization false)".format(
+            where, said["quant"]), attempt)
     for name, value in wanted.items():
         if value and said.get(name, value) != value:
             raise failures.fault(BY_ID["other-dtype"], "{} says {} {}, asked for {}".format(
