@@ -1,5 +1,5 @@
 #!/bin/sh
-# run.sh BUILD: the workers on arm64. Cross-compiles them, runs their unit tests in an emulator (NEON against plain C
+# run.sh BUILD: the workers on arm64, and the package for it. Cross-compiles them, runs their unit tests in an emulator (NEON against plain C
 # is one of them), and compares their files with those that BUILD's workers make on this machine.
 set -eu
 build=$1
@@ -8,4 +8,5 @@ tests/arm64/setup.sh "$PWD/build/arm64-root"
 cmake --preset arm64 >/dev/null
 cmake --build --preset arm64 -- --quiet
 ctest --preset arm64 -j "$(nproc)" --progress
-exec python3 tests/arm64/same_bytes.py "$build/bin" build/arm64/bin
+python3 tests/arm64/same_bytes.py "$build/bin" build/arm64/bin
+exec python3 tests/arm64/package.py "$build/bin" build/arm64-root

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""build.py SOURCE CACHE -- the Debian package, once, for the tests that install it and that make it again elsewhere."""
+"""build.py SOURCE CACHE BUILT -- the Debian package, once, for the tests that install it and that make it again elsewhere."""
 import shutil
 import sys
 from pathlib import Path
@@ -8,13 +8,13 @@ from debian import build_package, skip
 
 
 def main():
-    source, cache = Path(sys.argv[1]).resolve(), Path(sys.argv[2])
+    source, made = Path(sys.argv[1]).resolve(), Path(sys.argv[3])
     if not shutil.which("cpack"):
         skip("cpack is not installed")
-    package = build_package(source, cache / "tree")
-    shutil.rmtree(cache / "built", ignore_errors=True)
-    (cache / "built").mkdir()
-    shutil.copy2(package, cache / "built")
+    package = build_package(source, made / "tree")
+    for old in made.glob("*.deb"):
+        old.unlink()
+    shutil.copy2(package, made)
     print(package.name)
 
 

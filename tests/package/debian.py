@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 SKIP = 77
 
@@ -101,7 +102,7 @@ def build_package(source, folder, preset="release", settings=()):
     return package
 
 
-def packed(cache):
+def packed(made):
     """The package that build.py made."""
-    found = list((cache / "built").glob("quern_*_amd64.deb"))
+    found = list(Path(made).glob("quern_*_amd64.deb"))
     return found[0] if found else skip("no package; ctest makes it first: package_build")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""test_package.py SOURCE CACHE -- the Debian package of build.py, as a user meets it.
+"""test_package.py SOURCE CACHE BUILT -- the Debian package of build.py, as a user meets it.
 
 lintian has nothing to say; in a fresh Debian root it is installed, its units are good, an ordinary user answers the
 questions of `quern init`, runs, reads the card, and it is removed: nothing is left but that user's files. Needs root
@@ -50,7 +50,7 @@ def main():
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="quern-package-") as name:
         folder = Path(name)
-        package = packed(cache)
+        package = packed(sys.argv[3])
         complaints = run("lintian", "--fail-on", "error,warning", "--allow-root", package)
         assert complaints == "", complaints
         print("ok    lintian has nothing to say")
