@@ -9,13 +9,13 @@
 # 1.2.2, 3.9 to 3.12 from 1.2.3 on. Only for amd64 and glibc. The worker's program is quern's own and is mounted when it runs.
 ARG PYTHON=3.10
 FROM docker.io/library/python:${PYTHON}-slim-bookworm
+ENV DEBIAN_FRONTEND=noninteractive
+RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends libgomp1 libgl1 libglib2.0-0 >/dev/null \
+	&& rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log
 ARG TOOLKIT=1.2.3
 # "table": what the vendor's requirements of this version name (docs/rkllm.md). Else your own list, as for RWKV7:
 # PINS="transformers==4.51.3 rwkv-fla==0.7.202503140658" with PYTHON=3.12.
 ARG PINS=table
-ENV DEBIAN_FRONTEND=noninteractive
-RUN apt-get update -qq && apt-get install -y -qq --no-install-recommends libgomp1 libgl1 libglib2.0-0 >/dev/null \
-	&& rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log
 # The wheel's own metadata may pull other versions, so the pins come a second time.
 RUN --mount=type=bind,target=/context set -eu; \
 	new="torch==2.6.0 torchvision==0.21.0 auto_gptq==0.7.1 optimum==1.23.3 datasets==4.1.1 numpy<=1.26.4"; \

@@ -58,7 +58,7 @@ class Place:
         return done
 
     def build(self, wheels, *args, check=True):
-        return self.buildah("bud", "--isolation=chroot", "--pull-never", "--file", SOURCE / "docker/rkllm.Dockerfile",
+        return self.buildah("bud", "--isolation=chroot", "--pull-never", "--layers", "--file", SOURCE / "docker/rkllm.Dockerfile",
                             "--build-arg", f"PYTHON={PYTHON}", *args, "--tag", IMAGE, wheels, check=check)
 
     def quern(self, *words):
