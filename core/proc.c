@@ -1,7 +1,10 @@
 #include "core/proc.h"
 
+#include <ctype.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -121,4 +124,51 @@ pid_t lock_signer(const char *path, int lock_fd)
 	if (fd >= 0)
 		close(fd);
 	return pid;
+}
+
+/* 1 when pid runs the same program as we do: it only asks whether the lock is held. */
+static int is_one_of_us(pid_t pid)
+{
+	char path[64];
+	struct stat theirs, ours;
+
+	(void)snprintf(path, sizeof(path), "/proc/%ld/exe", (long)pid);
+	return stat(path, &theirs) == 0 && stat("/proc/self/exe", &ours) == 0 &&
+	       theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
+}
+
+static int holds(pid_t pid, int fd)
+{
+	char path[64];
+	struct dirent *de;
+	int found = 0;
+	DIR *d;
+
+	(void)snprintf(path, sizeof(path), "/proc/%ld/fd", (long)pid);
+	d = opendir(path);
+	while (d && !found && (de = readdir(d)) != NULL)
+		found = isdigit((unsigned char)de->d_name[0]) &&
+			has_open(pid, (int)strtol(de->d_name, NULL, 10), fd);
+	if (d)
+		closedir(d);
+	return found;
+}
+
+int lock_end_holders(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), ended = 0;
+	DIR *d = fd < 0 ? NULL : opendir("/proc");
+	struct dirent *de;
+
+	while (d && (de = readdir(d)) != NULL) {
+		pid_t pid = (pid_t)strtol(de->d_name, NULL, 10);
+
+		if (pid > 1 && pid != getpid() && holds(pid, fd) && !is_one_of_us(pid))
+			ended += kill(pid, SIGKILL) == 0;
+	}
+	if (d)
+		closedir(d);
+	if (fd >= 0)
+		close(fd);
+	return ended;
 }

@@ -20,6 +20,9 @@ int lock_take(const char *path, struct err *e);
  * pid while it lives, or 0. A worker could write another number there, to have it killed: believed
  * is only one that has the lock open as descriptor lock_fd. */
 pid_t lock_signer(const char *path, int lock_fd);
+/* Kill all that have the lock open, other than programs of our own, which only look: what its
+ * signer started and left behind. Walks /proc. Returns how many. */
+int lock_end_holders(const char *path);
 /* 1 held by somebody, 0 free or absent, negative on error. */
 int lock_held(const char *path, struct err *e);
 

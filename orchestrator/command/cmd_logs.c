@@ -16,21 +16,23 @@
 
 #define POLL_MS 200
 #define ATTEMPTS_MAX 100    /* older ones are not looked for */
-#define LINE_MAX_SHOWN 8192 /* bytes of a line on a terminal before it is broken */
+#define LINE_MAX_SHOWN 8192 /* bytes of a line before it is broken */
 
 struct log_view {
 	struct store_command sc;
 	struct job_row job;
 	int number; /* of the attempt */
+	bool raw;   /* bytes as they are */
 	const char *path;
 	int fd;
-	char line[LINE_MAX_SHOWN + 1]; /* of a terminal: the line so far */
+	char line[LINE_MAX_SHOWN + 1]; /* the line so far */
 	size_t len;
 };
 
 /* ---- printing */
 
-/* A log is foreign text: on a terminal nothing of it may steer the terminal. */
+/* A log is foreign text: nothing of it may steer a terminal, also not one behind a pager or in a
+ * mail. */
 static void flush_line(struct log_view *v)
 {
 	char shown[4 * LINE_MAX_SHOWN + 1];
@@ -72,10 +74,10 @@ static int print_new(struct log_view *v, struct err *e)
 			continue;
 		if (n < 0)
 			return err_errno(e, "%s", v->path);
-		if (cli_is_terminal(stdout))
-			print_visible(v, chunk, (size_t)n);
-		else
+		if (v->raw)
 			fwrite(chunk, 1, (size_t)n, stdout);
+		else
+			print_visible(v, chunk, (size_t)n);
 	}
 	if (fflush(stdout) != 0)
 		return err_errno(e, "standard output");
@@ -219,6 +221,8 @@ int cmd_logs(int argc, char **argv)
 	const struct option_def opts[] = {
 		{ "follow", 'f', OPT_FLAG, NULL, "go on until the attempt ends", &follow },
 		{ "attempt", 0, OPT_INT, "N", "this attempt, not the last one", &number },
+		{ "raw", 0, OPT_FLAG, NULL,
+		  "print the log's bytes as they are, for a file or a program", &v.raw },
 		/* As STORE_COMMAND_OPTIONS, but -f follows here, as in tail(1). */
 		{ "file", 0, OPT_STRING, "FILE", "the jobs file (default jobs.yaml)", &v.sc.file },
 		{ "work", 0, OPT_STRING, "DIR",

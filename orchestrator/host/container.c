@@ -152,7 +152,9 @@ static void add_limits(struct words *w, const struct container_place *p)
 {
 	add_two(w, "--pids-limit", PIDS_MAX);
 	add_two(w, "--ulimit", "core=0:0");
-	add_ulimit(w, RLIMIT_NOFILE, "nofile", FILES_MAX);
+	add_ulimit(w, RLIMIT_NOFILE, "nofile", p->files ? p->files : FILES_MAX);
+	if (p->file_bytes)
+		add_ulimit(w, RLIMIT_FSIZE, "fsize", p->file_bytes);
 	add_ulimit(w, RLIMIT_NPROC, "nproc", PROCESSES_MAX);
 	if (p->memory_bytes)
 		add_two(w, "--memory",

@@ -39,7 +39,8 @@ struct container_place {
 	const char *work;	      /* in a label, for people */
 	const char *const *read;      /* what it may read, absolute, NULL-ended */
 	const char *const *arguments; /* of its program, NULL-ended */
-	uint64_t memory_bytes;	      /* 0: as the runtime has it */
+	uint64_t memory_bytes;	      /* limits; 0: as the runtime has it */
+	uint64_t file_bytes, files;   /* of one file; open at once */
 	bool network, gpu;
 };
 /* The argument vector of quern-contain; NULL: it is not installed. */

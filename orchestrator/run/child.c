@@ -3,12 +3,16 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "orchestrator/host/spawn.h"
+#include "orchestrator/run/orphans.h"
+
+#define PIPE_MAX (1u << 20) /* what a pipe holds at most: fs.pipe-max-size of the kernel */
 
 static void part_done(struct child *c)
 {
@@ -64,6 +68,28 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
 	}
 }
 
+/* The process has ended, and what it wrote is in the pipe. Whoever it started may hold the other
+ * end for ever, and write there: nobody listens any more. */
+static void stop_listening(struct child *c)
+{
+	size_t left = PIPE_MAX;
+	ssize_t n;
+	int fd;
+
+	if (uv_is_closing((uv_handle_t *)&c->out) || uv_fileno((uv_handle_t *)&c->out, &fd) != 0)
+		return;
+	while (left > 0 && (n = read(fd, c->chunk, sizeof(c->chunk))) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			break;
+		take_bytes(c, c->chunk, (size_t)n);
+		left -= (size_t)n < left ? (size_t)n : left;
+	}
+	give_line(c);
+	uv_close((uv_handle_t *)&c->out, closed);
+}
+
 static void on_alloc(uv_handle_t *h, size_t wanted, uv_buf_t *b)
 {
 	struct child *c = h->data;
@@ -87,15 +113,28 @@ static void ended(struct child *c, int status, const struct rusage *used)
 	c->exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 0;
 	c->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 	if (c->own_session)
-		(void)kill(-c->pid, SIGKILL); /* stragglers of its group hold the pipe */
+		(void)kill(-c->pid, SIGKILL); /* stragglers of its group */
 	c->pid = 0;
+	stop_listening(c);
 	part_done(c);
+}
+
+static bool is_live(void *ctx, pid_t pid)
+{
+	const struct children *kids = ctx;
+
+	for (const struct child *c = kids->live; c; c = c->next) {
+		if (c->pid == pid)
+			return true;
+	}
+	return false;
 }
 
 static void on_sigchld(uv_signal_t *h, int sig)
 {
 	struct children *kids = h->data;
 	struct child **at = &kids->live;
+	bool worker_ended = false;
 
 	(void)sig;
 	while (*at) {
@@ -108,15 +147,22 @@ static void on_sigchld(uv_signal_t *h, int sig)
 			continue;
 		}
 		*at = c->next;
+		worker_ended |= c->own_session;
 		ended(c, status, &used);
 		at = &kids->live; /* on_done may have started another one */
 	}
+	/* The end of an orphan comes here too, and may make others of its children. */
+	kids->orphans |= worker_ended;
+	if (kids->orphans)
+		kids->orphans = orphans_end(is_live, kids) > 0;
 }
 
 void children_open(struct children *kids, uv_loop_t *loop)
 {
 	kids->loop = loop;
 	kids->live = NULL;
+	kids->orphans = false;
+	orphans_adopt();
 	uv_signal_init(loop, &kids->ended);
 	kids->ended.data = kids;
 	uv_signal_start(&kids->ended, on_sigchld, SIGCHLD);

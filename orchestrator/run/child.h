@@ -5,6 +5,7 @@
 #ifndef QUERN_ORCHESTRATOR_CHILD_H
 #define QUERN_ORCHESTRATOR_CHILD_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
 
@@ -19,6 +20,7 @@ struct children {
 	uv_loop_t *loop;
 	uv_signal_t ended;
 	struct child *live;
+	bool orphans; /* some were told to end: look again when they have */
 };
 
 /* What a process and those it has waited for used, as the kernel counted. */

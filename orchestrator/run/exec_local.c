@@ -15,19 +15,22 @@
 
 #define ADOPTED_POLL_MS 200 /* flock has no event; five looks a second cost nothing */
 
+#define UNSIGNED_LOOKS 10 /* a worker signs in its first millisecond */
+
 struct local {
 	struct execution *x;
 	struct child child, ender;
 	struct children *kids;
 	uv_timer_t poll; /* of a reattached worker */
 	char *lock_path;
-	int adopted;
+	int adopted, unsigned_looks;
 };
 
 static int open_log(const struct execution *x)
 {
 	char *log = path_join(x->dir, "log");
-	int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+	int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+		      0644);
 
 	free(log);
 	return fd;
@@ -126,8 +129,14 @@ static void poll_lock(uv_timer_t *t)
 	struct local *l = t->data;
 	struct err e = ERR_INIT;
 
-	if (lock_held(l->lock_path, &e) == 1)
+	if (lock_held(l->lock_path, &e) == 1) {
+		/* Its signer may be gone and a process that it started hold the lock for ever. */
+		l->unsigned_looks =
+			lock_signer(l->lock_path, SPAWN_LOCK_FD) ? 0 : l->unsigned_looks + 1;
+		if (l->unsigned_looks == UNSIGNED_LOOKS)
+			(void)lock_end_holders(l->lock_path);
 		return;
+	}
 	uv_close((uv_handle_t *)t, poll_closed);
 }
 

@@ -33,7 +33,8 @@ enum task_end { /* why we ended a worker */
 		END_BY_ITSELF,
 		END_TIMEOUT,
 		END_STALL,
-		END_LOG, /* its log grew over the limit */
+		END_LOG,    /* its log grew over the limit */
+		END_FOLDER, /* its folder did */
 		END_CANCEL,
 		END_STOP, /* the run is stopping */
 };
@@ -62,6 +63,7 @@ struct task {
 	int64_t killed_ms;   /* when SIGTERM was sent, monotonic; 0: not */
 	int64_t phase_ms;    /* monotonic start of the phase */
 	int64_t progress_ms; /* last sign of progress, monotonic */
+	int64_t folder_ms;   /* last look at its folder, monotonic */
 	int64_t out_bytes;   /* size of out/ at the last look, for adopted workers */
 	char stage[32], unit[16];
 	int64_t done, total;

@@ -34,6 +34,8 @@ int task_contain(struct task *t, bool validate, const char *const *read, struct 
 		.read = read,
 		.arguments = place->program + 1, /* the image has its own way to Python */
 		.memory_bytes = place->memory_bytes,
+		.file_bytes = place->file_bytes,
+		.files = place->files,
 		.network = place->network,
 		.gpu = place->gpu
 	};
@@ -72,7 +74,8 @@ bool container_revive(struct arena *a, const char *note, const char *dir)
 	if (!place.program || access(note, F_OK) != 0)
 		return false;
 	s.lock_fd = lock_take(arena_printf(a, "%s/lock", dir), &ignored);
-	s.err_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+	s.err_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+			0644);
 	s.out_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	/* Its end is seen by its lock, as that of any worker of a dead run. */
 	if (s.lock_fd >= 0 && s.err_fd >= 0 && s.out_fd >= 0)

@@ -19,6 +19,8 @@ const char *task_with(struct task *t);
 /* The output is there and valid: seal it in a pool thread, then ready. */
 void task_seal(struct task *t);
 void task_free(struct task *t);
+/* A person moved the job; its worker has ended: end the attempt, free t. */
+void task_cancelled(struct task *t, const struct verdict *v);
 /* From sealing.c: t->seal has how it went. */
 void task_sealed(struct task *t);
 
@@ -30,6 +32,11 @@ int task_contain(struct task *t, bool validate, const char *const *read, struct 
 		 struct err *e);
 /* A worker of a dead run may be in a container. */
 void task_find_container(struct task *t);
+
+/* task_folder.c. Bytes that its folder may hold; and whether it holds more, or too many files. */
+#define TASK_FILES_MAX 20000
+uint64_t task_folder_limit(const struct task *t);
+bool task_folder_is_full(const struct task *t);
 
 /* task_worker.c. Start the engine's worker with a verb; its ending continues the task. */
 void task_spawn(struct task *t, const char *verb);

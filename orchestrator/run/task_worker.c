@@ -11,6 +11,7 @@
 #include "core/clock.h"
 #include "core/crash.h"
 #include "core/json.h"
+#include "core/log.h"
 #include "core/mem.h"
 #include "core/path.h"
 #include "core/proc.h"
@@ -20,7 +21,9 @@
 #define LOG_LIMIT_BYTES (64 << 20) /* a worker's log; above it the worker is ended */
 #define LINES_LOGGED_MAX 10000	   /* of its standard output that are no protocol lines */
 #define FACTS_MAX (1u << 20)	   /* a line has 64 KiB, its canonical form hardly more */
+#define FOLDER_LOOK_MS 1000	   /* between two looks at its job folder */
 #define PROGRESS_STORE_MS 1000	   /* `quern status` sees progress this fresh */
+#define WORKER_OPEN_FILES 4096	   /* a model of 1 TB in shards has some hundred */
 #define WORKER_MEMORY_SLACK 2	   /* address space allowed, times the estimate */
 #define WORKER_MEMORY_FLOOR (2ull << 30)
 
@@ -40,7 +43,7 @@ static void log_line_of(struct task *t, const char *line, size_t len)
 	if (t->lines_logged++ >= LINES_LOGGED_MAX)
 		return;
 	path = path_join(t->dir, "log");
-	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
 	if (fd >= 0) {
 		if (write(fd, line, len) < 0 || write(fd, "\n", 1) < 0)
 			t->lines_logged = LINES_LOGGED_MAX; /* no room: a log is not worth a job */
@@ -51,8 +54,9 @@ static void log_line_of(struct task *t, const char *line, size_t len)
 
 static void note_progress(struct task *t, const struct json *v)
 {
-	snprintf(t->stage, sizeof(t->stage), "%s", json_str(v, "stage", ""));
-	snprintf(t->unit, sizeof(t->unit), "%s", json_str(v, "unit", ""));
+	/* Shown on terminals, again and again: what it is made of is seen here, once. */
+	text_visible(json_str(v, "stage", ""), t->stage, sizeof(t->stage));
+	text_visible(json_str(v, "unit", ""), t->unit, sizeof(t->unit));
 	t->done = json_int(v, "done", 0);
 	t->total = json_int(v, "total", 0);
 	t->progress_dirty = true;
@@ -123,7 +127,7 @@ static void on_converted(struct task *t)
 	if (v.good) {
 		CRASH_POINT("task:converted");
 		if (!task_move(t, EV_EXIT_OK, &no_fault, false)) {
-			task_free(t);
+			task_cancelled(t, &v);
 			return;
 		}
 		CRASH_POINT("task:validating");
@@ -134,9 +138,20 @@ static void on_converted(struct task *t)
 		return;
 	}
 	if (v.cancelled)
-		task_free(t); /* the row says so already */
+		task_cancelled(t, &v); /* the job's row says so already */
 	else
 		judge(t, &v);
+}
+
+/* What came between the limit and the end is cut off. The head stays, which tells how it began; the
+ * verdict has the words of the end. */
+static void bound_log(const struct task *t)
+{
+	char *path = path_join(t->dir, "log");
+
+	if (t->end_reason == END_LOG && truncate(path, LOG_LIMIT_BYTES) != 0)
+		(void)unlink(path);
+	free(path);
 }
 
 static void note_peak(struct task *t, uint64_t bytes)
@@ -153,6 +168,7 @@ static void on_done(struct execution *x)
 	t->used.user_ms += x->used.user_ms;
 	t->used.system_ms += x->used.system_ms;
 	note_peak(t, x->used.peak_rss_bytes);
+	bound_log(t);
 	if (t->phase == TASK_CONVERT) {
 		on_converted(t);
 		return;
@@ -161,7 +177,7 @@ static void on_done(struct execution *x)
 	if (v.good)
 		task_seal(t);
 	else if (v.cancelled)
-		task_free(t);
+		task_cancelled(t, &v);
 	else
 		judge(t, &v);
 }
@@ -260,6 +276,8 @@ void task_spawn(struct task *t, const char *verb)
 	struct place place = { .job = t->dir,
 			       .read = read,
 			       .network = t->engine->network,
+			       .files = WORKER_OPEN_FILES,
+			       .file_bytes = task_folder_limit(t),
 			       .memory_bytes = LIMIT_ADDRESS_SPACE ? memory_limit(t) : 0 };
 	struct err e = ERR_INIT;
 	struct verdict v;
@@ -373,8 +391,19 @@ static void look_at_limits(struct task *t, int64_t mono_ms)
 	} else if (mono_ms - t->progress_ms > c->resources.stall_ms) {
 		task_stop(t, END_STALL, SIGTERM);
 	} else if (file_bytes(t->dir, "log") > LOG_LIMIT_BYTES) {
-		task_stop(t, END_LOG, SIGTERM);
+		/* At the speed of a disk a second of grace is gigabytes. */
+		task_stop(t, END_LOG, SIGKILL);
 	}
+}
+
+/* More seldom than at the rest: it walks. */
+static void look_at_folder(struct task *t, int64_t mono_ms)
+{
+	if (t->killed_ms || mono_ms - t->folder_ms < FOLDER_LOOK_MS)
+		return;
+	t->folder_ms = mono_ms;
+	if (task_folder_is_full(t))
+		task_stop(t, END_FOLDER, SIGKILL);
 }
 
 static void look_for_cancel(struct task *t)
@@ -383,8 +412,9 @@ static void look_for_cancel(struct task *t)
 	struct arena *a = arena_new();
 	struct job_row row;
 
+	/* Another state than ours: cancelled, and perhaps taken up again since. */
 	if (store_job_get(t->sched->store, t->job.id, a, &row, &e) >= 0 &&
-	    row.state == JOB_CANCELLED)
+	    row.state != t->job.state)
 		task_stop(t, END_CANCEL, SIGTERM);
 	arena_free(a);
 }
@@ -399,6 +429,7 @@ void task_tick(struct task *t, int64_t mono_ms)
 		note_peak(t, proc_peak_rss((pid_t)t->x.pid)); /* nobody will tell us later */
 	record_pid(t);
 	look_at_limits(t, mono_ms);
+	look_at_folder(t, mono_ms);
 	if (t->end_reason == END_BY_ITSELF)
 		look_for_cancel(t);
 	if (t->progress_dirty && store_attempt_progress(t->sched->store, t->attempt_id, t->stage,

@@ -25,14 +25,16 @@ static void set(struct verdict *v, bool retry, const char *cause, const char *fm
 
 static void set(struct verdict *v, bool retry, const char *cause, const char *fmt, ...)
 {
+	char text[sizeof(v->message)];
 	va_list ap;
 
 	v->retry = retry;
 	v->said = -1;
 	snprintf(v->cause, sizeof(v->cause), "%s", cause);
 	va_start(ap, fmt);
-	vsnprintf(v->message, sizeof(v->message), fmt, ap);
+	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
+	text_visible(text, v->message, sizeof(v->message)); /* names and words of a stranger */
 }
 
 static void show(struct verdict *v, const char *from, const char *text)
@@ -82,6 +84,11 @@ static bool ended_by_us(enum task_end why, struct verdict *v)
 		return true;
 	case END_LOG:
 		set(v, false, "log too large", "its log grew beyond 64 MiB");
+		show(v, "limit", v->message);
+		return true;
+	case END_FOLDER:
+		set(v, false, "folder too large",
+		    "it filled its job folder with more than any such job needs");
 		show(v, "limit", v->message);
 		return true;
 	case END_CANCEL:
@@ -135,6 +142,9 @@ static void by_status(const struct execution *x, const char *said, const char *d
 	if (x->start_error) {
 		set(v, true, "launch", "cannot start a process: %s", uv_strerror(x->start_error));
 		show(v, "error", uv_strerror(x->start_error));
+	} else if (x->signal == SIGXFSZ) {
+		set(v, false, "folder too large", "it wrote a file larger than any such job needs");
+		show(v, "signal", "signal 25 (File size limit exceeded)");
 	} else if (x->signal) {
 		set(v, true, x->signal == SIGKILL ? "killed" : "crash", "signal %d (%s)%s%s",
 		    x->signal, strsignal(x->signal), words[0] ? ": " : "", words);

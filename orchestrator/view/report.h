@@ -14,22 +14,46 @@
 #include "core/err.h"
 #include "db/quality.h"
 #include "db/store.h"
+#include "orchestrator/view/interner.h"
 #include "orchestrator/view/status.h"
 
 #define REPORT_JOBS_MAX 20000 /* in the grid and in lists; counts and causes are of all */
 #define REPORT_CELLS_MAX 100000
 #define REPORT_NIGHTS 14
-#define REPORT_NAMED 10 /* jobs that a cause names */
+#define REPORT_TEXT_COLUMNS 60 /* a phone held upright */
+#define REPORT_NAMED 10	       /* jobs that a cause names */
+#define REPORT_ATTEMPTS_MAX 8
+#define REPORT_FILES_MAX 16
+
+struct report_attempt {
+	int number, exit_code, signal; /* as attempt_row has them */
+	int64_t started_ms, ended_ms;  /* ended_ms 0: going on, or nobody saw its end */
+	int64_t peak_bytes;
+	const char *cause, *message;
+	const char *evidence_from, *evidence, *rungs; /* as attempt_row has them */
+};
+
+struct report_file {
+	const char *name;
+	int64_t bytes;
+	uint8_t sha256[SHA256_LEN];
+};
 
 struct report_job {
 	int64_t id;
+	uint8_t key[SHA256_LEN];
 	enum job_state state;
 	const char *label, *cause, *message, *repo;
 	const char *evidence_from, *evidence, *rungs; /* of the last attempt */
-	size_t model, variant;			      /* row and column of the grid */
+	const char *engine_version, *with, *source, *source_version, *lora; /* lora: or "" */
+	size_t model, variant; /* row and column of the grid */
 	int tries;
 	int64_t artifact_bytes;
-	int64_t took_ms, peak_bytes;	     /* of the last attempt */
+	int64_t took_ms, peak_bytes; /* of the last attempt */
+	struct report_attempt *attempts;
+	size_t n_attempts; /* newest first; at most REPORT_ATTEMPTS_MAX */
+	struct report_file *files;
+	size_t n_files;			     /* at most REPORT_FILES_MAX */
 	const struct quality_facts *quality; /* NULL: its worker measured none */
 };
 
@@ -44,6 +68,7 @@ struct report_span {
 
 struct report_cause {
 	const char *cause, *message; /* of the first such job */
+	const char *evidence;	     /* the same; "" */
 	const char *advice;	     /* what to change before the command; "" for nothing */
 	const char *command;	     /* what to type */
 	int64_t jobs[REPORT_NAMED];
@@ -56,9 +81,9 @@ struct report_repo {
 	int64_t files, bytes;
 };
 
-struct report_names {
-	const char **v;
-	size_t n;
+/* A column of the grid in two parts: "rkllm rk3588" and "w8a8 opt 1". */
+struct report_column {
+	const char *group, *name;
 };
 
 struct report {
@@ -70,13 +95,16 @@ struct report {
 	struct report_job *jobs;
 	size_t n_jobs; /* at most REPORT_JOBS_MAX of total */
 	struct report_names models, variants;
-	struct report_cause *causes; /* the most frequent first */
+	struct report_column *columns; /* as many as variants */
+	struct report_cause *causes;   /* the most frequent first */
 	size_t n_causes;
 	struct report_repo *repos;
 	size_t n_repos;
 	struct report_span *spans; /* by start */
 	size_t n_spans;
 	int lanes;
+	struct sample_row *samples; /* what the run noted on its way, by time */
+	size_t n_samples;
 	struct night_row nights[REPORT_NIGHTS]; /* this one first */
 	int n_nights;
 };
@@ -84,6 +112,9 @@ struct report {
 /* ERR_NOTFOUND: no run yet. */
 int report_load(struct store *s, const char *work, struct arena *a, struct report *out,
 		struct err *e);
+
+/* report_jobs.c: jobs, causes, repositories and spans of r->run into r. */
+int report_load_jobs(struct store *s, struct report *r, struct arena *a, struct err *e);
 
 /* The longest attempts: at most n indexes into jobs. Returns how many. */
 size_t report_longest(const struct report *r, size_t *out, size_t n);

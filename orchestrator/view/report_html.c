@@ -1,17 +1,20 @@
-/* orchestrator/view/report_html.c -- the report as one HTML page: no script, nothing
- * loaded from anywhere, readable on a phone, in the dark, on paper and by a
- * screen reader (a state is a word and a sign as well as a colour). */
+/* orchestrator/view/report_html.c -- the report as one HTML page: nothing loaded from anywhere, and
+ * a policy in its head that forbids it; readable on a phone, in the dark, on paper, by a screen
+ * reader (a state is a word and a sign as well as a colour) and without its script, which adds the
+ * details of each job and a filter. */
 #include <string.h>
 
+#include "core/hash.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/units.h"
 #include "orchestrator/command/store_command.h"
 #include "orchestrator/view/report.css.inc"
 #include "orchestrator/view/report.h"
+#include "orchestrator/view/report.js.inc"
 #include "orchestrator/view/report_page.h"
 
-#define LONGEST 10
+#define REPOS_LISTED 200
 
 /* ---- text */
 
@@ -43,15 +46,15 @@ void page_text(struct buf *b, const char *s)
 	}
 }
 
-static const char *size_text(struct arena *a, int64_t bytes)
+const char *page_size(struct arena *a, int64_t bytes)
 {
 	char *text = arena_alloc(a, 32);
 
-	units_format_size((uint64_t)bytes, text, 32);
+	units_format_size(bytes > 0 ? (uint64_t)bytes : 0, text, 32);
 	return text;
 }
 
-static const char *duration_text(struct arena *a, int64_t ms)
+const char *page_duration(struct arena *a, int64_t ms)
 {
 	char *text = arena_alloc(a, 32);
 
@@ -59,69 +62,153 @@ static const char *duration_text(struct arena *a, int64_t ms)
 	return text;
 }
 
-static const char *sign_of(enum job_state s)
+void page_section(struct buf *b, const char *id, const char *heading)
 {
-	switch (s) {
-	case JOB_DONE:
-		return "\xe2\x9c\x93"; /* check mark */
-	case JOB_FAILED:
-		return "\xe2\x9c\x97"; /* ballot x */
-	case JOB_READY:
-		return "\xe2\x97\x90"; /* circle, left half */
-	case JOB_CANCELLED:
-		return "\xe2\x80\x93"; /* dash */
-	case JOB_PENDING:
-		return "\xc2\xb7"; /* middle dot */
-	default:
-		return "\xe2\x96\xb6"; /* triangle */
-	}
+	buf_addf(b, "<section id=\"%s\">\n<h2>%s</h2>\n", id, heading);
+}
+
+void page_section_end(struct buf *b)
+{
+	buf_adds(b, "</section>\n");
+}
+
+void page_table(struct buf *b, const char *class, const char *label)
+{
+	buf_addf(b,
+		 "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"%s\">"
+		 "<table class=\"%s\">\n<caption class=\"hidden\">%s</caption>\n",
+		 label, class, label);
+}
+
+void page_table_end(struct buf *b)
+{
+	buf_adds(b, "</tbody></table></div>\n");
 }
 
 /* ---- head */
 
-static void number(struct buf *b, const char *class, int64_t n, const char *word)
+/* A policy names what may run by its hash: nothing else does, whatever got into the text. */
+static void add_hash(struct buf *b, const char *text)
 {
-	if (n)
-		buf_addf(b, "<li class=\"%s\"><b>%lld</b>%s</li>\n", class, (long long)n, word);
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	uint8_t sum[SHA256_LEN + 1] = { 0 }; /* 33 bytes are 44 digits, of which the last is '=' */
+
+	sha256_bytes(text, strlen(text), sum);
+	buf_adds(b, "'sha256-");
+	for (size_t i = 0; i < sizeof(sum); i += 3) {
+		unsigned v = (unsigned)sum[i] << 16 | (unsigned)sum[i + 1] << 8 | sum[i + 2];
+
+		for (int k = 0; k < 4; k++)
+			buf_addc(b, i + 3 == sizeof(sum) && k == 3
+					    ? '='
+					    : digits[v >> (18 - 6 * k) & 63]);
+	}
+	buf_adds(b, "'");
 }
 
-static void head(const struct report *r, struct arena *a, struct buf *b)
+static void document_head(const struct report *r, struct buf *b)
 {
-	int64_t end = r->run.ended_ms ? r->run.ended_ms : r->now_ms;
-
 	buf_adds(b, "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+		    "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
+		    "base-uri 'none'; form-action 'none'; style-src ");
+	add_hash(b, report_css);
+	buf_adds(b, "; script-src ");
+	add_hash(b, report_js);
+	buf_adds(b, "\">\n<meta name=\"referrer\" content=\"no-referrer\">\n"
 		    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-		    "<title>");
+		    "<meta name=\"color-scheme\" content=\"light dark\">\n<title>");
 	page_text(b, r->run.name);
-	buf_addf(
-		b,
-		": %lld of %lld done</title>\n<style>\n%s</style>\n</head>\n<body>\n<header>\n<h1>",
-		(long long)r->counts[JOB_DONE], (long long)r->total, report_css);
+	buf_addf(b, ": %lld of %lld done</title>\n<style>%s</style>\n</head>\n<body>\n",
+		 (long long)r->counts[JOB_DONE], (long long)r->total, report_css);
+}
+
+/* ---- the verdict */
+
+static int64_t waiting(const struct report *r)
+{
+	return r->counts[JOB_PENDING] + r->counts[JOB_RUNNING] + r->counts[JOB_VALIDATING] +
+	       r->counts[JOB_UPLOADING];
+}
+
+static void number(struct buf *b, const char *class, const char *value, const char *word)
+{
+	buf_addf(b, "<li class=\"%s\"><b>%s</b> %s</li>\n", class, value, word);
+}
+
+static void count(struct buf *b, struct arena *a, const char *class, int64_t n, const char *word)
+{
+	if (n)
+		number(b, class, arena_printf(a, "%lld", (long long)n), word);
+}
+
+static void numbers(const struct report *r, struct arena *a, struct buf *b)
+{
+	int64_t end = r->run.ended_ms ? r->run.ended_ms : r->now_ms, bytes = 0;
+
+	for (size_t i = 0; i < r->n_repos; i++)
+		bytes += r->repos[i].bytes;
+	buf_adds(b, "<ul class=\"numbers\">\n");
+	count(b, a, "done", r->counts[JOB_DONE], "done");
+	count(b, a, "failed", r->counts[JOB_FAILED], "failed");
+	count(b, a, "ready", r->counts[JOB_READY], "not published");
+	count(b, a, "wait", waiting(r), "waiting");
+	count(b, a, "wait", r->counts[JOB_CANCELLED], "cancelled");
+	if (bytes)
+		number(b, "plain", page_size(a, bytes), "new on the hub");
+	number(b, "plain", page_duration(a, end - r->run.started_ms),
+	       r->life == RUN_GOING ? "so far" : "in all");
+	buf_adds(b, "</ul>\n");
+}
+
+/* All jobs as one bar; said in words by the numbers above it. */
+static void proportions(const struct report *r, struct buf *b)
+{
+	const struct {
+		const char *class;
+		int64_t n;
+	} parts[] = { { "done", r->counts[JOB_DONE] },
+		      { "ready", r->counts[JOB_READY] },
+		      { "failed", r->counts[JOB_FAILED] },
+		      { "wait", waiting(r) + r->counts[JOB_CANCELLED] } };
+	double x = 0;
+
+	if (!r->total)
+		return;
+	buf_adds(b, "<svg class=\"bar\" height=\"10\" aria-hidden=\"true\">");
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		double width = 100.0 * (double)parts[i].n / (double)r->total;
+
+		if (parts[i].n)
+			buf_addf(b,
+				 "<rect class=\"%s\" x=\"%.3f%%\" width=\"%.3f%%\" height=\"10\"/>",
+				 parts[i].class, x, width);
+		x += width;
+	}
+	buf_adds(b, "</svg>\n");
+}
+
+static void page_head(const struct report *r, struct arena *a, struct buf *b)
+{
+	buf_adds(b, "<header>\n<h1>");
 	page_text(b, r->run.name);
-	buf_addf(b, "</h1>\n<p class=\"soft\">run %lld, %s, %s%s, on ", (long long)r->run.id,
-		 show_time(a, r->run.started_ms), duration_text(a, end - r->run.started_ms),
-		 r->life == RUN_GOING  ? " so far"
+	buf_addf(b, "</h1>\n<p class=\"soft\">run %lld, %s%s, on ", (long long)r->run.id,
+		 show_time(a, r->run.started_ms),
+		 r->life == RUN_GOING  ? ", still going on"
 		 : r->life == RUN_DIED ? "; it ended without a word, quern run goes on"
 				       : "");
 	page_text(b, r->run.host);
-	buf_adds(b, "</p>\n</header>\n<main>\n<ul class=\"numbers\">\n");
-	number(b, "done", r->counts[JOB_DONE], "done");
-	number(b, "failed", r->counts[JOB_FAILED], "failed");
-	number(b, "ready", r->counts[JOB_READY], "not published");
-	number(b, "wait",
-	       r->counts[JOB_PENDING] + r->counts[JOB_RUNNING] + r->counts[JOB_VALIDATING] +
-		       r->counts[JOB_UPLOADING],
-	       "waiting");
-	number(b, "wait", r->counts[JOB_CANCELLED], "cancelled");
-	buf_adds(b, "</ul>\n");
+	buf_adds(b, "</p>\n");
+	numbers(r, a, b);
+	proportions(r, b);
+	buf_adds(b, "</header>\n");
 }
 
 /* ---- failures, hub */
 
-void page_job_link(struct buf *b, const struct report *r, int64_t id)
+static const struct report_job *find_job(const struct report *r, int64_t id)
 {
-	/* Jobs are sorted by id. */
-	size_t lo = 0, hi = r->n_jobs;
+	size_t lo = 0, hi = r->n_jobs; /* jobs are sorted by id */
 
 	while (lo < hi) {
 		size_t mid = lo + (hi - lo) / 2;
@@ -131,234 +218,142 @@ void page_job_link(struct buf *b, const struct report *r, int64_t id)
 		else
 			hi = mid;
 	}
-	if (lo == r->n_jobs || r->jobs[lo].id != id) {
+	return lo < r->n_jobs && r->jobs[lo].id == id ? &r->jobs[lo] : NULL;
+}
+
+void page_job_anchor(struct buf *b, const struct report_job *j)
+{
+	buf_addf(b, "<a href=\"#j%lld\">", (long long)j->id);
+}
+
+void page_job_link(struct buf *b, const struct report *r, int64_t id)
+{
+	const struct report_job *j = find_job(r, id);
+
+	if (!j) {
 		buf_addf(b, "%lld", (long long)id);
 		return;
 	}
-	buf_addf(b, "<a href=\"#j%lld\">%lld ", (long long)id, (long long)id);
-	page_text(b, r->jobs[lo].label);
+	page_job_anchor(b, j);
+	buf_addf(b, "%lld ", (long long)id);
+	page_text(b, j->label);
 	buf_adds(b, "</a>");
+}
+
+static void cause(const struct report *r, const struct report_cause *c, struct buf *b)
+{
+	buf_addf(b, "<article class=\"cause\">\n<h3><span class=\"times\">%lld &times;</span> ",
+		 (long long)c->n);
+	page_text(b, c->cause);
+	buf_adds(b, "</h3>\n<p class=\"said\">");
+	page_text(b, c->message);
+	buf_adds(b, "</p>\n");
+	if (c->evidence[0]) {
+		buf_adds(b, "<p class=\"said soft\">");
+		page_text(b, c->evidence);
+		buf_adds(b, "</p>\n");
+	}
+	if (c->advice[0]) {
+		buf_adds(b, "<p>");
+		page_text(b, c->advice);
+		buf_adds(b, "</p>\n");
+	}
+	buf_adds(b, "<p class=\"command\"><code>");
+	page_text(b, c->command);
+	buf_adds(b, "</code></p>\n<p class=\"soft\">");
+	for (int64_t k = 0; k < c->n && k < REPORT_NAMED; k++) {
+		buf_adds(b, k ? ", " : c->n == 1 ? "job " : "jobs ");
+		page_job_link(b, r, c->jobs[k]);
+	}
+	if (c->n > REPORT_NAMED)
+		buf_addf(b, " and %lld more", (long long)(c->n - REPORT_NAMED));
+	buf_adds(b, "</p>\n</article>\n");
 }
 
 static void causes(const struct report *r, struct buf *b)
 {
 	if (!r->n_causes)
 		return;
-	buf_adds(b, "<section>\n<h2>What failed, and what to type</h2>\n");
-	for (size_t i = 0; i < r->n_causes; i++) {
-		const struct report_cause *c = &r->causes[i];
-
-		buf_addf(b, "<div class=\"cause\">\n<p><strong>%lld &times; ", (long long)c->n);
-		page_text(b, c->cause);
-		buf_adds(b, "</strong>: ");
-		page_text(b, c->message);
-		buf_adds(b, "</p>\n<p>");
-		page_text(b, c->advice);
-		buf_adds(b, c->advice[0] ? ": <code>" : "<code>");
-		page_text(b, c->command);
-		buf_adds(b, "</code></p>\n<p class=\"soft\">");
-		for (int64_t k = 0; k < c->n && k < REPORT_NAMED; k++) {
-			buf_adds(b, k ? ", " : c->n == 1 ? "job " : "jobs ");
-			page_job_link(b, r, c->jobs[k]);
-		}
-		buf_adds(b, c->n > REPORT_NAMED ? " ...</p>\n</div>\n" : "</p>\n</div>\n");
-	}
-	buf_adds(b, "</section>\n");
+	page_section(b, "failures", "What failed, and what to type");
+	for (size_t i = 0; i < r->n_causes; i++)
+		cause(r, &r->causes[i], b);
+	page_section_end(b);
 }
 
 static void published(const struct report *r, struct arena *a, struct buf *b)
 {
-	buf_adds(b, "<section>\n<h2>New on the hub</h2>\n");
+	page_section(b, "hub", "New on the hub");
 	if (!r->n_repos) {
-		buf_adds(b, "<p>nothing</p>\n</section>\n");
+		buf_adds(b, "<p>nothing</p>\n");
+		page_section_end(b);
 		return;
 	}
+	page_table(b, "list", "New on the hub");
 	buf_adds(b,
-		 "<div class=\"scroll\"><table>\n<thead><tr><th scope=\"col\">repository</th>"
+		 "<thead><tr><th scope=\"col\">repository</th><th scope=\"col\">hub</th>"
 		 "<th scope=\"col\" class=\"n\">files</th><th scope=\"col\" class=\"n\">size</th>"
 		 "</tr></thead>\n<tbody>\n");
-	for (size_t i = 0; i < r->n_repos; i++) {
-		buf_adds(b, "<tr><td>");
-		page_text(b, r->repos[i].name);
-		buf_addf(b, "</td><td class=\"n\">%lld</td><td class=\"n\">%s</td></tr>\n",
-			 (long long)r->repos[i].files, size_text(a, r->repos[i].bytes));
-	}
-	buf_adds(b, "</tbody></table></div>\n</section>\n");
-}
-
-/* ---- the matrix */
-
-static void grid_cell(const struct report *r, const struct report_job *j, struct buf *b)
-{
-	const char *state = job_state_name(j->state);
-
-	buf_addf(b, "<td class=\"s-%s\"><a href=\"#j%lld\" title=\"", state, (long long)j->id);
-	page_text(b, r->models.v[j->model]);
-	buf_addc(b, ' ');
-	page_text(b, r->variants.v[j->variant]);
-	buf_addf(b, ": %s\">%s<span class=\"hidden\"> %s</span></a></td>", state, sign_of(j->state),
-		 state);
-}
-
-static void grid_rows(const struct report *r, struct arena *a, struct buf *b)
-{
-	size_t columns = r->variants.n;
-	const struct report_job **cells = arena_array(a, r->models.n * columns, sizeof(*cells));
-
-	for (size_t i = 0; i < r->models.n * columns; i++)
-		cells[i] = NULL;
-	for (size_t i = 0; i < r->n_jobs; i++) /* of two under one name the newer one */
-		cells[r->jobs[i].model * columns + r->jobs[i].variant] = &r->jobs[i];
-	for (size_t m = 0; m < r->models.n; m++) {
+	for (size_t i = 0; i < r->n_repos && i < REPOS_LISTED; i++) {
 		buf_adds(b, "<tr><th scope=\"row\">");
-		page_text(b, r->models.v[m]);
-		buf_adds(b, "</th>");
-		for (size_t v = 0; v < columns; v++) {
-			if (cells[m * columns + v])
-				grid_cell(r, cells[m * columns + v], b);
-			else
-				buf_adds(b, "<td></td>");
-		}
-		buf_adds(b, "</tr>\n");
+		page_text(b, r->repos[i].name);
+		buf_adds(b, "</th><td>");
+		page_text(b, r->repos[i].hub);
+		buf_addf(b, "</td><td class=\"n\">%lld</td><td class=\"n\">%s</td></tr>\n",
+			 (long long)r->repos[i].files, page_size(a, r->repos[i].bytes));
 	}
-}
-
-static void grid(const struct report *r, struct arena *a, struct buf *b)
-{
-	if (!r->n_jobs)
-		return;
-	buf_adds(b, "<section>\n<h2>The matrix</h2>\n");
-	if (r->models.n > REPORT_CELLS_MAX / r->variants.n) {
+	page_table_end(b);
+	if (r->n_repos > REPOS_LISTED)
 		buf_addf(b,
-			 "<p>%zu models by %zu variants are too many to draw; the list below has "
-			 "them.</p>\n"
-			 "</section>\n",
-			 r->models.n, r->variants.n);
-		return;
-	}
-	buf_adds(b,
-		 "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"The matrix\">"
-		 "<table class=\"grid\">\n<thead><tr><th scope=\"col\">model</th>");
-	for (size_t v = 0; v < r->variants.n; v++) {
-		buf_adds(b, "<th scope=\"col\">");
-		page_text(b, r->variants.v[v]);
-		buf_adds(b, "</th>");
-	}
-	buf_adds(b, "</tr></thead>\n<tbody>\n");
-	grid_rows(r, a, b);
-	buf_adds(b, "</tbody></table></div>\n</section>\n");
+			 "<p class=\"soft\">and %zu repositories more: quern report --json</p>\n",
+			 r->n_repos - REPOS_LISTED);
+	page_section_end(b);
 }
 
-/* ---- lists */
+/* ---- the page */
 
-static void longest(const struct report *r, struct arena *a, struct buf *b)
+/* To the parts that are there: what has no heading is left out. */
+static void navigation(const struct buf *parts, struct buf *b)
 {
-	size_t at[LONGEST], n = report_longest(r, at, LONGEST);
+	static const struct {
+		const char *id, *word;
+	} all[] = { { "failures", "failures" }, { "hub", "hub" },	  { "matrix", "matrix" },
+		    { "night", "night" },	{ "quality", "quality" }, { "speed", "speed" },
+		    { "longest", "longest" },	{ "runs", "runs" },	  { "jobs", "jobs" } };
+	char mark[64];
 
-	if (!n)
-		return;
-	buf_adds(b,
-		 "<section>\n<h2>Longest jobs</h2>\n<div class=\"scroll\"><table>\n<thead><tr>"
-		 "<th scope=\"col\">job</th><th scope=\"col\" class=\"n\">took</th>"
-		 "<th scope=\"col\" class=\"n\">memory</th><th scope=\"col\" class=\"n\">size</th>"
-		 "</tr></thead>\n<tbody>\n");
-	for (size_t i = 0; i < n; i++) {
-		const struct report_job *j = &r->jobs[at[i]];
-
-		buf_adds(b, "<tr><td>");
-		page_job_link(b, r, j->id);
-		buf_addf(b,
-			 "</td><td class=\"n\">%s</td><td class=\"n\">%s</td><td "
-			 "class=\"n\">%s</td></tr>\n",
-			 duration_text(a, j->took_ms),
-			 j->peak_bytes ? size_text(a, j->peak_bytes) : "",
-			 j->artifact_bytes ? size_text(a, j->artifact_bytes) : "");
+	buf_adds(b, "<nav aria-label=\"parts of the report\"><ul>\n");
+	for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+		snprintf(mark, sizeof(mark), "<section id=\"%s\">", all[i].id);
+		if (strstr(buf_str(parts), mark))
+			buf_addf(b, "<li><a href=\"#%s\">%s</a></li>\n", all[i].id, all[i].word);
 	}
-	buf_adds(b, "</tbody></table></div>\n</section>\n");
-}
-
-static void nights(const struct report *r, struct arena *a, struct buf *b)
-{
-	if (r->n_nights < 2)
-		return;
-	buf_adds(b, "<section>\n<h2>Earlier runs</h2>\n<div class=\"scroll\"><table>\n<thead><tr>"
-		    "<th scope=\"col\">started</th><th scope=\"col\" class=\"n\">took</th>"
-		    "<th scope=\"col\" class=\"n\">points</th><th scope=\"col\" "
-		    "class=\"n\">converted</th>"
-		    "<th scope=\"col\" class=\"n\">published</th><th scope=\"col\" "
-		    "class=\"n\">retried</th>"
-		    "<th scope=\"col\" class=\"n\">failed</th></tr></thead>\n<tbody>\n");
-	for (int i = 0; i < r->n_nights; i++) {
-		const struct night_row *n = &r->nights[i];
-
-		buf_addf(b,
-			 "<tr><td>%s%s</td><td class=\"n\">%s</td><td class=\"n\">%lld</td>"
-			 "<td class=\"n\">%lld</td><td class=\"n\">%lld</td><td "
-			 "class=\"n\">%lld</td>"
-			 "<td class=\"n\">%lld</td></tr>\n",
-			 show_time(a, n->started_ms), i ? "" : " (this one)",
-			 n->ended_ms ? duration_text(a, n->ended_ms - n->started_ms) : "",
-			 (long long)n->points, (long long)n->converted, (long long)n->uploaded,
-			 (long long)n->retried, (long long)n->failed);
-	}
-	buf_adds(b, "</tbody></table></div>\n</section>\n");
-}
-
-static void job_row(const struct report *r, const struct report_job *j, struct arena *a,
-		    struct buf *b)
-{
-	const char *state = job_state_name(j->state);
-
-	buf_addf(b, "<tr id=\"j%lld\"><td class=\"n\">%lld</td><td>", (long long)j->id,
-		 (long long)j->id);
-	page_text(b, r->models.v[j->model]);
-	buf_adds(b, "</td><td>");
-	page_text(b, r->variants.v[j->variant]);
-	buf_addf(
-		b,
-		"</td><td class=\"s-%s\">%s</td><td class=\"n\">%s</td><td class=\"n\">%s</td><td>",
-		state, state, j->took_ms ? duration_text(a, j->took_ms) : "",
-		j->artifact_bytes ? size_text(a, j->artifact_bytes) : "");
-	page_text(b, j->repo);
-	buf_adds(b, "</td><td class=\"wide\">");
-	page_text(b, j->message);
-	buf_adds(b, "</td></tr>\n");
-}
-
-static void jobs(const struct report *r, struct arena *a, struct buf *b)
-{
-	struct arena *scratch = arena_new();
-
-	(void)a;
-	buf_adds(b, "<section>\n<h2>All jobs</h2>\n");
-	if ((int64_t)r->n_jobs < r->total)
-		buf_addf(b, "<p>the first %zu of %lld; quern status --all lists the others</p>\n",
-			 r->n_jobs, (long long)r->total);
-	buf_adds(b,
-		 "<div class=\"scroll\"><table>\n<thead><tr><th scope=\"col\" class=\"n\">job</th>"
-		 "<th scope=\"col\">model</th><th scope=\"col\">variant</th><th "
-		 "scope=\"col\">state</th>"
-		 "<th scope=\"col\" class=\"n\">took</th><th scope=\"col\" class=\"n\">size</th>"
-		 "<th scope=\"col\">repository</th><th "
-		 "scope=\"col\">message</th></tr></thead>\n<tbody>\n");
-	for (size_t i = 0; i < r->n_jobs; i++) {
-		arena_reset(scratch);
-		job_row(r, &r->jobs[i], scratch, b);
-	}
-	buf_adds(b, "</tbody></table></div>\n</section>\n");
-	arena_free(scratch);
+	buf_adds(b, "</ul></nav>\n");
 }
 
 void report_html(const struct report *r, struct arena *a, struct buf *b)
 {
-	head(r, a, b);
-	causes(r, b);
-	published(r, a, b);
-	grid(r, a, b);
-	page_timeline(r, a, b);
-	longest(r, a, b);
-	page_quality(r, b);
-	nights(r, a, b);
-	jobs(r, a, b);
-	buf_adds(b, "</main>\n</body>\n</html>\n");
+	struct buf parts;
+
+	buf_init(&parts, b->max);
+	causes(r, &parts);
+	published(r, a, &parts);
+	page_grid(r, a, &parts);
+	page_timeline(r, a, &parts);
+	page_quality(r, a, &parts);
+	page_longest(r, a, &parts);
+	page_nights(r, a, &parts);
+	page_jobs(r, a, &parts);
+	document_head(r, b);
+	page_head(r, a, b);
+	navigation(&parts, b);
+	buf_adds(b, "<main>\n");
+	buf_add(b, buf_str(&parts), parts.len);
+	b->overflow |= parts.overflow;
+	buf_release(&parts);
+	buf_adds(
+		b,
+		"</main>\n<footer class=\"soft\"><p>made by quern; <code>quern show JOB</code> and "
+		"<code>quern logs JOB</code> have more of each job</p></footer>\n");
+	page_data(r, a, b);
+	buf_addf(b, "<script>%s</script>\n</body>\n</html>\n", report_js);
 }

@@ -1,4 +1,6 @@
-/* orchestrator/view/report_text.c -- the report as a mail: short lines, the verdict first. */
+/* orchestrator/view/report_text.c -- the report as a mail: short lines, the verdict first. A line
+ * is at most REPORT_TEXT_COLUMNS wide, which a phone shows without folding it; only a word or a
+ * command that is longer stands whole on a line of its own, to be copied. */
 #include <string.h>
 
 #include "core/log.h"
@@ -6,18 +8,63 @@
 #include "core/units.h"
 #include "orchestrator/command/store_command.h"
 #include "orchestrator/view/report.h"
+#include "orchestrator/view/table.h"
 
 #define LONGEST 3
 #define REPOS_NAMED 8
 #define NIGHTS_NAMED 7
+#define LINE_MAX_BYTES 65536 /* of one paragraph */
 
-/* Foreign text, with control characters made visible. */
-static void add_text(struct buf *b, const char *s)
+/* ---- lines */
+
+static void spaces(struct buf *b, size_t n)
 {
-	char line[4 * ERR_MSG_MAX];
+	while (n-- > 0)
+		buf_addc(b, ' ');
+}
 
-	text_visible(s, line, sizeof(line));
-	buf_adds(b, line);
+/* Foreign text within: control characters become visible. The first line stands at `first`, the
+ * others at `rest`. */
+static void wrap(struct buf *b, size_t first, size_t rest, const char *text)
+{
+	char visible[4 * ERR_MSG_MAX], *word, *at;
+	size_t column = first;
+	bool begun = false;
+
+	text_visible(text, visible, sizeof(visible));
+	spaces(b, first);
+	for (word = strtok_r(visible, " ", &at); word; word = strtok_r(NULL, " ", &at)) {
+		size_t width = text_width(word);
+
+		if (begun && column + 1 + width > REPORT_TEXT_COLUMNS) {
+			buf_addc(b, '\n');
+			spaces(b, rest);
+			column = rest;
+		} else if (begun) {
+			buf_addc(b, ' ');
+			column++;
+		}
+		buf_adds(b, word);
+		column += width;
+		begun = true;
+	}
+	buf_addc(b, '\n');
+}
+
+/* A command is copied: it stays on one line. */
+static void add_command(struct buf *b, const char *command)
+{
+	char visible[4 * ERR_MSG_MAX];
+
+	text_visible(command, visible, sizeof(visible));
+	buf_addf(b, "  %s\n", visible);
+}
+
+/* Wraps what was collected in line, and empties it. */
+static void end_line(struct buf *b, size_t rest, struct buf *line)
+{
+	wrap(b, 0, rest, buf_str(line));
+	buf_clear(line);
 }
 
 static const char *files_word(int64_t n)
@@ -25,7 +72,9 @@ static const char *files_word(int64_t n)
 	return n == 1 ? "file" : "files";
 }
 
-static void add_verdict(const struct report *r, struct arena *a, struct buf *b)
+/* ---- parts */
+
+static void add_verdict(const struct report *r, struct arena *a, struct buf *b, struct buf *line)
 {
 	int64_t end = r->run.ended_ms ? r->run.ended_ms : r->now_ms;
 	int64_t waiting = r->counts[JOB_PENDING] + r->counts[JOB_RUNNING] +
@@ -34,24 +83,25 @@ static void add_verdict(const struct report *r, struct arena *a, struct buf *b)
 
 	units_format_duration(end > r->run.started_ms ? end - r->run.started_ms : 0, took,
 			      sizeof(took));
-	add_text(b, r->run.name);
-	buf_addf(b, ", %s, %s%s\n", show_time(a, r->run.started_ms), took,
+	buf_addf(line, "%s, %s, %s%s", r->run.name, show_time(a, r->run.started_ms), took,
 		 r->life == RUN_GOING  ? " so far"
 		 : r->life == RUN_DIED ? "; it ended without a word, quern run goes on"
 				       : "");
-	buf_addf(b, "%lld of %lld done", (long long)r->counts[JOB_DONE], (long long)r->total);
+	end_line(b, 2, line);
+	buf_addf(line, "%lld of %lld done", (long long)r->counts[JOB_DONE], (long long)r->total);
 	if (r->counts[JOB_FAILED])
-		buf_addf(b, ", %lld failed", (long long)r->counts[JOB_FAILED]);
+		buf_addf(line, ", %lld failed", (long long)r->counts[JOB_FAILED]);
 	if (r->counts[JOB_READY])
-		buf_addf(b, ", %lld converted but not published", (long long)r->counts[JOB_READY]);
+		buf_addf(line, ", %lld converted but not published",
+			 (long long)r->counts[JOB_READY]);
 	if (waiting)
-		buf_addf(b, ", %lld waiting", (long long)waiting);
+		buf_addf(line, ", %lld waiting", (long long)waiting);
 	if (r->counts[JOB_CANCELLED])
-		buf_addf(b, ", %lld cancelled", (long long)r->counts[JOB_CANCELLED]);
-	buf_addc(b, '\n');
+		buf_addf(line, ", %lld cancelled", (long long)r->counts[JOB_CANCELLED]);
+	end_line(b, 2, line);
 }
 
-static void add_repos(const struct report *r, struct buf *b)
+static void add_repos(const struct report *r, struct buf *b, struct buf *line)
 {
 	int64_t files = 0, bytes = 0;
 	char size[32];
@@ -68,37 +118,39 @@ static void add_repos(const struct report *r, struct buf *b)
 	buf_addf(b, "new on the hub: %lld %s, %s\n", (long long)files, files_word(files), size);
 	for (size_t i = 0; i < r->n_repos && i < REPOS_NAMED; i++) {
 		units_format_size((uint64_t)r->repos[i].bytes, size, sizeof(size));
-		buf_adds(b, "  ");
-		add_text(b, r->repos[i].name);
-		buf_addf(b, ": %lld %s, %s\n", (long long)r->repos[i].files,
+		buf_addf(line, "%s: %lld %s, %s", r->repos[i].name, (long long)r->repos[i].files,
 			 files_word(r->repos[i].files), size);
+		wrap(b, 2, 4, buf_str(line));
+		buf_clear(line);
 	}
 	if (r->n_repos > REPOS_NAMED)
 		buf_addf(b, "  and %zu repositories more\n", r->n_repos - REPOS_NAMED);
 }
 
-static void add_causes(const struct report *r, struct buf *b)
+static void add_causes(const struct report *r, struct buf *b, struct buf *line)
 {
 	for (size_t i = 0; i < r->n_causes; i++) {
 		const struct report_cause *c = &r->causes[i];
 
-		buf_addf(b, "\n%lld x %s: ", (long long)c->n, c->cause);
-		add_text(b, c->message);
-		buf_addf(b, "\n  job%s", c->n == 1 ? "" : "s");
-		for (int64_t k = 0; k < c->n && k < REPORT_NAMED; k++)
-			buf_addf(b, " %lld", (long long)c->jobs[k]);
-		if (c->n > REPORT_NAMED)
-			buf_adds(b, " ...");
 		buf_addc(b, '\n');
+		buf_addf(line, "%lld x %s: %s", (long long)c->n, c->cause, c->message);
+		end_line(b, 2, line);
+		buf_addf(line, "job%s", c->n == 1 ? "" : "s");
+		for (int64_t k = 0; k < c->n && k < REPORT_NAMED; k++)
+			buf_addf(line, " %lld", (long long)c->jobs[k]);
+		if (c->n > REPORT_NAMED)
+			buf_adds(line, " ...");
+		wrap(b, 2, 2, buf_str(line));
+		buf_clear(line);
 		if (c->advice[0])
-			buf_addf(b, "  %s\n", c->advice);
-		buf_addf(b, "  %s\n", c->command);
+			wrap(b, 2, 2, c->advice);
+		add_command(b, c->command);
 	}
 	if (r->n_causes)
 		buf_addc(b, '\n');
 }
 
-static void add_longest(const struct report *r, struct buf *b)
+static void add_longest(const struct report *r, struct buf *b, struct buf *line)
 {
 	size_t longest[LONGEST], n = report_longest(r, longest, LONGEST);
 	char took[32];
@@ -107,15 +159,13 @@ static void add_longest(const struct report *r, struct buf *b)
 		const struct report_job *j = &r->jobs[longest[i]];
 
 		units_format_duration(j->took_ms, took, sizeof(took));
-		buf_adds(b, i ? ", " : "longest: ");
-		add_text(b, j->label);
-		buf_addf(b, " %s", took);
+		buf_addf(line, "%s%s %s", i ? ", " : "longest: ", j->label, took);
 	}
 	if (n)
-		buf_addc(b, '\n');
+		end_line(b, 2, line);
 }
 
-static void add_quality(const struct report *r, struct arena *a, struct buf *b)
+static void add_quality(const struct report *r, struct arena *a, struct buf *b, struct buf *line)
 {
 	const struct report_job *j = report_largest_error(r);
 	const struct quality_row *worst;
@@ -123,36 +173,35 @@ static void add_quality(const struct report *r, struct arena *a, struct buf *b)
 	if (!j)
 		return;
 	worst = &j->quality->worst[0];
-	buf_adds(b, "largest error: ");
-	add_text(b, j->label);
-	buf_addf(b, " %s", quality_error_text(a, &j->quality->all));
-	if (j->quality->n_worst) {
-		buf_adds(b, " (");
-		add_text(b, worst->tensor);
-		buf_addf(b, " %s)", quality_error_text(a, worst));
-	}
-	buf_addc(b, '\n');
+	buf_addf(line, "largest error: %s %s", j->label, quality_error_text(a, &j->quality->all));
+	if (j->quality->n_worst)
+		buf_addf(line, " (%s %s)", worst->tensor, quality_error_text(a, worst));
+	end_line(b, 2, line);
 }
 
-static void add_nights(const struct report *r, struct buf *b)
+static void add_nights(const struct report *r, struct buf *b, struct buf *line)
 {
 	if (r->n_nights < 2)
 		return;
-	buf_adds(b, "earlier runs, newest first:");
+	buf_adds(line, "earlier runs, newest first:");
 	for (int i = 1; i < r->n_nights && i <= NIGHTS_NAMED; i++) {
-		buf_addf(b, "%s %lld new", i > 1 ? "," : "", (long long)r->nights[i].converted);
+		buf_addf(line, "%s %lld new", i > 1 ? "," : "", (long long)r->nights[i].converted);
 		if (r->nights[i].failed)
-			buf_addf(b, " %lld failed", (long long)r->nights[i].failed);
+			buf_addf(line, " %lld failed", (long long)r->nights[i].failed);
 	}
-	buf_addc(b, '\n');
+	end_line(b, 2, line);
 }
 
 void report_text(const struct report *r, struct arena *a, struct buf *b)
 {
-	add_verdict(r, a, b);
-	add_repos(r, b);
-	add_causes(r, b);
-	add_longest(r, b);
-	add_quality(r, a, b);
-	add_nights(r, b);
+	struct buf line;
+
+	buf_init(&line, LINE_MAX_BYTES);
+	add_verdict(r, a, b, &line);
+	add_repos(r, b, &line);
+	add_causes(r, b, &line);
+	add_longest(r, b, &line);
+	add_quality(r, a, b, &line);
+	add_nights(r, b, &line);
+	buf_release(&line);
 }

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -104,6 +106,114 @@ static int try_rename(const char *path)
 	return verdict(fd < 0 ? fd : rename("inside", path));
 }
 
+/* ---- system calls by name, with arguments that do nothing where the call is allowed */
+
+static int try_call(const char *name)
+{
+	const struct {
+		const char *name;
+		long nr, a, b, c;
+	} calls[] = {
+		{ "ptrace", SYS_ptrace, PTRACE_TRACEME, 0, 0 },
+		{ "process_vm_readv", SYS_process_vm_readv, 1, 0, 0 },
+		{ "kcmp", SYS_kcmp, 1, 1, 0 },
+		{ "pidfd_getfd", 438, -1, 0, 0 },
+		{ "mount", SYS_mount, 0, 0, 0 },
+		{ "umount2", SYS_umount2, 0, 0, 0 },
+		{ "chroot", SYS_chroot, (long)"/", 0, 0 },
+		{ "unshare-user", SYS_unshare, CLONE_NEWUSER, 0, 0 },
+		{ "unshare-net", SYS_unshare, CLONE_NEWNET, 0, 0 },
+		{ "setns", SYS_setns, -1, 0, 0 },
+		{ "clone-user", SYS_clone, CLONE_NEWUSER | SIGCHLD, 0, 0 },
+		{ "clone-net", SYS_clone, CLONE_NEWNET | SIGCHLD, 0, 0 },
+		{ "clone3", 435, 0, 0, 0 },
+		{ "open_by_handle_at", SYS_open_by_handle_at, -1, 0, 0 },
+		{ "name_to_handle_at", SYS_name_to_handle_at, -1, 0, 0 },
+		{ "mknodat", SYS_mknodat, -1, 0, 0 },
+		{ "fanotify_init", SYS_fanotify_init, -1, 0, 0 },
+		{ "bpf", SYS_bpf, -1, 0, 0 },
+		{ "userfaultfd", SYS_userfaultfd, 0, 0, 0 },
+		{ "perf_event_open", SYS_perf_event_open, 0, 0, -1 },
+		{ "kexec_load", SYS_kexec_load, 0, 0, 0 },
+		{ "init_module", SYS_init_module, 0, 0, 0 },
+		{ "finit_module", SYS_finit_module, -1, 0, 0 },
+		{ "delete_module", SYS_delete_module, 0, 0, 0 },
+		{ "io_uring_setup", 425, 1, 0, 0 },
+		{ "io_uring_enter", 426, -1, 0, 0 },
+		{ "keyctl", SYS_keyctl, 0, -3, 0 },
+		{ "add_key", SYS_add_key, 0, 0, 0 },
+		{ "request_key", SYS_request_key, 0, 0, 0 },
+		{ "fsopen", 430, 0, 0, 0 },
+		{ "open_tree", 428, -1, 0, 0 },
+		{ "move_mount", 429, -1, 0, -1 },
+		{ "sethostname", SYS_sethostname, 0, 0, 0 },
+		{ "clock_settime", SYS_clock_settime, 0, 0, 0 },
+		{ "reboot", SYS_reboot, 0, 0, 0 },
+		{ "syslog", SYS_syslog, 10, 0, 0 },
+		{ "prlimit-parent", SYS_prlimit64, getppid(), RLIMIT_CORE, 0 },
+		{ "prlimit-self", SYS_prlimit64, 0, RLIMIT_CORE, 0 },
+		{ "kill-all", SYS_kill, -1, 0, 0 },
+		{ "kill-parent", SYS_kill, getppid(), 0, 0 },
+		{ "kill-self", SYS_kill, getpid(), 0, 0 },
+		{ "tiocsti", SYS_ioctl, 0, 0x5412, 0 },
+		{ "connect", SYS_connect, -1, 0, 0 },
+		{ "bind", SYS_bind, -1, 0, 0 },
+		{ "getpid", SYS_getpid, 0, 0, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		if (strcmp(calls[i].name, name) == 0) {
+			long rc = syscall(calls[i].nr, calls[i].a, calls[i].b, calls[i].c, 0, 0);
+
+			if (rc == 0 && calls[i].nr == SYS_clone)
+				_exit(0); /* the child of one that was let through */
+			return verdict(rc);
+		}
+	}
+	return 2;
+}
+
+/* Sockets of every family and kind: says which were made. */
+static int try_sockets(const char *unused)
+{
+	static const int kinds[] = { SOCK_STREAM, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET };
+	int made = 0;
+
+	(void)unused;
+	for (int family = 0; family < 64; family++) {
+		for (size_t k = 0; k < sizeof(kinds) / sizeof(kinds[0]); k++) {
+			int pair[2];
+
+			if (socket(family, kinds[k], 0) >= 0)
+				made += printf("socket %d %d\n", family, kinds[k]);
+			if (socketpair(family, kinds[k], 0, pair) == 0)
+				made += printf("pair %d %d\n", family, kinds[k]);
+		}
+	}
+	if (!made)
+		puts("none");
+	return 0;
+}
+
+/* The calls of 32-bit programs, and those of x32: other numbers, which a filter by number would let
+ * through. */
+static int try_other_calls(const char *which)
+{
+#ifdef __x86_64__
+	long rc = 20; /* getpid of i386 */
+
+	if (strcmp(which, "i386") == 0)
+		__asm__ volatile("int $0x80" : "+a"(rc)::"memory");
+	else
+		rc = syscall(0x40000000 | SYS_getpid);
+	return verdict(rc);
+#else
+	(void)which;
+	raise(SIGSYS);
+	return 0;
+#endif
+}
+
 /* Everything that a program is born with, one a line. */
 static int show_birth(const char *unused)
 {
@@ -158,11 +268,14 @@ int main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		int (*run)(const char *arg);
-	} acts[] = { { "read", try_read },     { "write", try_write },	 { "connect", try_connect },
-		     { "unix", try_unix },     { "ptrace", try_ptrace }, { "kill", try_kill },
-		     { "mount", try_mount },   { "symlink", try_link },	 { "fifo", try_mknod },
-		     { "rename", try_rename }, { "birth", show_birth },	 { "crash", crash },
-		     { "memory", eat_memory } };
+	} acts[] = { { "read", try_read },	 { "write", try_write },
+		     { "connect", try_connect }, { "unix", try_unix },
+		     { "ptrace", try_ptrace },	 { "kill", try_kill },
+		     { "mount", try_mount },	 { "symlink", try_link },
+		     { "fifo", try_mknod },	 { "rename", try_rename },
+		     { "birth", show_birth },	 { "crash", crash },
+		     { "memory", eat_memory },	 { "call", try_call },
+		     { "sockets", try_sockets }, { "other", try_other_calls } };
 
 	for (size_t i = 0; argc == 3 && i < sizeof(acts) / sizeof(acts[0]); i++) {
 		if (strcmp(argv[1], acts[i].name) == 0)

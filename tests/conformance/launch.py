@@ -153,6 +153,41 @@ def test_mount(p):
     p.refuses("mount", p.job, "EPERM")
 
 
+REFUSED = """ptrace process_vm_readv kcmp pidfd_getfd mount umount2 chroot unshare-user unshare-net setns clone-user clone-net
+    open_by_handle_at name_to_handle_at mknodat fanotify_init bpf userfaultfd perf_event_open kexec_load init_module finit_module
+    delete_module io_uring_setup io_uring_enter keyctl add_key request_key fsopen open_tree move_mount sethostname clock_settime
+    reboot syslog prlimit-parent kill-all kill-parent tiocsti""".split()
+
+
+def test_system_calls(p):
+    for name in REFUSED:
+        for options in ((), ("--network",)):
+            out = p.attempt("call", name, options)
+            assert out == "refused EPERM", f"{name} {options}: {out}"
+    assert p.attempt("call", "clone3") == "refused ENOSYS"  # so that a C library takes clone, which is looked at
+    for name in ("connect", "bind"):
+        p.refuses("call", name, "EACCES")
+    for name in ("getpid", "kill-self", "prlimit-self"):
+        p.allows("call", name)
+    # A process of the sandbox goes through the same filter.
+    code, out, _ = p.run("/bin/sh", "-c", f"{p.hostile} call unshare-user", options=["--read", str(p.bin)])
+    assert (code, out) == (0, "refused EPERM"), (code, out)
+
+
+def test_sockets_of_every_family(p):
+    # Pairs of connected streams reach nobody else.
+    assert p.attempt("sockets", "-").splitlines() == ["pair 1 1", "pair 1 5"]
+    with_network = p.attempt("sockets", "-", ["--network"]).splitlines()
+    families = {int(line.split()[1]) for line in with_network if line.startswith("socket")}
+    assert {1, 2} <= families <= {1, 2, 10, 16}, with_network
+
+
+def test_calls_of_other_architectures(p):
+    for which in ("i386", "x32"):
+        code, out, _ = p.run(p.hostile, "other", which)
+        assert code == -signal.SIGSYS and not out, (which, code, out)
+
+
 def test_birth(p):
     (code, out, err) = p.run(p.hostile, "birth", "-", options=["--files", "100", "--setenv", "EXTRA=a b"])
     assert code == 0 and not err, err

@@ -1,4 +1,6 @@
 """quern report: text, JSON and one HTML page, of good runs, bad runs, and names that are hostile."""
+import base64
+import hashlib
 import json
 import os
 import re
@@ -26,7 +28,7 @@ resources: {jobs: 2, memory: 1GiB, disk_reserve: 1MiB, grace: 1s}
 retry: {attempts: 1}
 upload: {hub: local, namespace: ns, repo: "{model}", file: "{model}-{quant}-opt-{opt}-h-{hybrid}"}
 """
-EMPTY = {"meta", "line", "br", "link", "img"}
+EMPTY = {"meta", "input", "line", "br", "link", "img"}
 
 
 class Page(HTMLParser):
@@ -42,7 +44,7 @@ class Page(HTMLParser):
     def handle_starttag(self, tag, attrs):
         self.tags.append(tag)
         for name, value in attrs:
-            assert not name.startswith("on") and name not in ("src", "srcset", "style"), (tag, name)
+            assert not name.startswith("on") and name not in ("src", "srcset", "style", "action"), (tag, name)
             if name == "id":
                 assert value not in self.ids, value
                 self.ids.add(value)
@@ -65,11 +67,28 @@ def page(m):
     expect(m.quern("report", "-o", "r.html"), 0)
     text = (m.root / "r.html").read_text()
     p = Page(text)
-    assert not {"script", "iframe", "object", "link", "img"} & set(p.tags), p.tags
+    assert not {"iframe", "object", "link", "img"} & set(p.tags), p.tags
+    assert p.tags.count("script") == 2, "its data and its own script"
     assert "url(" not in text and "@import" not in text and "http:" not in text and "https:" not in text
+    check_policy(text)
     for link in p.links:
         assert link[0] == "#" and link[1:] in p.ids, link
     return p, text
+
+
+def check_policy(text):
+    """The page may run its own script and use its own style, by their hashes, and nothing else."""
+    policy = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', text).group(1)
+    assert policy.startswith("default-src 'none'; base-uri 'none'; form-action 'none'; "), policy
+    for tag in ("style", "script"):
+        body = re.search(rf"<{tag}>(.*?)</{tag}>", text, re.S).group(1)
+        digest = base64.b64encode(hashlib.sha256(body.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy, policy
+
+
+def data_of(text):
+    """What the script reads."""
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.S).group(1))
 
 
 def test_nothing_has_run_yet():
@@ -81,7 +100,7 @@ def test_a_good_night():
     with Matrix() as m:
         expect(m.quern("run"), 0)
         done = expect(m.quern("report"), 0, "3 of 3 done", "new on the hub: 3 files, ", "ns/m: 3 files", "longest: m/noop")
-        assert "failed" not in done.stdout and max(map(len, done.stdout.splitlines())) <= 80, done.stdout
+        assert "failed" not in done.stdout and max(map(len, done.stdout.splitlines())) <= 60, done.stdout
         p, _ = page(m)
         assert "What failed, and what to type" not in p.words
         expect(m.quern("run"), 0)
@@ -93,6 +112,7 @@ def test_failures_by_cause_with_what_to_type():
         expect(m.quern("run"), 1)
         done = expect(m.quern("report"), 0, "4 of 10 done, 6 failed", "4 x failed: noop: it went wrong", "2 x refused: no such thing",
                       "these settings cannot work for this model: exclude them")
+        assert max(map(len, done.stdout.splitlines())) <= 60, done.stdout
         # The most frequent first; each names its jobs and a command that works as it is printed.
         assert done.stdout.index("4 x failed") < done.stdout.index("2 x refused")
         commands = re.findall(r"^  quern (logs \d+)$", done.stdout, re.M)
@@ -150,17 +170,33 @@ def test_the_page_is_whole_and_foreign_text_is_text():
     with Matrix(MATRIX) as m:
         expect(m.quern("run"), 1)
         # What a worker says is anything; the store is told as a worker would.
-        said = "</td><script>alert('x')</script> & \"quoted\" \x1b[31m \u202e"
+        said = "</td></script><script>alert('x')</script> & \"quoted\" \x1b[31m \u202e"
         with sqlite3.connect(m.work / "state.db") as db:
             db.execute("UPDATE job SET message = ? WHERE cause = 'refused'", (said,))
         p, text = page(m)
-        shown = "</td><script>alert('x')</script> & \"quoted\" \\x1b[31m"
+        shown = "</td></script><script>alert('x')</script> & \"quoted\" \\x1b[31m \\u202e"
         assert "".join(p.words).count(shown) == 3, text  # two jobs, one cause
-        assert "\x1b" not in text
+        assert "\x1b" not in text and "\u202e" not in text
         assert {f"j{n}" for n in range(1, 11)} <= p.ids
-        assert text.count('class="s-done"') == 8 and text.count('class="s-failed"') == 12  # in the grid and in the list
-        assert p.tags.count("rect") == 10
+        assert text.count('<td class="s-done"') == 4 and text.count('<td class="s-failed"') == 6  # of the grid
+        assert text.count('class="state s-done"') == 4 and text.count('class="state s-failed"') == 6  # of the list
+        assert p.tags.count("rect") >= 10 and text.count("data-j=") == 10  # of the time line
         assert "none opt 1" in p.words and "none hybrid 0.75" in p.words
+        data = data_of(text)
+        assert len(data["jobs"]) == 10 and shown in data["texts"] and data["models"] == ["m1", "m2"]
+        assert sorted({data["states"][j[1]] for j in data["jobs"]}) == ["done", "failed"]
+        assert set(data["commands"]) == {"failed", "refused"}
+
+
+def test_a_long_message_is_folded_and_a_command_is_not():
+    with Matrix(MATRIX) as m:
+        expect(m.quern("run"), 1)
+        path = "/srv/" + "very-long-name/" * 6 + "model.safetensors"
+        with sqlite3.connect(m.work / "state.db") as db:
+            db.execute("UPDATE job SET message = ? WHERE cause = 'refused'", (f"the tensors of {path} are " + "not what they say " * 9,))
+        lines = expect(m.quern("report"), 0).stdout.splitlines()
+        assert [line for line in lines if len(line) > 60] == ["  " + path], lines
+        assert any(re.fullmatch("  quern logs \\d+", line) for line in lines)
 
 
 def test_twenty_thousand_points_fit_on_one_page():
@@ -171,8 +207,12 @@ def test_twenty_thousand_points_fit_on_one_page():
                 f"targets: [{{engine: noop, quant: none, hybrid: [{opts}]}}]\n"
                 "resources: {jobs: 1, memory: 1GiB, disk_reserve: 1000TiB}\n")
         expect(m.quern("run"), 4, "no job fits the free disk")
-        p, text = page(m)
-        assert len([i for i in p.ids if i.startswith("j")]) == 20000
+        expect(m.quern("report", "-o", "r.html"), 0)
+        text = (m.root / "r.html").read_text()
+        p = Page(text)
+        assert len([i for i in p.ids if re.fullmatch(r"j\d+", i)]) == 500  # the list without the script
+        assert text.count('<td class="s-pending">') == 20000 and len(data_of(text)["jobs"]) == 20000
+        assert "variant</th><th scope=\"col\"><span>m</span>" in text, "one model and many variants: the grid is turned"
         assert len(text) < 16 << 20
 
 

@@ -129,7 +129,9 @@ static int features(void)
 		feature("network-namespace", 1, geteuid() == 0 ? "as root" : "by a user namespace");
 	else
 		feature("network-namespace", 0, "used where there is no seccomp");
-	feature("seccomp", sandbox_no_network() == 0, "workers can make no sockets");
+	snprintf(text, sizeof(text), "workers can make no sockets; %d system calls are refused",
+		 sandbox_calls_refused());
+	feature("seccomp", sandbox_refuse_calls(0) == 0, text);
 	feature("no-new-privileges", prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "");
 	feature("kernel", 1, u.release);
 	return 0;

@@ -164,9 +164,12 @@ static void confine_files(const struct place *p)
 		say("this kernel has no Landlock", "", "the worker's files are not confined");
 }
 
-static void leave_network(const struct place *p)
+static void refuse_calls(const struct place *p)
 {
-	if (p->network || sandbox_no_network() == 0 || sandbox_empty_network() == 0)
+	if (sandbox_refuse_calls(p->network) == 0)
+		return;
+	say("this kernel has no seccomp", "", "the worker's system calls are not confined");
+	if (p->network || sandbox_empty_network() == 0)
 		return;
 	say("neither seccomp nor a network namespace: the network is closed to TCP by Landlock at "
 	    "most; quern doctor says more",
@@ -227,9 +230,9 @@ void place_enter(const struct place *p)
 	place_reset_signals();
 	set_action(SIGPIPE, SIG_IGN); /* a worker outlives its listener */
 	confine_files(p);
-	leave_network(p);
 	if (sandbox_drop_powers() != 0)
 		die(PLACE_CANNOT_SET_UP, "powers of root", "");
+	refuse_calls(p); /* last: what comes before makes some of these calls */
 	run(p);
 	_exit(PLACE_CANNOT_RUN);
 }

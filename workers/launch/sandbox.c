@@ -2,9 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/audit.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sched.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -181,55 +178,6 @@ int sandbox_enter(const struct sandbox *s)
 	errno = saved;
 	return rc;
 }
-
-/* ---- the network: no sockets at all */
-
-#if defined(__x86_64__)
-#define NATIVE_ARCH AUDIT_ARCH_X86_64
-#define X32_BIT 0x40000000u /* calls of the x32 ABI come under the same architecture */
-#elif defined(__aarch64__)
-#define NATIVE_ARCH AUDIT_ARCH_AARCH64
-#define X32_BIT 0u
-#endif
-
-#ifdef NATIVE_ARCH
-#define LOAD(field) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, field))
-#define REFUSE_IF(nr, code)                                                                        \
-	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, nr, 0, 1),                                             \
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (code))
-
-int sandbox_no_network(void)
-{
-	struct sock_filter code[] = {
-		LOAD(arch),
-		/* Another architecture's calls have other numbers: none of them. */
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, NATIVE_ARCH, 1, 0),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-		LOAD(nr),
-#if defined(__x86_64__)
-		BPF_JUMP(BPF_JMP | BPF_JGE | BPF_K, X32_BIT, 0, 1),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-#endif
-		/* Sockets of every family, also the path kind: a daemon's socket is a way out too.
-		 * socketpair(2) stays, it reaches nobody else. io_uring makes sockets without
-		 * socket(2). */
-		REFUSE_IF(SYS_socket, EACCES),
-		REFUSE_IF(SYS_io_uring_setup, EPERM),
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-	};
-	struct sock_fprog program = { sizeof(code) / sizeof(code[0]), code };
-
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-		return -1;
-	return prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program, 0, 0);
-}
-#else
-int sandbox_no_network(void)
-{
-	errno = ENOSYS;
-	return -1;
-}
-#endif
 
 /* ---- the network: a namespace without one */
 

@@ -20,11 +20,14 @@ int sandbox_landlock_abi(void);
  * the kernel has no Landlock (nothing is restricted), -1 with errno. */
 int sandbox_enter(const struct sandbox *s);
 
-/* No new sockets, by a seccomp filter: costs nothing and needs no right. Returns 0, or -1 with
- * errno where the kernel or the processor has none. */
-int sandbox_no_network(void);
-/* The other way: an empty network namespace, through a user namespace of our own when we are not
- * root. Returns 0, or -1 with errno where the kernel or its settings refuse. */
+/* No system calls that a worker has no use for, among them, without a network, those that make
+ * sockets: a seccomp filter, which needs no right (calls.c). Returns 0, or -1 with errno where the
+ * kernel or the processor has none. */
+int sandbox_refuse_calls(int network);
+/* How many are refused by their number alone; 0 on other processors. */
+int sandbox_calls_refused(void);
+/* Another way to no network: an empty network namespace, through a user namespace of our own when
+ * we are not root. Returns 0, or -1 with errno where the kernel or its settings refuse. */
 int sandbox_empty_network(void);
 
 /* Give up root's powers over the machine (mount, trace, modules, clock, reboot ...), for good;
