@@ -132,7 +132,7 @@ def main():
         [card] = work.glob(".quern/hub/me/*.git")
         shown = subprocess.run(["git", "-c", "safe.directory=*", "-C", card, "show", "HEAD:README.md"], capture_output=True,
                                text=True, check=True).stdout
-        assert "base_model" in shown and "Q4_K_M" in shown, shown
+        assert "| `kjv-llama-Q4_K_M.gguf` | `Q4_K_M` | 0.0" in shown, shown
         print("ok    the guided run: questions, files, card")
 
         nightly = podman.folder / "nightly"
