@@ -28,8 +28,7 @@ RUN --mount=type=bind,target=/context set -eu; \
 		1.3.0) pins="$new transformers==5.8.0" ;; \
 		*) echo "no pins are known for toolkit $TOOLKIT; give PINS" >&2; exit 1 ;; \
 	esac; fi; \
-	python3 -m venv /opt/rkllm; \
-	tag=$(/opt/rkllm/bin/python3 -c 'import sys; print("cp%d%d" % sys.version_info[:2])'); \
+	tag=$(python3 -c 'import sys; print("cp%d%d" % sys.version_info[:2])'); \
 	wheel=; \
 	for file in /context/rkllm_toolkit-"$TOOLKIT"-"$tag"-*.whl /context/rkllm_toolkit-"$TOOLKIT"[-+]*-py3-none-any.whl; do \
 		if [ -e "$file" ]; then wheel=$file; fi; \
@@ -37,6 +36,7 @@ RUN --mount=type=bind,target=/context set -eu; \
 	if [ -z "$wheel" ]; then \
 		echo "no rkllm_toolkit-$TOOLKIT-$tag-*.whl in the folder; PYTHON has to be one that the wheel is for" >&2; exit 1; \
 	fi; \
+	python3 -m venv /opt/rkllm; \
 	BUILD_CUDA_EXT=0 /opt/rkllm/bin/pip install -q --no-cache-dir 'setuptools<81' $pins "$wheel"; \
 	if [ -n "$pins" ]; then /opt/rkllm/bin/pip install -q --no-cache-dir 'setuptools<81' $pins; fi; \
 	/opt/rkllm/bin/python3 -c "import importlib.metadata as m; print('rkllm_toolkit', m.version('rkllm_toolkit'))"
