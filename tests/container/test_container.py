@@ -87,7 +87,7 @@ def test_by_docker():
 
 
 def test_failures():
-    for act, cause in (("fail", "failed"), ("killed", "crash"), ("memory", "failed")):
+    for act, cause in (("fail", "failed"), ("killed", "crash"), ("memory", "out of memory")):
         with matrix(given="{act: %s}" % act) as m:
             expect(m.quern("run", **m.settings, timeout=300), 1)
             [(got, said)] = m.sql("SELECT cause, message FROM job")
