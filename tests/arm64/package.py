@@ -45,9 +45,9 @@ def arm64_root(folder, package):
     for name in "proc", "dev", "tmp", "etc", "root", "usr/lib":
         (folder / name).mkdir(parents=True)
     shutil.copytree(CROSS, folder / "lib", symlinks=True)
-    libraries = ROOT / "usr/lib/aarch64-linux-gnu"
-    shutil.copytree(libraries, folder / "usr/lib/aarch64-linux-gnu", symlinks=True,
-                    ignore=shutil.ignore_patterns("*.a", "pkgconfig", "cmake", "engines-3", "ossl-modules"))
+    for libraries in "lib", "usr/lib":
+        shutil.copytree(ROOT / libraries / "aarch64-linux-gnu", folder / libraries / "aarch64-linux-gnu", symlinks=True,
+                        ignore=shutil.ignore_patterns("*.a", "pkgconfig", "cmake", "engines-3", "ossl-modules"))
     run("dpkg-deb", "-x", package, folder)
     return folder
 
@@ -56,7 +56,7 @@ def inside(root, *words):
     return subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "sh", "-ec", ENTER, "sh", REGISTER, root, *words],
                           capture_output=True, text=True, stdin=subprocess.DEVNULL,
                           env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root",
-                               "LD_LIBRARY_PATH": "/usr/lib/aarch64-linux-gnu"})
+                               "LD_LIBRARY_PATH": "/usr/lib/aarch64-linux-gnu:/lib/aarch64-linux-gnu"})
 
 
 def digests(folder):
