@@ -1,6 +1,7 @@
 #!/bin/sh
-# run.sh BUILD: the workers on arm64, and the package for it. Cross-compiles them, runs their unit tests in an emulator (NEON against plain C
-# is one of them), and compares their files with those that BUILD's workers make on this machine.
+# run.sh BUILD: the workers on arm64, and the package for it. Cross-compiles them, runs their unit tests in an
+# emulator (NEON against plain C is one of them), and compares their files with those that BUILD's workers make on
+# this machine; then packs everything for that processor and uses the package.
 set -eu
 build=$1
 cd "$(dirname "$0")/../.."
