@@ -14,6 +14,7 @@
 #include "orchestrator/cli.h"
 #include "orchestrator/command/commands.h"
 #include "orchestrator/command/verb.h"
+#include "orchestrator/host/container.h"
 #include "orchestrator/host/launch.h"
 #include "orchestrator/view/engines_view.h"
 
@@ -43,6 +44,7 @@ static int read_environments(struct arena *a, const struct calib *o, struct engi
 		return f.n ? err_set(e, ERR_INVALID, "%s:%d:%d: %s", file, f.v[0].at.line,
 				     f.v[0].at.column, f.v[0].text)
 			   : e->code;
+	containers_look(a, *out, es);
 	environments_look(a, *out, es, &f);
 	return f.n ? err_set(e, ERR_INVALID, "%s: %s", file, f.v[0].text) : 0;
 }

@@ -11,6 +11,7 @@
 #include "orchestrator/cli.h"
 #include "orchestrator/command/commands.h"
 #include "orchestrator/engine/environment.h"
+#include "orchestrator/host/container.h"
 #include "orchestrator/host/workdir.h"
 #include "orchestrator/view/doctor.h"
 
@@ -64,8 +65,10 @@ static void environment_checks(struct checks *c, struct config *cfg, const struc
 {
 	struct faults f = { .a = c->a, .file = "jobs.yaml" };
 
-	if (cfg)
+	if (cfg) {
+		containers_look(c->a, cfg, es);
 		environments_look(c->a, cfg, es, &f);
+	}
 	for (size_t i = 0; i < f.n; i++)
 		check_add(c, "jobs file", CHECK_BAD, "correct `engines`", "%s", f.v[i].text);
 	doctor_environments(c, cfg, es);

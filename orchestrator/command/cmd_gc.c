@@ -11,6 +11,7 @@
 #include "core/units.h"
 #include "orchestrator/command/commands.h"
 #include "orchestrator/command/store_command.h"
+#include "orchestrator/host/container.h"
 #include "orchestrator/host/workdir.h"
 #include "orchestrator/run/sweep.h"
 
@@ -224,10 +225,26 @@ static int top_entry(void *ctx, const char *path, const char *name, bool is_dir,
 	return 0;
 }
 
+/* ---- containers that nobody watches any more */
+
+static int end_containers(struct gc *g, struct err *e)
+{
+	int left, ended = containers_sweep(g->sc.work, g->sweep.dry_run, &left, e);
+
+	g->sweep.removed += ended;
+	if (ended)
+		printf("%d container%s of an earlier run: nobody waits for %s\n", ended,
+		       ended == 1 ? "" : "s", ended == 1 ? "it" : "them");
+	return left ? err_wrap(e, "containers") : 0;
+}
+
 static int collect_garbage(struct gc *g, struct err *e)
 {
 	const char *work = g->sc.work;
 	int rc = find_kept(g, e);
+
+	if (rc >= 0)
+		rc = end_containers(g, e);
 
 	if (rc >= 0)
 		rc = sweep_each(arena_printf(g->sc.a, "%s/jobs", work), job_folder, g, e);

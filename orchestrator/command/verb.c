@@ -5,6 +5,7 @@
 
 #include "core/json.h"
 #include "core/path.h"
+#include "orchestrator/host/container.h"
 #include "orchestrator/host/launch.h"
 #include "orchestrator/run/jobdir.h"
 
@@ -31,7 +32,9 @@ static int write_job(struct arena *a, const struct verb *v, struct err *e)
 	jw_end_object(&w);
 	jw_key(&w, "environment");
 	jw_object(&w);
-	jw_kstr(&w, "path", v->environment->path);
+	jw_kstr(&w, "path", v->environment->container ? NULL : v->environment->path);
+	if (v->environment->container)
+		jw_kstr(&w, "container", v->environment->container);
 	jw_kstr(&w, "version", v->environment->version);
 	jw_end_object(&w);
 	jw_key(&w, "source");
@@ -78,6 +81,8 @@ static int start(struct arena *a, const struct verb *v, struct buf *lines, struc
 		args[n_args++] = v->engine->args[i];
 	args[n_args++] = v->name;
 	args[n_args++] = "job.json";
+	if (v->environment->container)
+		return container_run(&place, v->environment, args, n_args, lines, e);
 	return launch_worker(&place, argv[0], args, n_args, lines, e);
 }
 

@@ -118,7 +118,8 @@ static void set_paths(struct reader *r, struct config *c)
 		for (size_t k = 0; k < c->engines[i].n_environments; k++) {
 			struct environment *env = &c->engines[i].environments[k];
 
-			env->path = below(r->a, c->dir, env->path);
+			if (!env->container)
+				env->path = below(r->a, c->dir, env->path);
 		}
 	}
 }

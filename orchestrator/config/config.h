@@ -31,17 +31,21 @@ struct string_list {
 	struct mark *at; /* of each; NULL for lists that are not from a file */
 };
 
-/* A folder of the user's with a toolkit that an engine drives: a Python virtual environment. */
+/* A place of the user's with a toolkit that an engine drives: a Python virtual environment, or an
+ * image of containers. */
 struct environment {
-	const char *path;    /* absolute */
+	const char *path;    /* absolute; of an image: its name */
 	const char *version; /* of the toolkit, without a local part; given, or found there by
 				environments_look(); NULL: neither */
 	const char *name; /* tells it from others of its version, and enters the key; NULL: none */
 	int gpu;	  /* -1: as the machine has it */
 	struct string_list architectures; /* globs of the only ones that it is for; n 0: all */
 	struct mark at, version_at;
-	/* of environments_look() */
-	const char *python; /* its interpreter; NULL: see fault */
+	const char *container; /* an image's name; NULL: path is a folder */
+	const char *runtime;   /* docker or podman, as a name or a path; NULL: the first there is */
+	/* of environments_look(), or containers_look() */
+	const char *python;		     /* its interpreter; NULL: see fault */
+	const struct container_image *image; /* what was found of it; NULL without container */
 	const char *prefix; /* what else its Python is made of; NULL: nothing outside /usr */
 	const char *fault;  /* NULL, or why it cannot be used, and the fix */
 };

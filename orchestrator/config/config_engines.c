@@ -19,6 +19,30 @@ static void read_version(struct reader *r, const struct ynode *v, void *target)
 		read_wrong(r, v, "a version like 1.2.3");
 }
 
+/* A folder, or an image with what belongs to images. */
+static void check_kind(struct reader *r, const struct ynode *v, const struct environment *env)
+{
+	int path = read_has(v, "path"), container = read_has(v, "container");
+
+	if (v->type != YNODE_MAP)
+		return;
+	if (path && container)
+		faults_add(r->f, v->at,
+			   "an environment with `path` and `container`; it is one of them");
+	if (!path && !container)
+		faults_add(r->f, v->at,
+			   "an environment without `path` or `container`; name its folder, or the "
+			   "image of its containers");
+	if (!container && (read_has(v, "runtime") || read_has(v, "python")))
+		faults_add(r->f, v->at,
+			   "`runtime` and `python` belong to an environment with `container`; "
+			   "remove them");
+	/* An option of the runtime's, where a name belongs. */
+	if (env->container && (env->container[0] == '-' || !env->container[0]))
+		faults_add(r->f, v->at,
+			   "`container` is the name of an image, like quern-rkllm:1.2.3");
+}
+
 static void read_name(struct reader *r, const struct ynode *v, void *target)
 {
 	struct environment *env = target;
@@ -33,6 +57,9 @@ static void read_environment(struct reader *r, const struct ynode *v, struct env
 {
 	const struct key keys[] = {
 		{ "path", read_text, &env->path },
+		{ "container", read_text, &env->container },
+		{ "runtime", read_text, &env->runtime },
+		{ "python", read_text, &env->python },
 		{ "version", read_version, env },
 		{ "name", read_name, env },
 		{ "architectures", read_strings, &env->architectures },
@@ -42,8 +69,9 @@ static void read_environment(struct reader *r, const struct ynode *v, struct env
 	env->at = env->version_at = v->at;
 	env->gpu = -1;
 	read_map(r, v, "an environment", keys, ARRAY_LEN(keys));
-	if (v->type == YNODE_MAP && !env->path && !read_has(v, "path"))
-		faults_add(r->f, v->at, "an environment without `path`; name its folder");
+	check_kind(r, v, env);
+	if (env->container)
+		env->path = env->container;
 	if (!env->path)
 		env->path = ""; /* a fault was said */
 }
@@ -53,7 +81,9 @@ static void read_environments(struct reader *r, const struct ynode *v, void *tar
 	struct engine_settings *to = target;
 
 	if (v->type != YNODE_LIST || v->n == 0 || v->n > ENVIRONMENTS_MAX) {
-		read_wrong(r, v, "a list like \"- {path: FOLDER}\", of 32 at most");
+		read_wrong(r, v,
+			   "a list like \"- {path: FOLDER}\" or \"- {container: IMAGE}\", of 32 at "
+			   "most");
 		return;
 	}
 	to->environments = arena_array(r->a, v->n, sizeof(*to->environments));

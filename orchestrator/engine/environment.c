@@ -210,10 +210,11 @@ void environments_look(struct arena *a, struct config *c, const struct engines *
 		for (size_t k = 0; en && k < s->n_environments; k++) {
 			struct environment *env = &s->environments[k];
 
-			environment_look(a, en->package, env);
+			if (!env->container)
+				environment_look(a, en->package, env);
 			check_architectures(en, env, f);
 			/* Both are there and disagree: the file is wrong, not the machine. */
-			if (env->fault && env->python)
+			if (env->fault && env->python && !env->container)
 				faults_add(f, env->version_at, "%s", env->fault);
 		}
 		check_versions(s, f);
@@ -277,6 +278,9 @@ int environment_machine_gpu(void)
 
 int environment_gpu(const struct environment *env)
 {
+	/* That the machine has one does not say that its containers may have it. */
+	if (env && env->container)
+		return env->gpu > 0;
 	return env && env->gpu >= 0 ? env->gpu : environment_machine_gpu();
 }
 
@@ -307,7 +311,8 @@ size_t environment_reads(struct arena *a, const struct environment *env, const c
 	char *real = path_real(program, &ignored);
 	size_t n = 0;
 
-	read[n++] = env->path;
+	if (!env->container)
+		read[n++] = env->path;
 	if (env->prefix)
 		read[n++] = env->prefix;
 	read[n++] = folder_of(a, program);

@@ -9,10 +9,11 @@
 #include "orchestrator/config/config.h"
 #include "orchestrator/engine/engine.h"
 
-/* Fill in what the environments of c are: python, prefix, version, fault. Adds to f what is wrong
- * of the file: an engine that nobody has or that takes no environments, a version that is not the
- * one found there, two environments of one version and
- * one name, architectures that the engine does not know. */
+/* Fill in what the environments of c are: python, prefix, version, fault; those with `container`
+ * containers_look() (host/container.h) has filled in before. Adds to f what is wrong of the file:
+ * an engine that nobody has or that takes no environments, a version that is not the one found
+ * there, two environments of one version and one name, architectures that the engine does not
+ * know. */
 void environments_look(struct arena *a, struct config *c, const struct engines *es,
 		       struct faults *f);
 /* One folder; package: of the manifest. env->path is set, the rest is filled. */

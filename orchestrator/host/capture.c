@@ -135,7 +135,9 @@ static int spawn(struct capture *c)
 	if (c->lock_fd >= 0)
 		posix_spawn_file_actions_adddup2(&acts, c->lock_fd, SPAWN_LOCK_FD);
 	rc = posix_spawnp(&c->pid, c->argv[0], &acts, &attr, (char *const *)c->argv,
-			  c->lock_fd >= 0 ? no_env : environ);
+			  c->env	    ? (char *const *)c->env
+			  : c->lock_fd >= 0 ? no_env
+					    : environ);
 	posix_spawn_file_actions_destroy(&acts);
 	posix_spawnattr_destroy(&attr);
 	close(out[1]);

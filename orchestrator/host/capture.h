@@ -16,6 +16,7 @@ struct capture {
 	const char *const *argv; /* NULL-ended; argv[0] is looked for in PATH */
 	const char *name;	 /* in messages */
 	int lock_fd;		 /* -1; else a worker's lock, and it gets an empty environment */
+	const char *const *env;	 /* its environment; NULL: ours, or the empty one of a worker */
 	struct buf *out;	 /* its standard output; more than fits is an error */
 	bool echo;		 /* its standard error goes to ours as well */
 	/* the answer */

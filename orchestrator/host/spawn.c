@@ -17,6 +17,8 @@
 #define SHARE_MEMORY 1
 #endif
 
+extern char **environ;
+
 #define STACK_BYTES (64 << 10) /* place_enter() uses 20 KiB: a few paths, each of PATH_MAX */
 
 /* Descriptors 0 to 2 (3 with a lock). A source that lies where another one goes is moved first. */
@@ -63,7 +65,7 @@ static int begin(void *arg)
 		place_enter(s->place);
 	end_with(start->parent);
 	place_reset_signals();
-	execv(s->argv[0], (char *const *)s->argv);
+	execve(s->argv[0], (char *const *)s->argv, s->env ? (char *const *)s->env : environ);
 	_exit(PLACE_CANNOT_RUN);
 }
 

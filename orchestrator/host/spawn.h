@@ -7,12 +7,13 @@
 
 #include "workers/launch/place.h"
 
-#define SPAWN_LOCK_FD 3 /* the lock's descriptor number in a worker */
+#define SPAWN_LOCK_FD PLACE_LOCK_FD /* the lock's descriptor number in a worker */
 
 struct spawn {
-	const struct place *place; /* a worker; NULL: a plain child, in our folder, with our
-				      environment, that is killed when the calling thread ends */
+	const struct place *place; /* a worker; NULL: a plain child, in our folder, that is
+				      killed when the calling thread ends */
 	const char *const *argv;   /* of a plain child; [0] is a path */
+	const char *const *env;	   /* of a plain child; NULL: ours */
 	int out_fd, err_fd;	   /* standard output and error */
 	int lock_fd;		   /* becomes SPAWN_LOCK_FD; -1: none */
 };

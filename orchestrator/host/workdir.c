@@ -83,7 +83,7 @@ const char *workdir_hub_memory(struct arena *a, const char *work)
 
 int workdir_create(const char *work, struct err *e)
 {
-	static const char *const parts[] = { "jobs", "artifacts", "sources", "hub" };
+	static const char *const parts[] = { "jobs", "artifacts", "sources", "hub", "containers" };
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(parts); i++) {

@@ -180,6 +180,7 @@ static int start_process(struct child *c, int *out)
 {
 	struct spawn s = { .place = c->place,
 			   .argv = c->argv,
+			   .env = c->env,
 			   .err_fd = c->log_fd >= 0 ? c->log_fd : STDERR_FILENO,
 			   .lock_fd = c->lock_fd };
 	int ends[2], pid, saved;

@@ -34,7 +34,8 @@ struct child_usage {
 struct child {
 	/* set by the owner before child_start() */
 	const struct place *place; /* a worker: it leads a session, which ends with it */
-	const char *const *argv;   /* or a plain child, with our environment */
+	const char *const *argv;   /* or a plain child */
+	const char *const *env;	   /* of a plain child; NULL: ours */
 	int log_fd;		   /* standard error; -1: ours */
 	int lock_fd;		   /* becomes SPAWN_LOCK_FD; -1: none */
 	void (*on_line)(struct child *c, const char *line, size_t len); /* may be NULL */

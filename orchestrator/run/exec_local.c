@@ -19,11 +19,22 @@
 
 struct local {
 	struct execution *x;
-	struct child child;
+	struct child child, ender;
+	struct children *kids;
 	uv_timer_t poll; /* of a reattached worker */
 	char *lock_path;
 	int adopted, unsigned_looks;
 };
+
+static int open_log(const struct execution *x)
+{
+	char *log = path_join(x->dir, "log");
+	int fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK,
+		      0644);
+
+	free(log);
+	return fd;
+}
 
 static void finish(struct local *l)
 {
@@ -34,6 +45,31 @@ static void finish(struct local *l)
 	free(l->lock_path);
 	free(l);
 	x->on_done(x);
+}
+
+static void ender_done(struct child *c)
+{
+	finish(c->data);
+}
+
+/* Its container may have outlived it: then that is ended first. */
+static void settle(struct local *l)
+{
+	struct execution *x = l->x;
+
+	if (!x->note || !x->ender || access(x->note, F_OK) != 0) {
+		finish(l);
+		return;
+	}
+	l->ender = (struct child){ .argv = x->ender,
+				   .env = x->ender_env,
+				   .log_fd = open_log(x),
+				   .lock_fd = -1,
+				   .on_done = ender_done,
+				   .data = l };
+	child_start(&l->ender, l->kids);
+	if (l->ender.log_fd >= 0)
+		close(l->ender.log_fd);
 }
 
 static void child_line(struct child *c, const char *line, size_t len)
@@ -50,25 +86,26 @@ static void child_done(struct child *c)
 	l->x->start_error = c->spawn_err;
 	l->x->exit_code = c->exit_code;
 	l->x->signal = c->signal;
-	l->x->used = c->used;
-	finish(l);
+	/* Of quern-contain and the runtime's program: nothing that says what the worker used. */
+	if (!l->x->note)
+		l->x->used = c->used;
+	settle(l);
 }
 
 static void start(const struct executor *ex, struct children *kids, struct execution *x,
 		  const struct place *place)
 {
 	struct local *l = mem_zalloc(sizeof(*l));
-	char *log = path_join(x->dir, "log");
 	struct place inside = *place;
 
 	(void)ex;
 	inside.lock_fd = SPAWN_LOCK_FD;
 	l->x = x;
+	l->kids = kids;
 	x->impl = l;
 	x->exit_unknown = 0;
 	l->child.place = &inside;
-	l->child.log_fd = open(
-		log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644);
+	l->child.log_fd = open_log(x);
 	l->child.lock_fd = x->lock_fd;
 	l->child.on_line = child_line;
 	l->child.on_done = child_done;
@@ -80,12 +117,11 @@ static void start(const struct executor *ex, struct children *kids, struct execu
 		close(x->lock_fd); /* the worker has it now, and with it the lock */
 	x->lock_fd = -1;
 	x->pid = l->child.pid;
-	free(log);
 }
 
 static void poll_closed(uv_handle_t *h)
 {
-	finish(h->data);
+	settle(h->data);
 }
 
 static void poll_lock(uv_timer_t *t)
@@ -110,6 +146,7 @@ static void reattach(const struct executor *ex, struct children *kids, struct ex
 
 	(void)ex;
 	l->x = x;
+	l->kids = kids;
 	l->adopted = 1;
 	l->lock_path = path_join(x->dir, "lock");
 	x->impl = l;

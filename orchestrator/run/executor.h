@@ -17,6 +17,10 @@ struct execution {
 	void (*on_line)(struct execution *x, const char *line, size_t len);
 	void (*on_done)(struct execution *x);
 	void *data;
+	/* of a worker in a container; NULL without. While the note is there when the worker has
+	 * ended, the ender is run before that is told. */
+	const char *note;
+	const char *const *ender, *const *ender_env;
 
 	/* set by the executor */
 	int start_error; /* libuv error number; nothing ran */

@@ -40,12 +40,14 @@ static void write_source(struct json_out *w, const struct jobdir_job *j)
 static void write_environment(struct json_out *w, const struct jobdir_job *j)
 {
 	jw_key(w, "environment");
-	if (!j->environment) {
+	if (!j->toolkit) {
 		jw_null(w);
 		return;
 	}
 	jw_object(w);
 	jw_kstr(w, "path", j->environment);
+	if (j->container)
+		jw_kstr(w, "container", j->container);
 	jw_kstr(w, "version", j->toolkit);
 	jw_end_object(w);
 }

@@ -18,7 +18,9 @@ struct jobdir_job {
 	const char *lora_dir;	 /* NULL without one */
 	const char
 		*with; /* canonical JSON object with every parameter, also those outside the key */
-	const char *environment, *toolkit; /* its folder and version; NULL without one */
+	const char *environment, *toolkit; /* its folder (NULL: a container) and version; NULL
+					      without one */
+	const char *container;		   /* its image */
 	int trust_remote_code;
 	int threads;
 };

@@ -10,6 +10,7 @@
 #include "core/mem.h"
 #include "core/path.h"
 #include "core/proc.h"
+#include "orchestrator/host/container.h"
 #include "orchestrator/host/spawn.h"
 #include "orchestrator/host/workdir.h"
 #include "orchestrator/run/jobdir.h"
@@ -87,6 +88,30 @@ static void end_holder(const char *lock)
 		nanosleep(&pause, NULL);
 }
 
+/* Its quern-contain was killed, its container perhaps not. */
+static bool revive(struct arena *a, const struct scheduler *s, const struct job_row *job,
+		   int number, const char *dir)
+{
+	char hex[SHA256_HEX];
+
+	hex_encode(job->key, SHA256_LEN, hex);
+	return container_revive(a, container_note(a, s->cfg->work, hex, number, false), dir);
+}
+
+/* Containers of jobs that are not in work any more, and of validations, which begin again. */
+static void sweep_containers(struct scheduler *s)
+{
+	struct err e = ERR_INIT;
+	int left, ended = containers_sweep(s->cfg->work, false, &left, &e);
+
+	if (ended)
+		display_say(s->display, "ended %d container%s of an earlier run", ended,
+			    ended == 1 ? "" : "s");
+	if (left)
+		display_say(s->display, "%d container%s of an earlier run may be left: %s", left,
+			    left == 1 ? "" : "s", e.msg);
+}
+
 /* A job that was in work: is its worker alive, is its result there, or is it lost? */
 static int in_work(struct scheduler *s, int64_t id, struct err *e)
 {
@@ -95,7 +120,6 @@ static int in_work(struct scheduler *s, int64_t id, struct err *e)
 	struct attempt_row at;
 	char said[256];
 	const char *dir, *lock;
-	pid_t pid;
 	int rc = store_job_get(s->store, id, a, &job, e), n = 0, alive;
 
 	if (rc >= 0)
@@ -105,6 +129,8 @@ static int in_work(struct scheduler *s, int64_t id, struct err *e)
 	dir = n ? workdir_job(a, s->cfg->work, job.key, at.number) : "";
 	lock = arena_printf(a, "%s/lock", dir);
 	alive = n ? lock_held(lock, e) : 0;
+	if (alive == 0 && n && job.state == JOB_RUNNING)
+		alive = revive(a, s, &job, at.number, dir);
 	if (alive < 0) {
 		rc = alive;
 	} else if (n && engine_find(&s->session->engines, job.spec.engine) &&
@@ -120,9 +146,8 @@ static int in_work(struct scheduler *s, int64_t id, struct err *e)
 			task_adopt(s, &job, &at, alive);
 		}
 	} else {
-		pid = alive ? lock_signer(lock, SPAWN_LOCK_FD) : 0;
-		if (pid)
-			(void)kill(-pid, SIGKILL); /* its engine is gone: nobody could judge it */
+		if (alive)
+			end_holder(lock); /* its engine is gone */
 		rc = lost(s, &job, n ? &at : NULL, e);
 	}
 out:
@@ -201,5 +226,6 @@ int recover(struct scheduler *s, struct err *e)
 		rc = each_in(s, JOB_RUNNING, e);
 	if (rc >= 0)
 		rc = each_in(s, JOB_UPLOADING, e);
+	sweep_containers(s);
 	return rc;
 }

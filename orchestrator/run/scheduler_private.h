@@ -240,6 +240,10 @@ void waiting_end(struct scheduler *s);
 /* ballast.c: room for the store, also when the disk is full. At the start, and after each look. */
 void ballast_take(struct scheduler *s);
 
+/* task_container.c: a container outlived its quern-contain: begin another one, which holds the lock
+ * of dir again. False if there is none, or it cannot be done. */
+bool container_revive(struct arena *a, const char *note, const char *dir);
+
 /* recover.c: put right what a dead run left. */
 int recover(struct scheduler *s, struct err *e);
 

@@ -8,6 +8,7 @@
 #include "core/clock.h"
 #include "orchestrator/cli.h"
 #include "orchestrator/engine/environment.h"
+#include "orchestrator/host/container.h"
 #include "orchestrator/host/workdir.h"
 #include "orchestrator/plan/matrix.h"
 #include "orchestrator/view/card_load.h"
@@ -52,6 +53,7 @@ static int read_all(struct session *s, const struct matrix_text *m, const struct
 	(void)say_faults(&manifests,
 			 &(struct err)ERR_INIT); /* a broken manifest is left out, and said */
 	matrix_check(s->cfg, &s->engines, &f);
+	containers_look(s->a, s->cfg, &s->engines);
 	environments_look(s->a, s->cfg, &s->engines, &f);
 	files_look(s->a, s->cfg, &s->engines, &f);
 	card_load(s->a, s->cfg, &f);

@@ -311,7 +311,10 @@ static void setup_work(uv_work_t *w)
 				.source_file = t->source->facts.file,
 				.lora_dir = t->job.spec.lora ? t->source->lora_dir : NULL,
 				.with = task_with(t),
-				.environment = t->environment ? t->environment->path : NULL,
+				.environment = t->environment && !t->environment->container
+						       ? t->environment->path
+						       : NULL,
+				.container = t->environment ? t->environment->container : NULL,
 				.toolkit = t->environment ? t->environment->version : NULL,
 				.trust_remote_code = t->source->model->trust_remote_code,
 				.threads = t->sched->cfg->resources.threads };

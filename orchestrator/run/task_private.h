@@ -36,6 +36,13 @@ void task_memory_ended(struct task *t);
 void task_memory_verdict(struct task *t, struct verdict *v);
 /* With the attempt's end, in the same transaction. */
 int task_memory_record(struct task *t, bool good, const struct verdict *v, struct err *e);
+
+/* task_container.c. Make the place of a worker that of one in a container. */
+int task_contain(struct task *t, bool validate, const char *const *read, struct place *place,
+		 struct err *e);
+/* A worker of a dead run may be in a container. */
+void task_find_container(struct task *t);
+
 /* task_folder.c. Bytes that its folder may hold; and whether it holds more, or too many files. */
 #define TASK_FILES_MAX 20000
 uint64_t task_folder_limit(const struct task *t);

@@ -275,6 +275,7 @@ void task_spawn(struct task *t, const char *verb)
 {
 	struct scheduler *s = t->sched;
 	bool validate = strcmp(verb, "validate") == 0;
+	bool contained = t->environment && t->environment->container;
 	const char *read[READ_MAX];
 	struct place place = { .job = t->dir,
 			       .read = read,
@@ -293,7 +294,9 @@ void task_spawn(struct task *t, const char *verb)
 	place.program = worker_argv(t, verb);
 	if (t->environment && environment_gpu(t->environment)) {
 		place.gpu = 1;
-		place.memory_bytes = 0; /* CUDA reserves addresses for all memory there is */
+		if (!contained)
+			place.memory_bytes =
+				0; /* CUDA reserves addresses for all memory there is */
 	}
 	allow_reading(t, read);
 	t->phase = validate ? TASK_VALIDATE : TASK_CONVERT;
@@ -307,6 +310,12 @@ void task_spawn(struct task *t, const char *verb)
 	if (validate)
 		t->x.lock_fd = lock_take(arena_printf(t->a, "%s/lock.validate", t->dir), &e);
 	if (t->x.lock_fd < 0) {
+		verdict_of_error(&e, &v);
+		task_fail(t, &v);
+		return;
+	}
+	if (contained && task_contain(t, validate, read, &place, &e) < 0) {
+		close(t->x.lock_fd);
 		verdict_of_error(&e, &v);
 		task_fail(t, &v);
 		return;
@@ -343,6 +352,7 @@ void task_reattach(struct task *t)
 	t->x = (struct execution){
 		.dir = t->dir, .lock_fd = -1, .on_line = on_line, .on_done = on_done, .data = t
 	};
+	task_find_container(t);
 	s->ex->reattach(s->ex, &s->children, &t->x);
 	watch_add(t);
 }
@@ -429,7 +439,7 @@ void task_tick(struct task *t, int64_t mono_ms)
 
 	if ((t->phase != TASK_CONVERT && t->phase != TASK_VALIDATE) || t->judged)
 		return;
-	if (t->adopted && t->x.pid > 0)
+	if (t->adopted && t->x.pid > 0 && !t->x.note)
 		note_peak(t, proc_peak_rss((pid_t)t->x.pid)); /* nobody will tell us later */
 	record_pid(t);
 	look_at_limits(t, mono_ms);

@@ -12,6 +12,7 @@
 #include "orchestrator/command/verb.h"
 #include "orchestrator/engine/environment.h"
 #include "orchestrator/engine/version.h"
+#include "orchestrator/host/container.h"
 #include "orchestrator/host/launch.h"
 #include "orchestrator/view/doctor.h"
 
@@ -27,6 +28,13 @@ static const char probe[] =
 	"        __import__(sys.argv[1])\n"
 	"except BaseException as why:\n"
 	"    said['fault'] = '%s: %s' % (type(why).__name__, why)\n"
+	"said['has'] = {}\n"
+	"for name in sys.argv[2:]:\n"
+	"    try:\n"
+	"        from importlib import metadata\n"
+	"        said['has'][name] = metadata.version(name)\n"
+	"    except Exception:\n"
+	"        pass\n"
 	"print('\\n' + json.dumps(said))\n";
 
 /* "what is wrong; the fix" */
@@ -57,9 +65,46 @@ static const struct json *last_object(struct arena *a, struct buf *b)
 	return found;
 }
 
+static const char *how_to_install(struct checks *c, const struct environment *env, const char *what)
+{
+	return env->container
+		       ? arena_printf(c->a, "make the image again with pip install '%s'", what)
+		       : arena_printf(c->a, "%s/bin/pip install '%s'", env->path, what);
+}
+
+static void look_at_need(struct checks *c, const struct engine *en, const struct environment *env,
+			 size_t i, const char *have)
+{
+	const char *package = en->needs[i].package, *version = en->needs[i].version;
+	const char *fix = how_to_install(c, env, arena_printf(c->a, "%s%s", package, version));
+
+	if (!have)
+		check_add(c, "environment", CHECK_WARN, fix, "%s: %s is not installed", env->path,
+			  package);
+	else if (!version_ok(have) || comparison_holds(version, have, 1) != 1)
+		check_add(c, "environment", CHECK_BAD, fix, "%s: %s %s; %s is needed", env->path,
+			  package, have, version);
+}
+
+/* What a label or jobs.yaml said of an image, and what is in it. */
+static bool has_version(struct checks *c, const struct engine *en, const struct environment *env,
+			const struct json *has)
+{
+	const char *have = json_str(has, en->package, NULL);
+
+	if (have && version_ok(have) && version_compare(have, env->version) == 0)
+		return true;
+	check_add(c, "environment", CHECK_BAD, "correct `version` or the label of the image",
+		  "%s: it holds %s%s%s, and %s was announced", env->path,
+		  have ? en->package : "no ", have ? " " : en->package, have ? have : "",
+		  env->version);
+	return false;
+}
+
 static void run_probe(struct checks *c, const struct engine *en, const struct environment *env)
 {
-	const char *read[ENVIRONMENT_READS], *argv[ENVIRONMENT_ARGS + 3];
+	const char *read[ENVIRONMENT_READS];
+	const char **argv = arena_array(c->a, ENVIRONMENT_ARGS + 5 + en->n_needs, sizeof(*argv));
 	size_t n = environment_argv(env, argv);
 	char *dir;
 	struct launch_place place = { .read = read };
@@ -70,8 +115,12 @@ static void run_probe(struct checks *c, const struct engine *en, const struct en
 
 	argv[n++] = "-c";
 	argv[n++] = probe;
-	if (en->module)
-		argv[n++] = en->module;
+	argv[n++] = en->module ? en->module : "sys";
+	/* Of an image nothing is known until it runs. */
+	if (env->container)
+		argv[n++] = en->package;
+	for (size_t i = 0; env->container && i < en->n_needs; i++)
+		argv[n++] = en->needs[i].package;
 	dir = launch_folder(&e);
 	if (!dir) {
 		check_add(c, "environment", CHECK_BAD, "set TMPDIR to a folder you may write to",
@@ -81,19 +130,23 @@ static void run_probe(struct checks *c, const struct engine *en, const struct en
 	place.dir = dir;
 	place.n_read = environment_reads(c->a, env, en->program, read);
 	buf_init(&b, OUTPUT_MAX);
-	rc = launch_worker(&place, argv[0], argv + 1, n - 1, &b, &e);
+	rc = env->container ? container_run(&place, env, argv + 1, n - 1, &b, &e)
+			    : launch_worker(&place, argv[0], argv + 1, n - 1, &b, &e);
 	if (rc == 0)
 		said = last_object(c->a, &b);
 	if (!said)
-		check_add(
-			c, "environment", CHECK_BAD,
-			arena_printf(c->a, "make it again: python3 -m venv --clear %s", env->path),
-			"%s: its Python does not run: %s", env->path, e.msg);
-	else if (json_str(said, "fault", NULL))
 		check_add(c, "environment", CHECK_BAD,
-			  arena_printf(c->a, "install what is missing with %s/bin/pip", env->path),
+			  env->container
+				  ? "name the image's own with `python`"
+				  : arena_printf(c->a, "make it again: python3 -m venv --clear %s",
+						 env->path),
+			  "%s: its Python does not run: %s", env->path, e.msg);
+	else if (json_str(said, "fault", NULL))
+		check_add(c, "environment", CHECK_BAD, how_to_install(c, env, "what is missing"),
 			  "%s: %s does not load: %s", env->path, en->module,
 			  json_str(said, "fault", ""));
+	else if (env->container && !has_version(c, en, env, json_get(said, "has")))
+		; /* said */
 	else if (strncmp(json_str(said, "libc", ""), "glibc", 5) != 0)
 		check_add(c, "environment", CHECK_BAD, "use a system with glibc, like Debian",
 			  "%s: Python %s without glibc, for which toolkits are built", env->path,
@@ -103,6 +156,9 @@ static void run_probe(struct checks *c, const struct engine *en, const struct en
 			  en->package, environment_id(c->a, env), json_str(said, "python", ""),
 			  json_str(said, "libc", ""),
 			  environment_gpu(env) ? ", with a GPU" : ", no GPU");
+	for (size_t i = 0; said && env->container && i < en->n_needs; i++)
+		look_at_need(c, en, env, i,
+			     json_str(json_get(said, "has"), en->needs[i].package, NULL));
 	buf_release(&b);
 	(void)path_remove_tree(dir, &(struct err)ERR_INIT);
 	free(dir);
@@ -110,19 +166,9 @@ static void run_probe(struct checks *c, const struct engine *en, const struct en
 
 static void look_for_needs(struct checks *c, const struct engine *en, const struct environment *env)
 {
-	for (size_t i = 0; i < en->n_needs; i++) {
-		const char *have =
-			environment_package_version(c->a, env->path, en->needs[i].package);
-		const char *fix = arena_printf(c->a, "%s/bin/pip install '%s%s'", env->path,
-					       en->needs[i].package, en->needs[i].version);
-
-		if (!have)
-			check_add(c, "environment", CHECK_WARN, fix, "%s: %s is not installed",
-				  env->path, en->needs[i].package);
-		else if (comparison_holds(en->needs[i].version, have, 1) != 1)
-			check_add(c, "environment", CHECK_BAD, fix, "%s: %s %s; %s is needed",
-				  env->path, en->needs[i].package, have, en->needs[i].version);
-	}
+	for (size_t i = 0; !env->container && i < en->n_needs; i++)
+		look_at_need(c, en, env, i,
+			     environment_package_version(c->a, env->path, en->needs[i].package));
 }
 
 static void check_machine(struct checks *c, const struct engine *en)

@@ -1,10 +1,11 @@
 #!/bin/sh
 # setup.sh ROOT: Debian's libraries for arm64 into the folder ROOT/usr, to link and run programs of that
-# processor. apt fetches and verifies them with an index of its own below ROOT; the machine's packages and
-# its list of architectures stay as they are. Exit 77 and SKIP when that cannot be done here.
+# processor, and what they say of dependencies (deb-shlibs(5)) into ROOT/shlibs. apt fetches and verifies
+# them with an index of its own below ROOT; the machine's packages and its list of architectures stay as they
+# are. Exit 77 and SKIP when that cannot be done here.
 set -eu
 root=$1
-packages="libssl3 libssl-dev libcmocka0 libcmocka-dev"
+packages="libuv1-dev libgit2-dev libcurl4-openssl-dev libsqlite3-dev libyaml-dev libssl-dev libcmocka-dev"
 
 skip() {
 	echo "SKIP: $*"
@@ -31,9 +32,15 @@ arm64_apt() {
 }
 arm64_apt update || skip "the index of Debian's packages for arm64 could not be fetched"
 # shellcheck disable=SC2086 # a list of words
-arm64_apt download $packages || skip "the libraries for arm64 could not be fetched"
-for package in *.deb; do
-	dpkg-deb -x "$package" "$root"
+arm64_apt install --yes --download-only --no-install-recommends $packages >/dev/null ||
+	skip "the libraries for arm64 could not be fetched"
+for package in cache/archives/*.deb; do
+	dpkg-deb --info "$package" shlibs 2>/dev/null >>"$root/shlibs" || true
+	case $package in
+	# The cross compiler has them already.
+	*/libc6_* | */libc6-dev_* | */linux-libc-dev_* | */libgcc-* | */gcc-* | */libcrypt*) ;;
+	*) dpkg-deb -x "$package" "$root" ;;
+	esac
 done
 cd "$root"
 rm -rf apt

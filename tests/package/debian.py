@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 SKIP = 77
 
@@ -59,12 +60,17 @@ def unpack(archive, root):
     return root
 
 
-def inside(root, script, user="root"):
-    """Run a shell script in the root, with /proc and /dev of its own mount namespace."""
+def inside_command(root, script, user="root"):
+    """The command that runs a shell script in the root, with /proc and /dev of its own mount namespace; its environment."""
     mounts = f"mount --rbind /proc {root}/proc && mount --rbind /dev {root}/dev && "
     switch = "" if user == "root" else f"runuser -u {user} -- "
-    return run("unshare", "--mount", "sh", "-ec", mounts + f'exec chroot {root} {switch}/bin/sh -ec "$1"', "sh",
-               script, env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": f"/home/{user}", "LANG": "C.UTF-8"})
+    return (["unshare", "--mount", "sh", "-ec", mounts + f'exec chroot {root} {switch}/bin/sh -ec "$1"', "sh", script],
+            {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": f"/home/{user}", "LANG": "C.UTF-8", "TERM": "xterm"})
+
+
+def inside(root, script, user="root"):
+    command, environment = inside_command(root, script, user)
+    return run(*command, env=environment)
 
 
 def epoch(source):
@@ -80,12 +86,23 @@ def copy_source(source, folder):
         shutil.copy2(source / name, folder / name, follow_symlinks=False)
 
 
-def build_package(source, folder):
-    """Build and pack a copy of the tracked files in `folder`; the path of the package."""
+def build_package(source, folder, preset="release", settings=()):
+    """Build and pack a copy of the tracked files in `folder`; the path of the package. With ccache, what an earlier build
+    there compiled is taken from it."""
+    shutil.rmtree(folder, ignore_errors=True)
     copy_source(source, folder)
     environment = {**os.environ, "SOURCE_DATE_EPOCH": epoch(source)}
-    run("cmake", "--preset", "release", cwd=folder, env=environment)
-    run("cmake", "--build", "--preset", "release", "--", "--quiet", cwd=folder, env=environment)
-    run("cpack", cwd=folder / "build/release", env=environment)
-    [package] = (folder / "build/release").glob("quern_*.deb")
+    if shutil.which("ccache"):
+        environment["CMAKE_C_COMPILER_LAUNCHER"] = "ccache"
+    run("cmake", "--preset", preset, *settings, cwd=folder, env=environment)
+    run("cmake", "--build", "--preset", preset, "--", "--quiet", cwd=folder, env=environment)
+    build = folder / "build" / preset
+    run("cpack", cwd=build, env=environment)
+    [package] = build.glob("quern_*.deb")
     return package
+
+
+def packed(made):
+    """The package that build.py made."""
+    found = list(Path(made).glob("quern_*_amd64.deb"))
+    return found[0] if found else skip("no package; ctest makes it first: package_build")

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""test_package.py SOURCE CACHE [PACKAGE] -- the Debian package, as a user meets it.
+"""test_package.py SOURCE CACHE BUILT -- the Debian package of build.py, as a user meets it.
 
-Two builds in two folders give the same bytes; lintian has nothing to say; in a fresh Debian root it is installed, converts the shipped model as an
-ordinary user, and is removed, and nothing is left but that user's files. Needs root (chroot); CACHE keeps
-the bare root for the next time. With PACKAGE, nothing is built.
+lintian has nothing to say; in a fresh Debian root it is installed, its units are good, an ordinary user answers the
+questions of `quern init`, runs, reads the card, and it is removed: nothing is left but that user's files. Needs root
+(chroot); CACHE keeps the bare root for the next time.
 """
 import hashlib
 import os
@@ -12,18 +12,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-from debian import bare_debian, build_package, inside, run, sha256, skip, unpack
+from debian import bare_debian, inside, inside_command, packed, run, skip, unpack
+from dialog import INIT, talk
 
-PROGRAMS = ("debootstrap", "lintian", "cpack", "unshare")
+PROGRAMS = ("debootstrap", "lintian", "unshare")
 # What a package manager writes about itself.
 OWN_STATE = ("var/lib/dpkg", "var/lib/apt", "var/cache", "var/log", "run", "tmp", "home", "proc", "dev")
-
-MATRIX = """version: 1
-models: [{path: kjv-llama}]
-targets: [{engine: gguf, quant: [Q8_0, Q4_K_M]}]
-upload: {hub: local, namespace: me}
-"""
-
 
 def ready_root(cache, folder, depends):
     """A fresh root with what the package needs already there, and an ordinary user."""
@@ -56,14 +50,7 @@ def main():
     cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="quern-package-") as name:
         folder = Path(name)
-        if len(sys.argv) > 3:
-            package = Path(sys.argv[3])
-        else:
-            package = build_package(source, folder / "a")
-            again = build_package(source, folder / "another" / "place")
-            assert sha256(package) == sha256(again), "two builds of one tree differ"
-            print("ok    the same bytes twice", flush=True)
-
+        package = packed(sys.argv[3])
         complaints = run("lintian", "--fail-on", "error,warning", "--allow-root", package)
         assert complaints == "", complaints
         print("ok    lintian has nothing to say")
@@ -78,15 +65,20 @@ def main():
 
         home = root / "home/publisher"
         shutil.copytree(source / "tests/data/kjv-llama", home / "kjv-llama")
-        (home / "jobs.yaml").write_text(MATRIX)
-        run("chown", "-R", "--reference", home, home / "kjv-llama", home / "jobs.yaml")
-        told = inside(root, "cd && quern run && quern status && quern engines", "publisher")
-        assert "2 done" in told, told
-        cloned = inside(root, "cd && git lfs install >&2 && git clone -q file://$HOME/.quern/hub/me/kjv-llama.git clone && "
-                        "cd clone && quern verify *.gguf && sha256sum *.gguf && cat quern.json", "publisher")
-        [digest] = [line.split()[0] for line in cloned.splitlines() if line.endswith("  kjv-llama-Q4_K_M.gguf")]
-        assert cloned.count(digest) == 2, cloned  # of the file, and in the manifest
-        print("ok    an ordinary user's matrix is done")
+        run("chown", "-R", "--reference", home, home / "kjv-llama")
+        command, environment = inside_command(root, "cd && exec quern init", "publisher")
+        told = talk(command, INIT, env=environment)
+        assert "2 converted" in told, told
+        told = inside(root, "cd && quern run && quern status && quern report && quern engines", "publisher")
+        assert "nothing to do" in told and "2 done" in told, told
+        print("ok    an ordinary user answers the questions, and it is done")
+        [repo] = (home / ".quern/hub/me").glob("*.git")
+        cloned = inside(root, f"cd && git lfs install >&2 && git clone -q file://$HOME/.quern/hub/me/{repo.name} clone && "
+                        "cd clone && quern verify *.gguf && sha256sum *.gguf && cat quern.json README.md", "publisher")
+        [digest] = [line.split()[0] for line in cloned.splitlines() if line.endswith("Q4_K_M.gguf") and len(line.split()[0]) == 64]
+        assert cloned.count(digest) >= 2, cloned  # of the file, and in the manifest
+        assert f"2.8 MiB | `{digest}` |" in cloned, cloned  # and in the card's table, with its measured error
+        print("ok    what it published is whole, and its card says what is in it")
 
         inside(root, "dpkg -P quern")
         left = files(root) - before

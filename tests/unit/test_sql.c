@@ -141,12 +141,12 @@ static void test_one_header_includes_sqlite(void **state)
 
 /* ---- docs/schema.md */
 
-static void read_document(struct buf *doc)
+static void read_document(const char *path, struct buf *doc)
 {
 	struct err e = ERR_INIT;
 
 	buf_init(doc, 1 << 20);
-	OK(path_read(SOURCE_DIR "/docs/schema.md", 1 << 20, doc, &e));
+	OK(path_read(path, 1 << 20, doc, &e));
 }
 
 /* Each table and view has its name in a heading, each of its columns stands in backquotes after it.
@@ -159,7 +159,7 @@ static void test_document_names_everything(void **state)
 	char text[128];
 	int n = 0;
 
-	read_document(&doc);
+	read_document(SOURCE_DIR "/docs/schema.md", &doc);
 	assert_int_equal(sqlite3_prepare_v2(
 				 s->db,
 				 "SELECT m.name, c.name FROM sqlite_schema m, "
@@ -226,13 +226,28 @@ static void add_measurement(struct store *s)
 	assert_int_equal(store_measure_end(s, &row, &e), 0); /* once */
 }
 
-static void test_queries_of_the_document_run(void **state)
+static int run_blocks(const char *path)
 {
 	static const char open_mark[] = "\n```sql\n", close_mark[] = "\n```";
-	struct err e = ERR_INIT;
 	struct buf doc;
 	struct store *s;
 	int n = 0;
+
+	read_document(path, &doc);
+	for (const char *p = doc.data; (p = strstr(p, open_mark)); n++) {
+		const char *end = strstr(p + sizeof(open_mark) - 1, close_mark);
+
+		assert_non_null(end);
+		p += sizeof(open_mark) - 1;
+		run_block(p, (size_t)(end - p));
+	}
+	buf_release(&doc);
+	return n;
+}
+
+static void test_queries_of_the_documents_run(void **state)
+{
+	struct err e = ERR_INIT;
 
 	(void)state;
 	if (system("command -v sqlite3 > /dev/null") != 0) {
@@ -244,16 +259,8 @@ static void test_queries_of_the_document_run(void **state)
 	s = open_store(DB); /* brings it up to date */
 	add_measurement(s);
 	store_close(s);
-	read_document(&doc);
-	for (const char *p = doc.data; (p = strstr(p, open_mark)); n++) {
-		const char *end = strstr(p + sizeof(open_mark) - 1, close_mark);
-
-		assert_non_null(end);
-		p += sizeof(open_mark) - 1;
-		run_block(p, (size_t)(end - p));
-	}
-	assert_true(n >= 8);
-	buf_release(&doc);
+	assert_true(run_blocks(SOURCE_DIR "/docs/schema.md") >= 8);
+	assert_true(run_blocks(SOURCE_DIR "/docs/operations.md") >= 6);
 }
 
 int main(void)
@@ -266,7 +273,7 @@ int main(void)
 		TEST(test_table_of_states),
 		cmocka_unit_test(test_one_header_includes_sqlite),
 		TEST(test_document_names_everything),
-		cmocka_unit_test(test_queries_of_the_document_run),
+		cmocka_unit_test(test_queries_of_the_documents_run),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

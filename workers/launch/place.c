@@ -185,6 +185,16 @@ static const char *variable(char *out, const char *name, const char *job)
 	return out;
 }
 
+/* Of quern-contain: the runtime's program needs what the user set for it. */
+static void run_outside(const struct place *p)
+{
+	static const char *const nothing[] = { NULL };
+	const char *const *env = p->setenv ? p->setenv : nothing;
+
+	execve(p->program[0], (char *const *)p->program, (char *const *)env);
+	die(PLACE_CANNOT_RUN, p->program[0], "");
+}
+
 static void run(const struct place *p)
 {
 	const char *env[PLACE_ENV_MAX + 6];
@@ -214,6 +224,10 @@ void place_enter(const struct place *p)
 	close_others(p->lock_fd);
 	if (chdir(p->job) != 0)
 		die(PLACE_CANNOT_SET_UP, p->job, "");
+	if (p->contained) {
+		place_reset_signals();
+		run_outside(p);
+	}
 	set_limits(p);
 	place_reset_signals();
 	set_action(SIGPIPE, SIG_IGN); /* a worker outlives its listener */

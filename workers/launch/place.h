@@ -12,6 +12,7 @@
 #define PLACE_CANNOT_SET_UP 125 /* exit codes, as env(1) and chroot(1) have them */
 #define PLACE_CANNOT_RUN 127
 
+#define PLACE_LOCK_FD 3 /* where quern puts the descriptor of the lock */
 #define PLACE_READ_MAX 16
 #define PLACE_ENV_MAX 32
 
@@ -24,6 +25,8 @@ struct place {
 	int group_fd;		    /* it enters this control group by; 0: none */
 	int network;		    /* leave it open */
 	int gpu;		    /* it may use NVIDIA's devices */
+	int contained;		    /* the program is quern-contain: the place is a container that
+				       it makes, and its environment is setenv, nothing else */
 	uint64_t memory_bytes;	    /* limits; 0: as it is */
 	uint64_t file_bytes, cpu_seconds;
 	uint64_t files, processes;
