@@ -98,6 +98,17 @@ static void print_quants(const struct engine *en, const char *platform)
 	putchar('\n');
 }
 
+static void print_renews(const struct engine *en)
+{
+	if (!en->renew_quant)
+		return;
+	name(en->renew_quant);
+	printf("a quant for finished .%s files, which are renewed", en->renew_format);
+	if (en->renew_since)
+		printf(" (%s)", en->renew_since);
+	putchar('\n');
+}
+
 static void print_numbers(const struct engine *en)
 {
 	name("hybrid");
@@ -197,6 +208,7 @@ static void print_engine(const struct engine *en, const char *platform)
 		printf(", from toolkit %s", f->since);
 	puts(en->package ? " (in brackets: the first version of the toolkit)" : "");
 	print_quants(en, platform);
+	print_renews(en);
 	print_numbers(en);
 	for (size_t i = 0; i < en->n_params; i++)
 		print_param(&en->params[i], f);
@@ -236,6 +248,18 @@ static void json_quants(struct json_out *w, const struct engine *en, const char 
 		jw_end_object(w);
 	}
 	jw_end_array(w);
+}
+
+static void json_renews(struct json_out *w, const struct engine *en)
+{
+	if (!en->renew_quant)
+		return;
+	jw_key(w, "renews");
+	jw_object(w);
+	jw_kstr(w, "format", en->renew_format);
+	jw_kstr(w, "quant", en->renew_quant);
+	jw_kstr(w, "since", en->renew_since);
+	jw_end_object(w);
 }
 
 static void json_numbers(struct json_out *w, const struct engine *en)
@@ -317,6 +341,7 @@ static void json_engine(struct json_out *w, const struct engine *en, const char 
 	jw_kstr(w, "version", en->version);
 	jw_kstr(w, "since", f ? f->since : NULL);
 	json_quants(w, en, platform);
+	json_renews(w, en);
 	json_numbers(w, en);
 	json_params(w, en, f);
 	json_dated(w, "architectures", en->architectures, en->architectures_since,

@@ -26,7 +26,7 @@ def test_a_night_on_a_hub():
     root = SCRATCH / "matrix"
     root.mkdir()
     rk.prepare(root, HUB.endpoint)
-    done = rk.run(root, "run", HF_TOKEN=HUB.token, HF_HOME=SCRATCH / "none")
+    done = rk.run(root, "run", timeout=800, HF_TOKEN=HUB.token, HF_HOME=SCRATCH / "none")
     assert done.returncode == 1, done.stdout
     db = sqlite3.connect(root / "work/state.db")
     rk.check_jobs(db.execute("SELECT label, state, cause, tries, engine_version FROM v_matrix").fetchall())
@@ -38,6 +38,18 @@ def test_a_night_on_a_hub():
         paths = [str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and ".cache" not in p.parts]
         rk.check_repo(name, paths, (folder / "README.md").read_text(), json.loads((folder / "quern.json").read_text()))
     assert not HUB.log()["leaks"]
+
+
+def test_companions_over_several_nights():
+    root = SCRATCH / "nights"
+    root.mkdir()
+
+    def listing():
+        folder = Path(snapshot_download("my-org/all", local_dir=SCRATCH / "all"))
+        files = {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file() and ".cache" not in p.parts}
+        return {name: files[name] for name in HfApi().list_repo_files("my-org/all")}
+
+    rk.check_nights(root, HUB.endpoint, listing, HF_TOKEN=HUB.token, HF_HOME=SCRATCH / "none")
 
 
 try:

@@ -59,31 +59,6 @@ def git(repo, *args):
     return subprocess.run(["git", "-C", str(repo), *args], check=True, capture_output=True, text=True).stdout
 
 
-def test_a_night_with_sabotage():
-    with Place() as p:
-        rk.prepare(p.root, "local")
-        done = p.quern("run")
-        assert done.returncode == 1, done.stdout
-        rk.check_jobs(p.sql("SELECT label, state, cause, tries, engine_version FROM v_matrix"))
-        repos = {f.name[:-4]: f for f in (p.root / "work/hub/my-org").glob("*.git")}
-        assert set(repos) == set(rk.good_files())
-        for name, repo in repos.items():
-            paths = git(repo, "ls-tree", "-r", "--name-only", "HEAD").splitlines()
-            rk.check_repo(name, paths, git(repo, "show", "HEAD:README.md"),
-                          json.loads(git(repo, "show", "HEAD:quern.json")))
-            expect(p.quern("card", "--audit", f"my-org/{name}"), 0)
-        report = p.quern("report").stdout
-        for cause in ("out of memory", "disk full", "illegal parameters", "unsupported architecture", "bad output"):
-            assert cause in report, report
-        # What went wrong is mended: only that is done.
-        for model in "ab":
-            (p.root / model / "standin.json").write_text("[]")
-        expect(p.quern("run"), 1, "0 converted")
-        expect(p.quern("retry", "1"), 0)
-        expect(p.quern("run"), 1, "1 converted")  # the others are still failed
-        assert p.sql("SELECT count(*) FROM v_matrix WHERE state <> 'done'") == [(23,)]
-
-
 def test_which_environment():
     with Place() as p:
         rk.make_model(p.root / "m")
@@ -422,6 +397,16 @@ def test_memory_that_is_not_free():
         assert point["legal"] and ("(rule 16)" in point["warning"]) == (need > free), (point, free)
 
 
+def test_companions_over_several_nights():
+    with Place() as p:
+        def listing():
+            bare = p.root / "work/hub/my-org/all.git"
+            paths = git(bare, "ls-tree", "-r", "--name-only", "HEAD").splitlines()
+            return {f: git(bare, "show", f"HEAD:{f}").encode() for f in paths}
+
+        rk.check_nights(p.root, "local", listing)
+
+
 def test_a_run_warns_once():
     """What a plan warns of, a run says once: of what it will do, and nothing of what is done."""
     with Place() as p:
@@ -454,10 +439,12 @@ def test_points_that_meet():
 def test_what_a_platform_can_do():
     with Place() as p:
         expect(p.quern("plan", "--legal", "rk3562"), 0, "rkllm 0.1.0 on rk3562, from toolkit 1.2.0", "w4a8_g32",
-               "num_npu_core         1\n", "from 1.2.1           Qwen3ForCausalLM", "(rule 5)")
+               "num_npu_core         1\n", "from 1.2.1           Qwen3ForCausalLM", "(rule 5)",
+               "keep                 a quant for finished .rkllm files, which are renewed (1.1.4)\n")
         v = json.loads(p.quern("plan", "--legal", "rk3588", "--json").stdout)
         engine, = v["engines"]
         assert [q["name"] for q in engine["quants"]] == rk.QUANTS["rk3588"]
+        assert engine["renews"] == {"format": "rkllm", "quant": "keep", "since": "1.1.4"}
         assert engine["hybrid"] == {"values": [], "min": 0, "max": 1, "max_open": True}
         assert 5 not in {r["rule"] for r in engine["rules"]} and 9 in {r["rule"] for r in engine["rules"]}
         expect(p.quern("plan", "--legal", "rk3568"), 2, "did you mean rk3588?", "rv1126b")

@@ -1,6 +1,7 @@
 """The first steps with engine rkllm, over the stand-in of its toolkit: init, convert, import of a script and of files."""
 import json
 import os
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 TESTS = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(TESTS / "lib"), str(TESTS / "standin")]
 from make_env import make  # noqa: E402
-from matrix import Matrix, expect, run_all  # noqa: E402
+from matrix import QUERN, Matrix, expect, run_all  # noqa: E402
 from test_init import Terminal  # noqa: E402
 
 ENVS = tempfile.TemporaryDirectory(prefix="quern-env-")
@@ -105,9 +106,11 @@ def test_a_script_and_its_files():
 def test_the_matrix_of_quickstart():
     jobs = TESTS / "standin/jobs.yaml"
     with Matrix() as m:
-        os.symlink(ENV, m.root / "rkllm-1.2.3")
-        expect(m.quern("plan", "-f", jobs, QUERN_STANDIN=m.root), 0, "10 points: 10 new")
-        expect(m.quern("run", "-f", jobs, "--only", "*/rk3576/*", QUERN_STANDIN=m.root), 0, "2 converted", "STAND-IN")
+        subprocess.run([sys.executable, TESTS / "standin/make_show.py", QUERN, m.root], check=True)
+        expect(m.quern("plan", "-f", jobs, QUERN_STANDIN=m.root), 0, "14 points: 14 new", "with 1.1.4", "with 1.2.3",
+               "1.1.4: parameter max_context needs version 1.2.0")
+        expect(m.quern("run", "-f", jobs, QUERN_STANDIN=m.root), 0, "14 converted", "STAND-IN", "kjv-llama-adapted-rk3576")
+        expect(m.quern("run", "-f", jobs, QUERN_STANDIN=m.root), 0, "nothing to do")
 
 
 if __name__ == "__main__":

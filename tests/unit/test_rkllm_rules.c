@@ -257,7 +257,7 @@ static const struct {
 	  "warning: hybrid above 0 on rk3562" },
 	{ 5, { "1.2.3", "rk3576", "w8a8", 0.25, 0, CAL, LLAMA, 0, 0, 0 },
 	  "warning: hybrid above 0 with w8a8 is not in the vendor's manual" },
-	{ 5, { "1.2.3", "rk3588", "w8a8", 0.5, 0, "{\"do_quantization\":false}", LLAMA, 0, 0, 0 },
+	{ -1, { "1.2.3", "rk3588", "w8a8", 0.5, 0, "{\"do_quantization\":false}", LLAMA, 0, 0, 0 },
 	  "hybrid above 0 where nothing is quantized (do_quantization false); instead: hybrid: 0" },
 	/* 7: optimization levels */
 	{ 7, { "1.2.3", "rk3588", "w8a8", 0, 2, CAL, LLAMA, 0, 0, 0 },
