@@ -163,8 +163,8 @@ static void axis_up(const struct drawing *d, struct buf *b)
 {
 	double step = nice_step(d->snr_max - d->snr_min, 6);
 
-	for (double v = d->snr_min; d->any_lossy && v <= d->snr_max + step / 2; v += step) {
-		double y = y_of(d, v);
+	for (int i = 0; d->any_lossy && d->snr_min + i * step <= d->snr_max + step / 2; i++) {
+		double v = d->snr_min + i * step, y = y_of(d, v);
 
 		buf_addf(b,
 			 "<line x1=\"%.0f\" x2=\"%.0f\" y1=\"%.1f\" y2=\"%.1f\"/><text x=\"%.0f\" "
@@ -182,13 +182,14 @@ static void axis_up(const struct drawing *d, struct buf *b)
 static void axis_across(const struct drawing *d, struct arena *a, struct buf *b)
 {
 	double doublings = log2(d->size_max / d->size_min);
-	double power = exp2(floor(log2(d->size_min)));
+	int first = (int)floor(log2(d->size_min)), last = (int)floor(log2(d->size_max));
 
-	for (int i = 0; power <= d->size_max; i++, power *= i % 2 ? 1 : 2) {
+	for (int i = 0; i <= 2 * (last - first) + 1; i++) {
+		double power = ldexp(1, first + i / 2);
 		double at = i % 2 ? power * 1.5 : power, x = x_of(d, at);
 		bool left_out = i % 2 ? doublings > 2.5 : doublings > 5 && i % 4 == 2;
 
-		if (left_out || at < d->size_min || x > RIGHT - 8)
+		if (left_out || at < d->size_min || at > d->size_max || x > RIGHT - 8)
 			continue;
 		buf_addf(b,
 			 "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.0f\" y2=\"%.0f\"/><text x=\"%.1f\" "
