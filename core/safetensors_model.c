@@ -179,7 +179,9 @@ static int list_parts(struct arena *a, const char *dir, struct names *files, str
 
 		if (!ends_with(name, ".safetensors"))
 			continue;
-		if (strncmp(name, "model", 5) != 0 || !path_component_ok(name)) {
+		/* gptq_model-4bit-128g.safetensors: AutoGPTQ's. */
+		if ((strncmp(name, "model", 5) != 0 && strncmp(name, "gptq_model-", 11) != 0) ||
+		    !path_component_ok(name)) {
 			others++;
 			continue;
 		}

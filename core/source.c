@@ -22,6 +22,14 @@ static int ends_with(const char *s, const char *tail)
 	return n > m && strcmp(s + n - m, tail) == 0;
 }
 
+int source_is_template(const char *name)
+{
+	size_t n = strlen(SOURCE_TEMPLATES "/");
+
+	return strncmp(name, SOURCE_TEMPLATES "/", n) == 0 && path_component_ok(name + n) &&
+	       ends_with(name + n, ".jinja");
+}
+
 int source_is_finished(const char *name)
 {
 	return ends_with(name, ".rkllm");
@@ -48,6 +56,8 @@ int source_wanted(const char *name)
 		"imatrix.dat",
 		"model.safetensors.index.json",
 		"preprocessor_config.json",
+		"quant_config.json",
+		"quantize_config.json",
 		"special_tokens_map.json",
 		"spiece.model",
 		"tokenizer.json",
@@ -60,6 +70,8 @@ int source_wanted(const char *name)
 	for (size_t i = 0; i < ARRAY_LEN(names); i++)
 		if (strcmp(name, names[i]) == 0)
 			return 1;
+	if (strncmp(name, SOURCE_TEMPLATES "/", strlen(SOURCE_TEMPLATES "/")) == 0)
+		return source_is_template(name);
 	/* consolidated*: the same weights once more, in Mistral's own naming. */
 	if (ends_with(name, ".safetensors"))
 		return strncmp(name, "consolidated", strlen("consolidated")) != 0;
@@ -181,18 +193,22 @@ static int add_file(struct listing *l, const char *name, struct err *e)
 	return rc;
 }
 
-static int list_entries(struct listing *l, DIR *d, struct err *e)
+/* folder: NULL for the model's own, or the one of templates. */
+static int list_entries(struct listing *l, const char *folder, DIR *d, struct err *e)
 {
 	struct dirent *entry;
 	size_t seen = 0;
 	int rc;
 
 	while ((errno = 0, entry = readdir(d))) {
+		const char *name =
+			folder ? arena_printf(l->a, "%s/%s", folder, entry->d_name) : entry->d_name;
+
 		if (++seen > ENTRIES_MAX)
 			return err_set(e, ERR_INVALID,
 				       "%s: more than %d files; not a model's folder", l->dir,
 				       ENTRIES_MAX);
-		if (!source_wanted(entry->d_name) && !(l->code && source_is_code(entry->d_name)))
+		if (!source_wanted(name) && !(l->code && !folder && source_is_code(name)))
 			continue;
 		if (!path_component_ok(entry->d_name)) {
 			char visible[256];
@@ -203,11 +219,28 @@ static int list_entries(struct listing *l, DIR *d, struct err *e)
 				       "UTF-8",
 				       l->dir, visible);
 		}
-		rc = add_file(l, entry->d_name, e);
+		rc = add_file(l, name, e);
 		if (rc < 0)
 			return rc;
 	}
 	return errno ? err_errno(e, "%s", l->dir) : 0;
+}
+
+/* A model has it or not; a link to a folder elsewhere is caught with the files in it. */
+static int list_templates(struct listing *l, struct err *e)
+{
+	char *path = path_join(l->dir, SOURCE_TEMPLATES);
+	DIR *d = opendir(path);
+	int rc = 0;
+
+	if (d) {
+		rc = list_entries(l, SOURCE_TEMPLATES, d, e);
+		closedir(d);
+	} else if (errno != ENOENT && errno != ENOTDIR) {
+		rc = err_errno(e, "%s", path);
+	}
+	free(path);
+	return rc;
 }
 
 static int by_name(const void *a, const void *b)
@@ -236,8 +269,10 @@ static int list_folder(struct arena *a, const char *dir, int code, struct source
 		rc = errno == ENOTDIR ? err_set(e, ERR_INVALID, "%s: not a folder", dir)
 				      : err_errno(e, "%s", dir);
 	} else {
-		rc = list_entries(&l, d, e);
+		rc = list_entries(&l, NULL, d, e);
 		closedir(d);
+		if (rc == 0)
+			rc = list_templates(&l, e);
 	}
 	if (rc == 0) {
 		out->n = l.n;

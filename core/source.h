@@ -26,6 +26,12 @@ struct source_files {
 	size_t n;
 };
 
+/* The one folder of a model that counts: chat templates by name, NAME.jinja in it (transformers,
+ * utils/hub.py, CHAT_TEMPLATE_DIR). */
+#define SOURCE_TEMPLATES "additional_chat_templates"
+/* True for the name of a file there. */
+int source_is_template(const char *name);
+
 /* A converted model of an engine (*.rkllm), which is a source when it is asked for by its name: to
  * be renewed. Nothing but its name and size is known of it. */
 int source_is_finished(const char *name);
@@ -34,7 +40,8 @@ int source_is_finished(const char *name);
  * source_list_code(). */
 int source_is_code(const char *name);
 
-/* True when a file of this name is part of a model for us; also what a download takes. */
+/* True when a file of this name is part of a model for us; also what a download takes. Names are
+ * relative to the model's folder. */
 int source_wanted(const char *name);
 
 /* With a GGUF file chosen as the model: the file itself and its other parts, importances (imatrix*)
@@ -42,9 +49,9 @@ int source_wanted(const char *name);
  * but those. */
 int source_belongs(const char *name, const char *file);
 
-/* List dir (one level). A symbolic link must end in a regular file inside dir or in the "blobs"
- * folder of the Hub cache that dir is a snapshot of (../../blobs); anything else is ERR_INVALID and
- * says so. */
+/* List dir and the folder of templates in it. A symbolic link must end in a regular file inside dir
+ * or in the "blobs" folder of the Hub cache that dir is a snapshot of (../../blobs); anything else
+ * is ERR_INVALID and says so. */
 int source_list(struct arena *a, const char *dir, struct source_files *out, struct err *e);
 /* And the checkpoint's code. */
 int source_list_code(struct arena *a, const char *dir, struct source_files *out, struct err *e);

@@ -289,8 +289,9 @@ static int read_safetensors(struct arena *a, const struct source_files *files, c
 	if (!config)
 		return err_set(e, ERR_NOTFOUND, "%s: no config.json; not the folder of a model",
 			       dir);
-	if (read_config(a, config->path, f, &q, e) < 0 || read_tensors(a, dir, &q, f, e) < 0)
-		return e->code;
+	if (read_config(a, config->path, f, &q, e) < 0 ||
+	    source_quant_read_beside(a, dir, &q, e) < 0 || read_tensors(a, dir, &q, f, e) < 0)
+		return e ? e->code : ERR_INVALID;
 	f->remote_code |= has_auto_map(a, find_file(files, "tokenizer_config.json"));
 	tokenizer = find_file(files, "tokenizer.json");
 	if (!tokenizer)

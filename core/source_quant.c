@@ -1,19 +1,24 @@
 #include "core/source_quant.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "core/buf.h"
 #include "core/mem.h"
+#include "core/path.h"
 
 #define WORD_MAX 64	    /* bytes of a method, a format */
 #define IGNORE_MAX 100000   /* entries; large mixtures of experts list every router */
 #define GROUP_MAX (1 << 20) /* weights of a group */
 #define GROUPS_MAX 256	    /* config_groups; real ones have one to four */
 #define BLOCK_MAX (1 << 20)
+#define FILE_MAX (1u << 20) /* of a file beside config.json; real ones have some hundred bytes */
 
 struct reading {
 	struct arena *a;
 	const struct json *q; /* quantization_config */
+	const char *where;    /* it stands, for errors */
 	struct source_quant *out;
 	struct err *e;
 };
@@ -31,8 +36,7 @@ static int is_word(const struct json *v)
 
 static int bad(struct reading *r, const char *name, const char *want)
 {
-	return err_set(r->e, ERR_INVALID, "config.json: quantization_config has %s that is %s",
-		       name, want);
+	return err_set(r->e, ERR_INVALID, "%s has %s that is %s", r->where, name, want);
 }
 
 /* A word, or the default when the member is absent or null. */
@@ -308,12 +312,41 @@ static const struct {
 	{ "mlx", "MLX", QUANT_MLX, read_mlx },
 };
 
+static int read_method(struct reading *r)
+{
+	struct source_quant *o = r->out;
+
+	for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
+		if (strcmp(o->method_name, methods[i].name) == 0) {
+			o->method = methods[i].method;
+			return methods[i].read(r);
+		}
+	}
+	o->method = QUANT_OTHER;
+	return read_other(r);
+}
+
+/* r->q, an object; usual: the method where none is named, or NULL. *out only when all is well. */
+static int read_all(struct reading *r, const char *usual, struct source_quant *out)
+{
+	int rc = word(r, r->q, "quant_method", usual, &r->out->method_name);
+
+	if (rc == 0 && !r->out->method_name)
+		rc = bad(r, "quant_method", "missing");
+	if (rc == 0)
+		rc = read_method(r);
+	if (rc == 0)
+		*out = *r->out;
+	return rc;
+}
+
 int source_quant_read(struct arena *a, const struct json *config, struct source_quant *out,
 		      struct err *e)
 {
 	struct source_quant found = { .symmetric = -1 };
-	struct reading r = { .a = a, .out = &found, .e = e };
-	int rc;
+	struct reading r = {
+		.a = a, .out = &found, .where = "config.json: quantization_config", .e = e
+	};
 
 	r.q = json_get(config, "quantization_config");
 	if (!r.q || r.q->type == JSON_NULL)
@@ -325,25 +358,50 @@ int source_quant_read(struct arena *a, const struct json *config, struct source_
 	if (r.q->type != JSON_OBJECT)
 		return err_set(e, ERR_INVALID, "config.json: quantization_config is no object");
 	/* mlx-lm alone names no method. */
-	if (word(&r, r.q, "quant_method", json_get(config, "quantization") ? "mlx" : NULL,
-		 &found.method_name) < 0)
-		return e->code;
-	if (!found.method_name)
-		return bad(&r, "quant_method", "missing");
-	for (size_t i = 0; i < ARRAY_LEN(methods); i++) {
-		if (strcmp(found.method_name, methods[i].name) == 0) {
-			found.method = methods[i].method;
-			rc = methods[i].read(&r);
-			if (rc == 0)
-				*out = found;
-			return rc;
-		}
+	return read_all(&r, json_get(config, "quantization") ? "mlx" : NULL, out);
+}
+
+/* 1: it was there. */
+static int read_file(struct arena *a, const char *dir, const char *name, const char *usual,
+		     struct source_quant *out, struct err *e)
+{
+	struct source_quant found = { .symmetric = -1 };
+	struct reading r = { .a = a, .out = &found, .where = name, .e = e };
+	char *path = path_join(dir, name);
+	struct json *root;
+	struct buf text;
+	int rc;
+
+	buf_init(&text, FILE_MAX);
+	rc = path_read(path, FILE_MAX, &text, e);
+	if (rc == ERR_NOTFOUND) {
+		rc = 0;
+	} else if (rc >= 0) {
+		rc = json_parse(a, buf_str(&text), text.len, &root, e);
+		if (rc >= 0 && root->type != JSON_OBJECT)
+			rc = err_set(e, ERR_INVALID, "it is no object");
+		if (rc < 0)
+			(void)err_wrap(e, "%s", name);
+		r.q = root;
+		if (rc >= 0)
+			rc = read_all(&r, usual, out);
+		rc = rc < 0 ? rc : 1;
 	}
-	found.method = QUANT_OTHER;
-	rc = read_other(&r);
-	if (rc == 0)
-		*out = found;
+	buf_release(&text);
+	free(path);
 	return rc;
+}
+
+int source_quant_read_beside(struct arena *a, const char *dir, struct source_quant *out,
+			     struct err *e)
+{
+	int rc = 0;
+
+	if (out->method == QUANT_NONE)
+		rc = read_file(a, dir, SOURCE_GPTQ_CONFIG, "gptq", out, e);
+	if (rc == 0 && out->method == QUANT_NONE)
+		rc = read_file(a, dir, SOURCE_AWQ_CONFIG, "awq", out, e);
+	return rc < 0 ? rc : 0;
 }
 
 const char *source_quant_text(struct arena *a, const struct source_quant *q)

@@ -1,6 +1,7 @@
 /* core/source_quant.h -- what config.json says of weights that are quantized already:
  * its member quantization_config, as transformers, GPTQModel, AutoAWQ and
- * compressed-tensors write it. Foreign JSON; nothing here reads a weight. */
+ * compressed-tensors write it, or a file beside it, as older tools did. Foreign JSON; nothing here
+ * reads a weight. */
 #ifndef QUERN_CORE_SOURCE_QUANT_H
 #define QUERN_CORE_SOURCE_QUANT_H
 
@@ -54,6 +55,15 @@ struct source_quant {
  * names the member that makes no sense. Memory in a; nothing of config is kept. */
 int source_quant_read(struct arena *a, const struct json *config, struct source_quant *out,
 		      struct err *e);
+
+/* The files in which AutoGPTQ and AutoAWQ said it before config.json did. */
+#define SOURCE_GPTQ_CONFIG "quantize_config.json"
+#define SOURCE_AWQ_CONFIG "quant_config.json"
+
+/* The same from such files in dir, when config.json says nothing (out is QUANT_NONE). ERR_INVALID,
+ * ERR_IO; a folder without them changes nothing. */
+int source_quant_read_beside(struct arena *a, const char *dir, struct source_quant *out,
+			     struct err *e);
 
 /* "GPTQ, 4 bits, groups of 128"; "" for QUANT_NONE. In a. */
 const char *source_quant_text(struct arena *a, const struct source_quant *q);

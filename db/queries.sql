@@ -211,6 +211,12 @@ SELECT id, job_id, number, run_id, started_ms, ended_ms, verb, pid, pid_start, e
 	memory_by, limit_bytes, scratch_bytes, output_bytes, evidence_from, evidence, rungs
 FROM attempt WHERE job_id = ?1 ORDER BY number DESC LIMIT ?2
 
+-- name: ATTEMPTS_LEFT
+-- Begun and never ended, of jobs that are in nobody's work (state running or validating).
+SELECT attempt.id, attempt.job_id, attempt.number, job.key
+FROM attempt JOIN job ON job.id = attempt.job_id
+WHERE attempt.ended_ms IS NULL AND job.state NOT IN (1, 2) ORDER BY attempt.id
+
 -- name: DURATION
 -- The longest of the last five good attempts at jobs of one model: ?1, ?2 the range of its points, ?3
 -- its name, ?4 engine, ?5 quant (NULL: any). NULL: none.

@@ -208,6 +208,16 @@ int store_attempt_progress(struct store *s, int64_t attempt_id, const char *stag
 int store_attempt_end(struct store *s, const struct attempt_row *r, struct err *e); /* by r->id */
 /* The last five members, by r->id. */
 int store_attempt_used(struct store *s, const struct attempt_row *r, struct err *e);
+/* Attempts that never ended, of jobs that are not in work: a person moved the job while quern was
+ * dead, and its worker may live. each returns < 0 to stop. */
+struct attempt_left {
+	int64_t id, job_id;
+	int number;
+	uint8_t key[SHA256_LEN];
+};
+int store_attempts_left(struct store *s,
+			int (*each)(void *ctx, const struct attempt_left *left, struct err *e),
+			void *ctx, struct err *e);
 /* Newest first. Returns count, at most n. */
 int store_attempts(struct store *s, int64_t job_id, struct arena *a, struct attempt_row *out, int n,
 		   struct err *e);

@@ -158,6 +158,30 @@ int store_attempts(struct store *s, int64_t job_id, struct arena *a, struct atte
 	return rc < 0 ? rc : found;
 }
 
+int store_attempts_left(struct store *s,
+			int (*each)(void *ctx, const struct attempt_left *left, struct err *e),
+			void *ctx, struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, Q_ATTEMPTS_LEFT, e);
+	int rc;
+
+	if (!st)
+		return e->code;
+	while ((rc = store_step(s, st, e)) > 0) {
+		struct attempt_left left = { .id = sqlite3_column_int64(st, 0),
+					     .job_id = sqlite3_column_int64(st, 1),
+					     .number = sqlite3_column_int(st, 2) };
+
+		rc = column_sha256(s, st, 3, left.key, e);
+		if (rc >= 0)
+			rc = each(ctx, &left, e);
+		if (rc < 0)
+			break;
+	}
+	(void)sqlite3_reset(st);
+	return rc < 0 ? rc : 0;
+}
+
 /* ---- events */
 
 static void read_event(sqlite3_stmt *st, struct arena *a, struct event_row *r)

@@ -132,9 +132,20 @@ int fetch_cache_lock(const struct fetch_cache *c, const char *etag, bool wait, i
 	return rc;
 }
 
+/* Where a file lies in a folder of the snapshot, that is made. */
+static int make_folder(const char *path, struct err *e)
+{
+	char *dir = path_dirname(path);
+	int rc = path_mkdirs(dir, 0777, e);
+
+	free(dir);
+	return rc < 0 ? rc : 0;
+}
+
 int fetch_cache_link(const struct fetch_cache *c, const struct fetch_file *f, struct err *e)
 {
-	char *target = mem_printf("../../blobs/%s", f->etag);
+	const char *up = strchr(f->name, '/') ? "../" : ""; /* of names, one folder deep at most */
+	char *target = mem_printf("%s../../blobs/%s", up, f->etag);
 	char *path = path_join(c->snapshot, f->name);
 	char *temp = mem_printf("%s/.quern-%ld-%s", c->snapshot, (long)getpid(), f->etag);
 	struct stat st;
@@ -143,10 +154,12 @@ int fetch_cache_link(const struct fetch_cache *c, const struct fetch_file *f, st
 	(void)unlink(temp);
 	if (symlink(target, temp) == 0 && lstat(temp, &st) == 0)
 		fetch_owned_add_link(c, f->name, &st);
-	if (rename(temp, path) != 0) {
+	if (*up)
+		rc = make_folder(path, e);
+	if (rc == 0 && rename(temp, path) != 0)
 		rc = err_errno(e, "%s", path);
+	if (rc < 0)
 		(void)unlink(temp);
-	}
 	free(temp);
 	free(path);
 	free(target);

@@ -38,7 +38,7 @@ static bool is_pickle(const char *name)
 /* As every system that shares a cache would read it: no "C:x", no backslash, no "..". */
 static bool name_is_safe(const char *name)
 {
-	return path_component_ok(name) && hub_path_ok(name) &&
+	return (path_component_ok(name) || source_is_template(name)) && hub_path_ok(name) &&
 	       !(isalpha((unsigned char)name[0]) && name[1] == ':');
 }
 

@@ -12,6 +12,7 @@
 #include "core/crash.h"
 #include "core/mem.h"
 #include "core/path.h"
+#include "core/source.h"
 #include "upload/fetch_drop_private.h"
 
 #define GONE_PREFIX ".quern-drop-" /* in a repository's folder, which no client lists */
@@ -182,6 +183,7 @@ static bool remove_our_links(const struct drop_repo *r, const struct drop_snapsh
 			(void)unlink(arena_printf(r->a, "%s/%s", dir, en->name));
 		CRASH_POINT("drop:link");
 	}
+	(void)rmdir(arena_printf(r->a, "%s/" SOURCE_TEMPLATES, dir));
 	return true;
 }
 

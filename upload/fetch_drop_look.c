@@ -7,6 +7,7 @@
 
 #include "core/mem.h"
 #include "core/path.h"
+#include "core/source.h"
 #include "upload/fetch_drop_private.h"
 
 #define TEMP_PREFIX ".quern-" /* of a link that has no name yet */
@@ -54,28 +55,33 @@ static const char *etag_of_link(struct arena *a, const char *path)
 	return fetch_is_etag(etag) ? arena_strdup(a, etag) : NULL;
 }
 
-static void read_entries(struct drop_repo *r, struct drop_snapshot *s, const char *dir, int depth)
+/* folder: where dir is in the snapshot, "" or "NAME/". */
+static void read_entries(struct drop_repo *r, struct drop_snapshot *s, const char *dir,
+			 const char *folder, int depth)
 {
 	const char **names = drop_names(r->a, dir);
 
 	for (size_t i = 0; names[i]; i++) {
 		const char *path = arena_printf(r->a, "%s/%s", dir, names[i]);
-		struct drop_entry en = { .commit = s->commit, .name = names[i] };
+		const char *name = arena_printf(r->a, "%s%s", folder, names[i]);
+		struct drop_entry en = { .commit = s->commit, .name = name };
 		struct stat st;
 
 		if (lstat(path, &st) != 0)
 			continue;
-		if (S_ISDIR(st.st_mode)) { /* we make none */
-			s->only_ours = false;
+		if (S_ISDIR(st.st_mode)) { /* we make but one */
+			s->only_ours &= strcmp(name, SOURCE_TEMPLATES) == 0;
 			if (depth < DROP_DEPTH_MAX)
-				read_entries(r, s, path, depth + 1);
+				read_entries(r, s, path, arena_printf(r->a, "%s/", name),
+					     depth + 1);
 			continue;
 		}
 		if (S_ISLNK(st.st_mode))
 			en.etag = etag_of_link(r->a, path);
-		en.ours = en.etag && depth == 0 &&
-			  (strncmp(names[i], TEMP_PREFIX, strlen(TEMP_PREFIX)) == 0 ||
-			   fetch_owned_link(&r->owned, s->commit, names[i], &st));
+		en.ours =
+			en.etag &&
+			((depth == 0 && strncmp(names[i], TEMP_PREFIX, strlen(TEMP_PREFIX)) == 0) ||
+			 fetch_owned_link(&r->owned, s->commit, name, &st));
 		s->only_ours &= en.ours;
 		MEM_GROW(r->entries, r->n_entries, r->cap);
 		r->entries[r->n_entries++] = en;
@@ -113,7 +119,7 @@ void drop_repo_read(struct drop_repo *r, const struct fetch_drop *o, const char 
 		dir = arena_printf(a, "%s/snapshots/%s", r->root, s->commit);
 		s->keep = is_kept(o, dir);
 		r->keep |= s->keep;
-		read_entries(r, s, dir, 0);
+		read_entries(r, s, dir, "", 0);
 	}
 }
 

@@ -110,15 +110,20 @@ static int ask_info(const struct fetch_options *o, struct arena *a, struct fetch
 struct listing {
 	struct fetch_file *v;
 	size_t n, cap;
+	bool has_templates; /* a folder of them */
 };
 
-/* Files of the root only: folders hold other forms of the same model (onnx/, original/). */
+/* Files of the root, and templates: other folders hold other forms of the same model (onnx/,
+ * original/). */
 static void add_entry(struct listing *l, struct arena *a, const struct json *entry)
 {
 	const struct json *lfs = json_get(entry, "lfs");
 	const char *path = json_str(entry, "path", "");
 
-	if (strcmp(json_str(entry, "type", ""), "file") != 0 || strchr(path, '/'))
+	l->has_templates |= strcmp(json_str(entry, "type", ""), "directory") == 0 &&
+			    strcmp(path, SOURCE_TEMPLATES) == 0;
+	if (strcmp(json_str(entry, "type", ""), "file") != 0 ||
+	    (strchr(path, '/') && !source_is_template(path)))
 		return;
 	MEM_GROW(l->v, l->n, l->cap);
 	l->v[l->n++] = (struct fetch_file){
@@ -151,24 +156,35 @@ static int list_page(const struct fetch_options *o, const char *url, struct aren
 	return rc;
 }
 
-static int list_files(const struct fetch_options *o, struct arena *a, struct fetch_model *m,
-		      struct err *e)
+/* folder: "", or "/NAME". */
+static int list_folder(const struct fetch_options *o, const char *commit, const char *folder,
+		       struct arena *a, struct listing *l, struct err *e)
 {
-	char *url = mem_printf("/api/models/%s/tree/%s?recursive=false&expand=false", o->repo,
-			       m->commit);
-	struct listing l = { .n = 0 };
+	char *url = mem_printf("/api/models/%s/tree/%s%s?recursive=false&expand=false", o->repo,
+			       commit, folder);
 	int rc = 0, pages = 0;
 
 	while (rc >= 0 && url) {
 		char *next = NULL;
 
 		rc = pages++ < PAGES_MAX
-			     ? list_page(o, url, a, &l, &next, e)
+			     ? list_page(o, url, a, l, &next, e)
 			     : err_set(e, ERR_IO, "%s: the hub's listing has no end", o->repo);
 		free(url);
 		url = next;
 	}
 	free(url);
+	return rc;
+}
+
+static int list_files(const struct fetch_options *o, struct arena *a, struct fetch_model *m,
+		      struct err *e)
+{
+	struct listing l = { .n = 0 };
+	int rc = list_folder(o, m->commit, "", a, &l, e);
+
+	if (rc >= 0 && l.has_templates && !o->adapter)
+		rc = list_folder(o, m->commit, "/" SOURCE_TEMPLATES, a, &l, e);
 	if (rc >= 0)
 		rc = fetch_choose(o, a, l.v, l.n, m, e);
 	free(l.v);

@@ -64,6 +64,8 @@ ALTER TABLE run ADD COLUMN waiting TEXT NOT NULL DEFAULT ''; -- why no job start
 
 ALTER TABLE artifact ADD COLUMN dropped_ms INTEGER; -- NULL: the file is there
 
+-- ---- attempts that have not ended: as few as there are slots, in a store of a million
+CREATE INDEX attempt_open ON attempt (job_id) WHERE ended_ms IS NULL;
 -- ---- causes and control
 
 -- What an attempt's cause was read from, and what the ladder of retries changed for it.

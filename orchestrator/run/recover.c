@@ -73,9 +73,9 @@ static int lost(struct scheduler *s, const struct job_row *job, const struct att
 	return rc;
 }
 
-/* The validation of a dead run only reads, but it may still be at it: it is ended, and made again
- * from the start. */
-static void end_validation(const char *lock)
+/* A process of a dead run that nobody waits for: it is ended, and with it its lock comes free. The
+ * loop has not begun: waiting here blocks nobody. */
+static void end_holder(const char *lock)
 {
 	const struct timespec pause = { 0, 1000000 };
 	struct err ignored = ERR_INIT;
@@ -84,7 +84,7 @@ static void end_validation(const char *lock)
 	if (pid)
 		(void)kill(-pid, SIGKILL);
 	for (int i = 0; i < 5000 && lock_held(lock, &ignored) == 1; i++)
-		nanosleep(&pause, NULL); /* the loop has not begun: waiting here blocks nobody */
+		nanosleep(&pause, NULL);
 }
 
 /* A job that was in work: is its worker alive, is its result there, or is it lost? */
@@ -115,8 +115,8 @@ static int in_work(struct scheduler *s, int64_t id, struct err *e)
 		}
 		if (rc >= 0) {
 			s->res->adopted++;
-			if (!alive)
-				end_validation(arena_printf(a, "%s/lock.validate", dir));
+			if (!alive) /* its validation only reads, and is made again */
+				end_holder(arena_printf(a, "%s/lock.validate", dir));
 			task_adopt(s, &job, &at, alive);
 		}
 	} else {
@@ -145,11 +145,58 @@ static int each_in(struct scheduler *s, enum job_state state, struct err *e)
 	return rc;
 }
 
+/* ---- jobs that a person cancelled, perhaps took up again, while no quern lived */
+
+struct lefts {
+	struct attempt_left *v;
+	size_t n, cap;
+};
+
+static int keep_left(void *ctx, const struct attempt_left *left, struct err *e)
+{
+	struct lefts *l = ctx;
+
+	(void)e;
+	MEM_GROW(l->v, l->n, l->cap);
+	l->v[l->n++] = *left;
+	return 0;
+}
+
+static int end_left(struct scheduler *s, const struct attempt_left *left, struct err *e)
+{
+	struct attempt_row end = { .id = left->id,
+				   .ended_ms = sched_now(s),
+				   .exit_code = -1,
+				   .cause = "interrupted",
+				   .message = "its job was cancelled while quern was not running" };
+	struct arena *a = arena_new();
+	const char *dir = workdir_job(a, s->cfg->work, left->key, left->number);
+	int rc;
+
+	end_holder(arena_printf(a, "%s/lock", dir));
+	end_holder(arena_printf(a, "%s/lock.validate", dir));
+	rc = store_attempt_end(s->store, &end, e);
+	arena_free(a);
+	return rc;
+}
+
+static int end_lefts(struct scheduler *s, struct err *e)
+{
+	struct lefts lefts = { 0 };
+	int rc = store_attempts_left(s->store, keep_left, &lefts, e);
+
+	for (size_t i = 0; rc >= 0 && i < lefts.n; i++)
+		rc = end_left(s, &lefts.v[i], e);
+	free(lefts.v);
+	return rc;
+}
+
 int recover(struct scheduler *s, struct err *e)
 {
-	int rc = each_in(s, JOB_VALIDATING,
-			 e); /* before RUNNING, whose jobs may become VALIDATING here */
+	int rc = end_lefts(s, e);
 
+	if (rc >= 0) /* before RUNNING, whose jobs may become VALIDATING here */
+		rc = each_in(s, JOB_VALIDATING, e);
 	if (rc >= 0)
 		rc = each_in(s, JOB_RUNNING, e);
 	if (rc >= 0)

@@ -482,10 +482,13 @@ static void close_handle(uv_handle_t *h, void *arg)
 
 static void teardown(struct scheduler *s)
 {
-	uv_walk(&s->loop, close_handle, NULL);
-	while (uv_loop_close(&s->loop) ==
-	       UV_EBUSY) /* a stopped loop needs one turn more than a fresh one */
+	/* When recovery failed, pool threads are at work for jobs that it adopted: nothing is
+	 * started when they come back, and what they opened is closed. */
+	s->stop = STOP_NOW;
+	do {
+		uv_walk(&s->loop, close_handle, NULL);
 		uv_run(&s->loop, UV_RUN_DEFAULT);
+	} while (uv_loop_close(&s->loop) == UV_EBUSY);
 	making_free(s);
 	publish_free(s);
 	drop_free(s);

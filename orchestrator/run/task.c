@@ -327,6 +327,30 @@ static void after_setup(uv_work_t *w, int status)
 	}
 }
 
+void task_cancelled(struct task *t, const struct verdict *v)
+{
+	struct attempt_row at;
+	struct err e = ERR_INIT;
+	int rc = t->sched->fatal.code ? ERR_CONFLICT : sched_batch(t->sched, &e);
+
+	fill_attempt(t, v, &at);
+	at.cause = "cancelled";
+	if (rc >= 0)
+		rc = store_attempt_end(t->sched->store, &at, &e);
+	if (rc < 0 && !t->sched->fatal.code) /* else: as if we had been killed before */
+		sched_fatal(t->sched, &e);
+	task_free(t);
+}
+
+static bool has_task(const struct scheduler *s, int64_t job_id)
+{
+	const struct task *t = s->tasks;
+
+	while (t && t->job.id != job_id)
+		t = t->next;
+	return t != NULL;
+}
+
 int task_start(struct scheduler *s, const struct job_row *job, struct err *e)
 {
 	struct job_move m = { .id = job->id,
@@ -339,6 +363,8 @@ int task_start(struct scheduler *s, const struct job_row *job, struct err *e)
 	int64_t attempt_id;
 	struct task *t;
 
+	if (has_task(s, job->id))
+		return 0; /* cancelled and taken up again: its worker of before is about to end */
 	rc = sched_batch(s, e);
 	if (rc >= 0)
 		rc = store_job_move(s->store, &m, &state, e);

@@ -19,6 +19,8 @@ const char *task_with(struct task *t);
 /* The output is there and valid: seal it in a pool thread, then ready. */
 void task_seal(struct task *t);
 void task_free(struct task *t);
+/* A person moved the job; its worker has ended: end the attempt, free t. */
+void task_cancelled(struct task *t, const struct verdict *v);
 /* From sealing.c: t->seal has how it went. */
 void task_sealed(struct task *t);
 

@@ -127,7 +127,7 @@ static void on_converted(struct task *t)
 	if (v.good) {
 		CRASH_POINT("task:converted");
 		if (!task_move(t, EV_EXIT_OK, &no_fault, false)) {
-			task_free(t);
+			task_cancelled(t, &v);
 			return;
 		}
 		CRASH_POINT("task:validating");
@@ -138,7 +138,7 @@ static void on_converted(struct task *t)
 		return;
 	}
 	if (v.cancelled)
-		task_free(t); /* the row says so already */
+		task_cancelled(t, &v); /* the job's row says so already */
 	else
 		judge(t, &v);
 }
@@ -177,7 +177,7 @@ static void on_done(struct execution *x)
 	if (v.good)
 		task_seal(t);
 	else if (v.cancelled)
-		task_free(t);
+		task_cancelled(t, &v);
 	else
 		judge(t, &v);
 }
@@ -402,8 +402,9 @@ static void look_for_cancel(struct task *t)
 	struct arena *a = arena_new();
 	struct job_row row;
 
+	/* Another state than ours: cancelled, and perhaps taken up again since. */
 	if (store_job_get(t->sched->store, t->job.id, a, &row, &e) >= 0 &&
-	    row.state == JOB_CANCELLED)
+	    row.state != t->job.state)
 		task_stop(t, END_CANCEL, SIGTERM);
 	arena_free(a);
 }

@@ -57,16 +57,27 @@ static void put_weights(const char *path)
 
 static void test_wanted(void **state)
 {
-	static const char *const yes[] = { "config.json",	"LICENSE",
-					   "tokenizer.json",	"README.md",
-					   "model.safetensors", "x.gguf",
-					   "merges.txt",	"model.safetensors.index.json",
-					   "tokenizer.model" };
-	static const char *const no[] = {
-		"pytorch_model.bin",	    "x.pt",	      "x.pkl", "x.ckpt",
-		"consolidated.safetensors", ".gitattributes", "",      ".safetensors",
-		"config.json.bak",	    "train.py"
+	static const char *const yes[] = {
+		"config.json",	     "LICENSE",
+		"tokenizer.json",    "README.md",
+		"model.safetensors", "x.gguf",
+		"merges.txt",	     "model.safetensors.index.json",
+		"tokenizer.model",   "additional_chat_templates/rag.jinja"
 	};
+	static const char *const no[] = { "pytorch_model.bin",
+					  "x.pt",
+					  "x.pkl",
+					  "x.ckpt",
+					  "consolidated.safetensors",
+					  ".gitattributes",
+					  "",
+					  ".safetensors",
+					  "config.json.bak",
+					  "train.py",
+					  "additional_chat_templates",
+					  "additional_chat_templates/a/b.jinja",
+					  "additional_chat_templates/.jinja",
+					  "additional_chat_templates/x.gguf" };
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(yes); i++)
@@ -93,11 +104,17 @@ static void test_list(void **state)
 	put("m/config.json", "{ }");
 	put("m/pytorch_model.bin", "no");
 	put("m/real.txt", "linked");
+	assert_int_equal(path_mkdirs("m/additional_chat_templates/deeper", 0755, &e), 0);
+	put("m/additional_chat_templates/rag.jinja", "{{ x }}");
+	put("m/additional_chat_templates/notes.txt", "no");
 	assert_int_equal(symlink("real.txt", "m/merges.txt"), 0);
 	assert_int_equal(symlink("/etc/passwd", "m/unwanted"), 0);
 	if (source_list(*state, "m", &files, &e) < 0)
 		fail_msg("%s", e.msg);
-	assert_int_equal(files.n, 3);
+	assert_int_equal(files.n, 4);
+	assert_string_equal(files.v[0].name, "additional_chat_templates/rag.jinja");
+	assert_int_equal(files.v[0].size_bytes, 7);
+	files.v++;
 	assert_string_equal(files.v[0].name, "config.json");
 	assert_string_equal(files.v[1].name, "merges.txt");
 	assert_string_equal(path_basename(files.v[1].path), "real.txt");
@@ -111,10 +128,10 @@ static void test_list(void **state)
 	/* its code only where it is trusted */
 	put("m/modeling.py", "x");
 	assert_int_equal(source_list(*state, "m", &files, &e), 0);
-	assert_int_equal(files.n, 3);
-	assert_int_equal(source_list_code(*state, "m", &files, &e), 0);
 	assert_int_equal(files.n, 4);
-	assert_string_equal(files.v[2].name, "modeling.py");
+	assert_int_equal(source_list_code(*state, "m", &files, &e), 0);
+	assert_int_equal(files.n, 5);
+	assert_string_equal(files.v[3].name, "modeling.py");
 	assert_int_equal(source_list(*state, "none", &files, &e), ERR_NOTFOUND);
 	assert_int_equal(source_list(*state, "m/config.json", &files, &e), ERR_INVALID);
 }

@@ -22,21 +22,3 @@ int file_read_at(int fd, void *out, size_t n, uint64_t at, const char *name, str
 	}
 	return 0;
 }
-
-int file_write_at(int fd, const void *data, size_t n, uint64_t at, const char *name, struct err *e)
-{
-	const unsigned char *p = data;
-
-	while (n) {
-		ssize_t put = pwrite(fd, p, n, (off_t)at);
-
-		if (put < 0 && errno == EINTR)
-			continue;
-		if (put <= 0)
-			return err_errno(e, "%s", name);
-		p += put;
-		n -= (size_t)put;
-		at += (uint64_t)put;
-	}
-	return 0;
-}

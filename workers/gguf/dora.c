@@ -69,12 +69,13 @@ struct rows { /* buffers of one row */
 	float *x;
 };
 
+/* Adds the squares of a stored row to the sums of its outputs: it is one of them, or, turned, a
+ * part of each. */
 static int one_row(struct origin_io *io, const struct origin *o, const struct lora_delta *d,
-		   uint64_t row, struct rows *b, float *factor, struct err *e)
+		   uint64_t row, struct rows *b, double *sums, struct err *e)
 {
 	const struct st_tensor *source = o->slices->source;
 	size_t n = (size_t)o->row;
-	double sum = 0;
 
 	if (origin_read(o, io, row * o->row, n, b->raw, e) < 0)
 		return e->code;
@@ -82,14 +83,23 @@ static int one_row(struct origin_io *io, const struct origin *o, const struct lo
 	if (origin_finish(o, io, row * o->row, b->x, n, e) < 0)
 		return e->code;
 	for (size_t i = 0; i < n; i++)
-		sum += (double)b->x[i] * (double)b->x[i];
-	*factor = (float)((double)*factor / sqrt(sum));
-	if (isfinite(*factor))
-		return 0;
-	return err_set(e, ERR_INVALID,
-		       "adapter: row %llu of %.200s has no length, or one that is not a finite "
-		       "number",
-		       (unsigned long long)row, d->target);
+		sums[d->turned ? i : row] += (double)b->x[i] * (double)b->x[i];
+	return 0;
+}
+
+/* From the lengths that are wanted to factors. */
+static int divide(const struct lora_delta *d, const double *sums, struct err *e)
+{
+	for (uint64_t i = 0; i < d->magnitude->n_elements; i++) {
+		d->factors[i] = (float)((double)d->factors[i] / sqrt(sums[i]));
+		if (!isfinite(d->factors[i]))
+			return err_set(e, ERR_INVALID,
+				       "adapter: %s %llu of %.200s has no length, or one that is "
+				       "not a finite number",
+				       d->turned ? "column" : "row", (unsigned long long)i,
+				       d->target);
+	}
+	return 0;
 }
 
 static int one_delta(struct shared *s, struct origin_io *io, size_t i, struct err *e)
@@ -97,10 +107,14 @@ static int one_delta(struct shared *s, struct origin_io *io, size_t i, struct er
 	struct lora_delta *d = &s->lora->v[i];
 	const struct origin *o = &s->origins[i];
 	struct rows b = { mem_array((size_t)o->row, 4), mem_array((size_t)o->row, 4) };
+	double *sums = mem_array((size_t)d->magnitude->n_elements, sizeof(*sums));
 	int rc = read_magnitudes(s, d, d->factors, e);
 
 	for (uint64_t row = 0; rc == 0 && row < o->slices->rows; row++)
-		rc = one_row(io, o, d, row, &b, &d->factors[row], e);
+		rc = one_row(io, o, d, row, &b, sums, e);
+	if (rc == 0)
+		rc = divide(d, sums, e);
+	free(sums);
 	free(b.raw);
 	free(b.x);
 	return rc;

@@ -1,5 +1,6 @@
 /* workers/gguf/dora.h -- adapters that set the lengths of rows (DoRA): what each row of a
- * merged matrix is multiplied by is computed once, before the weights pass by.
+ * merged matrix is multiplied by is computed once, before the weights pass by. Of a matrix that is
+ * stored turned, GPT-2's or an embedding, they are columns.
  *
  *   factor of row o = magnitude[o] / |W[o] + scale * (B A)[o]|
  *

@@ -461,6 +461,21 @@ void layout_sort(struct layout *l)
 		qsort(l->v, l->n, sizeof(*l->v), by_order);
 }
 
+struct lora_ends layout_ends(struct arena *a, const struct arch *arch, const struct hparams *h,
+			     const struct st_model *m)
+{
+	struct making k = { .a = a, .arch = arch, .h = h, .m = m };
+	struct lora_ends ends = { .tied = h->tied };
+
+	find_base(&k);
+	ends.embedding = with_base(&k, k.base, arch->globals[0].hf);
+	for (const struct tensor_rule *r = arch->globals; r->hf; r++) {
+		if (r->presence == UNLESS_TIED || r->presence == OR_EMBEDDING)
+			ends.output = with_base(&k, k.base, r->hf);
+	}
+	return ends;
+}
+
 int layout_make(struct arena *a, const struct arch *arch, const struct hparams *h,
 		const struct checkpoint *from, struct layout *out, struct err *e)
 {

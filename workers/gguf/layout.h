@@ -52,6 +52,10 @@ struct checkpoint {
 	const struct lora *lora;	 /* what an adapter adds; NULL without one */
 };
 
+/* Names of the embedding and of the output in this checkpoint. */
+struct lora_ends layout_ends(struct arena *a, const struct arch *arch, const struct hparams *h,
+			     const struct st_model *m);
+
 int layout_make(struct arena *a, const struct arch *arch, const struct hparams *h,
 		const struct checkpoint *from, struct layout *out, struct err *e);
 

@@ -65,10 +65,6 @@ static int read_settings(struct arena *a, const char *dir, struct settings *s, s
 				.rank_stabilized = json_bool(root, "use_rslora", 0),
 				.turned = json_bool(root, "fan_in_fan_out", 0),
 				.dora = json_bool(root, "use_dora", 0) };
-	if (s->dora && s->turned)
-		return err_set(e, ERR_INVALID,
-			       "adapter_config.json: use_dora with fan_in_fan_out is not merged by "
-			       "this version");
 	return 0;
 }
 
@@ -105,7 +101,8 @@ struct joining {
 	size_t n_files;	    /* of the model alone */
 	struct st_model adapter;
 	struct settings s;
-	int tied;
+	struct lora_ends *ends;
+	int together; /* the embedding's adapter stands once more under the output's name */
 	struct lora *out;
 };
 
@@ -125,8 +122,8 @@ static struct st_tensor *find_base(const struct joining *j, const char *name)
 	return t ? &j->m->tensors[t - j->m->tensors] : NULL;
 }
 
-static int check_delta(const struct joining *j, const struct lora_delta *d,
-		       const struct st_tensor *base, const char *module, struct err *e)
+static int check_delta(const struct lora_delta *d, const struct st_tensor *base, const char *module,
+		       struct err *e)
 {
 	uint64_t rank = d->a->shape[0], in = d->a->shape[1], out = d->b->shape[0];
 	const struct st_tensor *parts[] = { d->a, d->b };
@@ -142,11 +139,6 @@ static int check_delta(const struct joining *j, const struct lora_delta *d,
 		return err_set(e, ERR_INVALID,
 			       "adapter: the shapes of %.200s do not fit the model's tensor",
 			       module);
-	if (j->tied && strstr(module, "embed_tokens"))
-		return err_set(
-			e, ERR_INVALID,
-			"adapter: it changes the embedding, which this model shares with its "
-			"output; such a pair is not merged by this version");
 	return 0;
 }
 
@@ -161,16 +153,11 @@ static int find_magnitude(struct joining *j, const char *module, struct lora_del
 	d->magnitude = st_find(&j->adapter, name);
 	if (!d->magnitude)
 		d->magnitude = st_find(&j->adapter, arena_printf(j->a, "%s.weight", name));
-	if (d->turned)
-		return err_set(e, ERR_INVALID,
-			       "adapter: %.200s: an embedding with use_dora is not merged by this "
-			       "version",
-			       module);
 	if (!d->magnitude || !load_of(d->magnitude->dtype) ||
 	    d->magnitude->n_elements != d->b->shape[0])
 		return err_set(e, ERR_INVALID,
-			       "adapter: %.200s is missing, or not one number for each row of its "
-			       "matrix",
+			       "adapter: %.200s is missing, or not one number for each output of "
+			       "its matrix",
 			       name);
 	return 0;
 }
@@ -195,7 +182,7 @@ static int add_delta(struct joining *j, const struct st_tensor *first, const cha
 		return err_set(e, ERR_INVALID,
 			       "adapter: the model has no tensor %.200s; it is another model's",
 			       target);
-	if (check_delta(j, d, base, module, e) < 0 || find_magnitude(j, module, d, e) < 0 ||
+	if (check_delta(d, base, module, e) < 0 || find_magnitude(j, module, d, e) < 0 ||
 	    alpha_of(&j->s, module, &alpha, e) < 0)
 		return e->code;
 	d->scale = (float)(alpha / (j->s.rank_stabilized ? sqrt(rank) : rank));
@@ -233,7 +220,8 @@ static int is_adapted(struct joining *j, const struct st_tensor *t, struct err *
 
 	if (!module)
 		module = module_of(j, t->name, MAGNITUDE ".weight");
-	if (st_find(&j->adapter, arena_printf(j->a, PREFIX "%s.lora_A.weight", module)))
+	if (st_find(&j->adapter, arena_printf(j->a, PREFIX "%s.lora_A.weight", module)) ||
+	    st_find(&j->adapter, arena_printf(j->a, PREFIX "%s.lora_embedding_A", module)))
 		return 0;
 	return err_set(e, ERR_INVALID, "adapter: %.200s has no lora_A beside it", t->name);
 }
@@ -307,16 +295,82 @@ static int read_adapter(struct arena *a, const char *dir, struct st_model *out, 
 	return 0;
 }
 
-int lora_open(struct arena *a, const char *dir, struct st_model *m, int tied, struct lora *out,
-	      struct err *e)
-{
-	struct joining j = { .a = a, .m = m, .tied = tied, .out = out };
+/* ---- the embedding that is the output as well */
 
-	if (read_settings(a, dir, &j.s, e) < 0 || read_adapter(a, dir, &j.adapter, e) < 0)
+/* A tensor of the adapter that belongs to this tensor's module. */
+static int belongs_to(const char *name, const char *tensor)
+{
+	size_t n = tensor ? strlen(tensor) - strlen("weight") : 0; /* with the last dot */
+
+	return tensor && strncmp(name, PREFIX, strlen(PREFIX)) == 0 &&
+	       strncmp(name + strlen(PREFIX), tensor, n) == 0;
+}
+
+static int changes(const struct joining *j, const char *tensor)
+{
+	for (size_t i = 0; i < j->adapter.n_tensors; i++) {
+		if (belongs_to(j->adapter.tensors[i].name, tensor))
+			return 1;
+	}
+	return 0;
+}
+
+static struct st_tensor renamed(struct st_tensor t, const char *name)
+{
+	t.name = name;
+	return t;
+}
+
+/* The output becomes a tensor of its own, with the embedding's weights. */
+static void give_output(struct joining *j)
+{
+	struct st_model *m = j->m;
+	struct st_tensor *v = arena_array(j->a, m->n_tensors + 1, sizeof(*v));
+
+	memcpy(v, m->tensors, m->n_tensors * sizeof(*v));
+	v[m->n_tensors] = renamed(*find_base(j, j->ends->embedding), j->ends->output);
+	m->tensors = v;
+	m->n_tensors++;
+	qsort(m->tensors, m->n_tensors, sizeof(*m->tensors), by_name);
+}
+
+/* Source: peft, BaseTuner.merge_and_unload(): "Input and output embeddings are no longer tied".
+ * With ensure_weight_tying the adapter of one is that of both. */
+static int untie(struct joining *j, struct err *e)
+{
+	struct lora_ends *ends = j->ends;
+	int embedding = changes(j, ends->embedding), output = changes(j, ends->output);
+
+	if (!ends->tied || (!embedding && !output))
+		return 0;
+	j->together = embedding && json_bool(j->s.root, "ensure_weight_tying", 0);
+	if (j->together)
+		return 0;
+	if (!ends->output || !find_base(j, ends->embedding))
+		return err_set(e, ERR_INVALID,
+			       "adapter: it changes the embedding, which this architecture shares "
+			       "with its output, and llama.cpp has no place for a second matrix");
+	if (!find_base(j, ends->output))
+		give_output(j);
+	else
+		*find_base(j, ends->output) = renamed(*find_base(j, ends->embedding), ends->output);
+	ends->tied = 0;
+	return 0;
+}
+
+int lora_open(struct arena *a, const char *dir, struct st_model *m, struct lora_ends *ends,
+	      struct lora *out, struct err *e)
+{
+	struct joining j = { .a = a, .m = m, .ends = ends, .out = out };
+
+	if (read_settings(a, dir, &j.s, e) < 0 || read_adapter(a, dir, &j.adapter, e) < 0 ||
+	    untie(&j, e) < 0)
 		return e->code;
 	join_files(&j);
 	*out = (struct lora){ .v = arena_array(a, j.adapter.n_tensors + 1, sizeof(*out->v)) };
 	for (size_t i = 0; i < j.adapter.n_tensors; i++) {
+		if (j.together && belongs_to(j.adapter.tensors[i].name, ends->output))
+			continue;
 		if (take(&j, &j.adapter.tensors[i], e) < 0)
 			return e->code;
 	}

@@ -19,8 +19,8 @@ struct lora_delta {
 	const struct st_tensor *a, *b; /* [rank, in] and [out, rank] */
 	float scale;
 	int turned; /* the tensor is [in, out]: an embedding, or GPT-2's */
-	/* DoRA: the length that each row gets, and, from dora_prepare() on, what it is multiplied
-	 * by for that. NULL without. */
+	/* DoRA: the length that each output gets (a row, or, turned, a column), and, from
+	 * dora_prepare() on, what it is multiplied by for that. NULL without. */
 	const struct st_tensor *magnitude;
 	float *factors;
 };
@@ -30,11 +30,19 @@ struct lora {
 	size_t n;
 };
 
+/* The two matrices that a model may share. */
+struct lora_ends {
+	const char *embedding; /* names of tensors */
+	const char *output;    /* NULL: the architecture has but one */
+	int tied;	       /* they are the same; the second is not in the checkpoint */
+};
+
 /* Read the adapter in dir and take it into m: its files come behind the model's, and tensors that
- * it replaces whole are replaced in m. tied: the embedding is the output as well. ERR_INVALID: a
+ * it replaces whole are replaced in m. Where it changes one of two shared matrices, PEFT changes
+ * that use of it alone: they are two from then on, and ends->tied becomes 0. ERR_INVALID: a
  * variant that is not merged, a part that fits nothing in the model. */
-int lora_open(struct arena *a, const char *dir, struct st_model *m, int tied, struct lora *out,
-	      struct err *e);
+int lora_open(struct arena *a, const char *dir, struct st_model *m, struct lora_ends *ends,
+	      struct lora *out, struct err *e);
 const struct lora_delta *lora_find(const struct lora *l, const char *target); /* NULL */
 
 /* The factors of one delta as floats, kept until another one is asked for. One for each thread. */

@@ -398,16 +398,14 @@ static int add_run(struct origin_io *io, const struct run *r, float *x, struct e
 
 	if (lora_cache_get(&io->lora, r->slice->delta, io->m, io->fds, e) < 0)
 		return e->code;
-	if (!r->down) {
+	if (!r->down)
 		lora_add(&io->lora, r->row, r->col, x, r->n);
-		for (size_t i = 0; factors && i < r->n; i++)
-			x[i] *= factors[r->row];
-		return 0;
-	}
-	for (size_t i = 0; i < r->n; i++) {
+	for (size_t i = 0; r->down && i < r->n; i++)
 		lora_add(&io->lora, r->row + i, r->col, x + i, 1);
-		if (factors)
-			x[i] *= factors[r->row + i];
+	for (size_t i = 0; factors && i < r->n; i++) {
+		uint64_t row = r->row + (r->down ? i : 0), col = r->col + (r->down ? 0 : i);
+
+		x[i] *= factors[r->slice->delta->turned ? col : row];
 	}
 	return 0;
 }

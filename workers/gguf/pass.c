@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,7 @@
 struct shared {
 	struct pass *p;
 	int *fds;	 /* of the model's files */
+	sem_t slots;	 /* free, of the threads that may compute */
 	uint64_t *first; /* per tensor: its first piece */
 	atomic_uint_fast64_t next, done_bytes, zeroed;
 	uint64_t total_bytes;
@@ -167,28 +169,51 @@ static int convert_span(struct worker *w, const struct share *h, struct err *e)
 	return 0;
 }
 
-/* at: byte of the tensor. The disk begins with each piece at once, so that little is left to wait
- * for at the end. */
+/* at: byte of the tensor. Behind its last one come zeros up to where the next tensor begins. */
 static int write_to(const struct pass *p, const struct out_tensor *t, const void *data, size_t n,
 		    uint64_t at, struct err *e)
 {
+	static const char zeros[GGUF_ALIGNMENT];
 	const struct pass_file *f = &p->files[t->shard];
-	uint64_t where = f->data_at + t->offset + at;
-	int rc = file_write_at(f->fd, data, n, where, "the output", e);
+	uint64_t where = f->data_at + t->offset + at, whole = type_bytes(t->type, t->n);
 
-	if (rc == 0)
-		(void)sync_file_range(f->fd, (off_t)where, (off_t)n, SYNC_FILE_RANGE_WRITE);
-	return rc;
+	if (out_write(f->out, data, n, where, e) < 0)
+		return e->code;
+	if (at + n < whole)
+		return 0;
+	return out_write(f->out, zeros, (size_t)(gguf_padded(whole) - whole), where + n, e);
+}
+
+/* Its share of the processor, from the reading of a piece to its writing. */
+static void begin_computing(struct shared *s)
+{
+	while (sem_wait(&s->slots) != 0) /* a signal */
+		;
+}
+
+static void end_computing(struct shared *s)
+{
+	(void)sem_post(&s->slots);
+}
+
+static int read_and_convert(struct worker *w, const struct share *h, struct err *e)
+{
+	reserve(w, h->n);
+	if (origin_read(&h->t->origin, &w->io, h->at, h->n, w->in, e) < 0)
+		return e->code;
+	return convert_span(w, h, e);
 }
 
 static int convert_piece(struct worker *w, const struct share *h, struct err *e)
 {
 	const struct pass *p = w->s->p;
+	int rc;
 
-	reserve(w, h->n);
-	if (origin_read(&h->t->origin, &w->io, h->at, h->n, w->in, e) < 0 ||
-	    convert_span(w, h, e) < 0)
-		return e->code;
+	begin_computing(w->s);
+	rc = read_and_convert(w, h, e);
+	end_computing(w->s);
+	if (rc < 0)
+		return rc;
 	atomic_fetch_add(&w->s->done_bytes, h->n * h->width);
 	if (p->mode == PASS_LOOK)
 		return 0;
@@ -196,13 +221,10 @@ static int convert_piece(struct worker *w, const struct share *h, struct err *e)
 			type_bytes(h->t->type, h->at), e);
 }
 
-/* Blocks that need no change; only their scales are looked at. */
-static int copy_piece(struct worker *w, const struct share *h, struct err *e)
+static int read_and_check(struct worker *w, const struct share *h, size_t bytes, struct err *e)
 {
-	const struct pass *p = w->s->p;
 	const struct type *type = h->t->type;
 	const struct st_tensor *source = h->t->source;
-	size_t bytes = (size_t)type_bytes(type, h->n);
 	int64_t bad;
 
 	reserve(w, bytes / 4 + 1);
@@ -211,13 +233,27 @@ static int copy_piece(struct worker *w, const struct share *h, struct err *e)
 			 w->io.m->files[source->file].name, e) < 0)
 		return e->code;
 	bad = type_check(type, w->out, h->n);
-	if (bad >= 0)
-		return err_set(
-			e, ERR_INVALID,
-			"tensor %s: the block at element %llu has a scale that is not finite",
-			source->name, (unsigned long long)(h->at + (uint64_t)bad * type->block));
+	if (bad < 0)
+		return 0;
+	return err_set(e, ERR_INVALID,
+		       "tensor %s: the block at element %llu has a scale that is not finite",
+		       source->name, (unsigned long long)(h->at + (uint64_t)bad * type->block));
+}
+
+/* Blocks that need no change; only their scales are looked at. */
+static int copy_piece(struct worker *w, const struct share *h, struct err *e)
+{
+	const struct type *type = h->t->type;
+	size_t bytes = (size_t)type_bytes(type, h->n);
+	int rc;
+
+	begin_computing(w->s);
+	rc = read_and_check(w, h, bytes, e);
+	end_computing(w->s);
+	if (rc < 0)
+		return rc;
 	atomic_fetch_add(&w->s->done_bytes, h->n * h->width);
-	return write_to(p, h->t, w->out, bytes, type_bytes(type, h->at), e);
+	return write_to(w->s->p, h->t, w->out, bytes, type_bytes(type, h->at), e);
 }
 
 /* ---- the queue of pieces */
@@ -345,9 +381,11 @@ int pass_run(struct pass *p, struct err *e)
 	int rc;
 
 	divide(&s);
+	sem_init(&s.slots, 0, (unsigned)p->threads);
 	rc = open_files(&s, e);
 	if (rc == 0) {
-		threads_run(p->threads, work, &s);
+		/* What only looks does not wait for a disk that it writes to. */
+		threads_run(p->mode == PASS_LOOK ? p->threads : 2 * p->threads, work, &s);
 		p->n_zeroed = atomic_load(&s.zeroed);
 		join_quality(&s);
 		if (atomic_load(&s.failed)) {
@@ -359,6 +397,7 @@ int pass_run(struct pass *p, struct err *e)
 		if (s.fds[i] >= 0)
 			close(s.fds[i]);
 	}
+	sem_destroy(&s.slots);
 	free(s.fds);
 	free(s.first);
 	free(s.quality);

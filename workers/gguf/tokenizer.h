@@ -58,6 +58,9 @@ int tokenizer_read_json(struct arena *a, const char *dir, const char *name, stru
 /* tokenizer_files.c: t->root from vocab.json and merges.txt, which are there. ERR_INVALID: nothing
  * says how text is split. */
 int tokenizer_from_files(struct arena *a, struct tokenizer *t, struct err *e);
+/* The same from what is in them: vocab.json, and the n bytes of merges.txt, with a NUL behind. */
+int tokenizer_from_texts(struct arena *a, struct tokenizer *t, struct json *vocab,
+			 const char *merges, size_t n, struct err *e);
 
 /* ---- the kinds: one file each */
 
@@ -73,8 +76,9 @@ int tokenizer_place_vocab(struct tokenizer *t, struct err *e);
 /* "left right" of one of tokenizer.json's merges: text, or a pair since transformers 4.45. */
 int tokenizer_merge_text(const struct json *merge, struct buf *b, struct err *e);
 
-/* tokenizer_special.c: ids of special tokens, whether a text gets them; chat templates. */
+/* tokenizer_special.c: ids of special tokens, whether a text gets them. */
 void tokenizer_write_specials(const struct tokenizer *t, uint64_t rows, struct gguf_writer *w);
+/* tokenizer_template.c: all chat templates. ERR_INVALID: two of one name. */
 int tokenizer_write_templates(struct arena *a, const struct tokenizer *t, struct gguf_writer *w,
 			      struct err *e);
 

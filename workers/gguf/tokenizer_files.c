@@ -91,23 +91,6 @@ static struct json *read_merges(struct arena *a, const char *text)
 	return merges;
 }
 
-static int merges_file(struct arena *a, const char *dir, struct json **out, struct err *e)
-{
-	char *path = path_join(dir, "merges.txt");
-	struct buf b;
-	int rc;
-
-	buf_init(&b, MERGES_MAX);
-	rc = path_read(path, MERGES_MAX, &b, e);
-	if (rc == 0 && strlen(buf_str(&b)) != b.len)
-		rc = err_set(e, ERR_INVALID, "merges.txt has a NUL in it");
-	if (rc == 0)
-		*out = read_merges(a, buf_str(&b));
-	buf_release(&b);
-	free(path);
-	return rc;
-}
-
 /* ---- special tokens */
 
 static void add_special(struct arena *a, struct json *list, const struct json *vocab,
@@ -174,20 +157,22 @@ static int find_class(struct tokenizer *t, const char **special, struct err *e)
 		       name ? name : "(none)");
 }
 
-int tokenizer_from_files(struct arena *a, struct tokenizer *t, struct err *e)
+int tokenizer_from_texts(struct arena *a, struct tokenizer *t, struct json *vocab,
+			 const char *merges, size_t n, struct err *e)
 {
-	struct json *vocab, *merges = NULL, *root, *model, *decoder;
+	struct json *root, *model, *decoder;
 	const char *special;
 
-	if (tokenizer_read_json(a, t->dir, "vocab.json", &vocab, e) < 0 ||
-	    find_class(t, &special, e) < 0 || merges_file(a, t->dir, &merges, e) < 0)
+	if (find_class(t, &special, e) < 0)
 		return e->code;
 	if (!vocab || vocab->type != JSON_OBJECT)
 		return err_set(e, ERR_INVALID, "vocab.json is no object of tokens and numbers");
+	if (strlen(merges) != n)
+		return err_set(e, ERR_INVALID, "merges.txt has a NUL in it");
 	model = list_node(a, JSON_OBJECT, 3);
 	put(model, "type", text_node(a, "BPE", 3));
 	put(model, "vocab", vocab);
-	put(model, "merges", merges);
+	put(model, "merges", read_merges(a, merges));
 	decoder = list_node(a, JSON_OBJECT, 1);
 	put(decoder, "type", text_node(a, "ByteLevel", 9));
 	root = list_node(a, JSON_OBJECT, 3);
@@ -197,4 +182,22 @@ int tokenizer_from_files(struct arena *a, struct tokenizer *t, struct err *e)
 	t->root = root;
 	t->from_files = 1;
 	return 0;
+}
+
+int tokenizer_from_files(struct arena *a, struct tokenizer *t, struct err *e)
+{
+	char *path = path_join(t->dir, "merges.txt");
+	struct json *vocab;
+	struct buf b;
+	int rc;
+
+	buf_init(&b, MERGES_MAX);
+	rc = tokenizer_read_json(a, t->dir, "vocab.json", &vocab, e);
+	if (rc == 0)
+		rc = path_read(path, MERGES_MAX, &b, e);
+	if (rc == 0)
+		rc = tokenizer_from_texts(a, t, vocab, buf_str(&b), b.len, e);
+	buf_release(&b);
+	free(path);
+	return rc;
 }

@@ -1,10 +1,7 @@
-/* Which tokens begin and end a text, and how turns of a talk are written. */
+/* Which tokens begin and end a text. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "core/buf.h"
-#include "core/path.h"
 #include "workers/gguf/hparams.h"
 #include "workers/gguf/tokenizer.h"
 
@@ -99,62 +96,4 @@ void tokenizer_write_specials(const struct tokenizer *t, uint64_t rows, struct g
 			    template ? template_adds(t, 0) : t->kind->adds_bos));
 	gguf_bool(w, "tokenizer.ggml.add_eos_token",
 		  json_bool(t->config, "add_eos_token", template_adds(t, 1)));
-}
-
-/* ---- chat templates: tokenizer_config.json, chat_template.jinja, chat_template.json */
-
-#define TEMPLATE_MAX (4u << 20)
-
-static void write_named_templates(struct arena *a, const struct json *list, struct gguf_writer *w)
-{
-	const char **names = arena_array(a, list->count + 1, sizeof(*names));
-	uint64_t n = 0;
-
-	for (size_t i = 0; i < list->count; i++) {
-		const struct json *x = list->members[i].value;
-		const char *name = json_str(x, "name", NULL), *text = json_str(x, "template", NULL);
-
-		if (!name || !text)
-			continue;
-		if (strcmp(name, "default") == 0) {
-			gguf_str(w, "tokenizer.chat_template", text);
-		} else {
-			gguf_str(w, arena_printf(a, "tokenizer.chat_template.%s", name), text);
-			names[n++] = name;
-		}
-	}
-	if (!n)
-		return;
-	gguf_array(w, "tokenizer.chat_templates", GGUF_STRING, n);
-	for (uint64_t i = 0; i < n; i++)
-		gguf_put_str(w, names[i], strlen(names[i]));
-}
-
-int tokenizer_write_templates(struct arena *a, const struct tokenizer *t, struct gguf_writer *w,
-			      struct err *e)
-{
-	const struct json *v = json_get(t->config, "chat_template");
-	char *path = path_join(t->dir, "chat_template.jinja");
-	struct json *file = NULL;
-	struct buf b;
-	int rc = 0;
-
-	buf_init(&b, TEMPLATE_MAX);
-	if (v && v->type == JSON_STRING) {
-		gguf_str(w, "tokenizer.chat_template", v->str);
-	} else if (v && v->type == JSON_ARRAY) {
-		write_named_templates(a, v, w);
-	} else {
-		rc = path_read(path, TEMPLATE_MAX, &b, e);
-		if (rc == ERR_NOTFOUND) {
-			rc = tokenizer_read_json(a, t->dir, "chat_template.json", &file, e);
-			gguf_str(w, "tokenizer.chat_template",
-				 json_str(file, "chat_template", NULL));
-		} else if (rc >= 0) {
-			gguf_str(w, "tokenizer.chat_template", buf_str(&b));
-		}
-	}
-	buf_release(&b);
-	free(path);
-	return rc < 0 ? rc : 0;
 }

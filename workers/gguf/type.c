@@ -31,44 +31,54 @@
 
 static decode_fn decode_f16, decode_bf16, decode_f32;
 
+enum {
+#define GGUF_TYPE(id, name, block, bytes) BLOCK_##name = block, BYTES_##name = bytes,
+#include "core/gguf_types.h"
+};
+
+#define ROW(name, encode, decode, d, dmin, check)                                                  \
+	{                                                                                          \
+		TYPE_##name, #name, BLOCK_##name, BYTES_##name, encode, decode, { d, dmin }, check \
+	}
+
 /* clang-format off */
 static const struct type types[] = {
-	/* id name   block bytes encode       decode            d   dmin    check */
-	{  0, "F32",        1,   4, ALL(f32),    decode_f32,     { NONE, NONE }, check_f32 },
-	{  1, "F16",        1,   2, ALL(f16),    decode_f16,     { NONE, NONE }, check_f16 },
-	{  2, "Q4_0",      32,  18, ALL(q4_0),   decode_q4_0,    {    0, NONE }, NULL },
-	{  3, "Q4_1",      32,  20, ALL(q4_1),   decode_q4_1,    {    0,    2 }, NULL },
-	{  6, "Q5_0",      32,  22, ALL(q5_0),   decode_q5_0,    {    0, NONE }, NULL },
-	{  7, "Q5_1",      32,  24, ALL(q5_1),   decode_q5_1,    {    0,    2 }, NULL },
-	{  8, "Q8_0",      32,  34, ALL(q8_0),   decode_q8_0,    {    0, NONE }, NULL },
-	{  9, "Q8_1",      32,  36, UNWRITTEN,   decode_q8_1,    {    0,    2 }, NULL },
-	{ 10, "Q2_K",     256,  84, ALL(q2_k),   decode_q2_k,    {   80,   82 }, NULL },
-	{ 11, "Q3_K",     256, 110, ALL(q3_k),   decode_q3_k,    {  108, NONE }, NULL },
-	{ 12, "Q4_K",     256, 144, ALL(q4_k),   decode_q4_k,    {    0,    2 }, NULL },
-	{ 13, "Q5_K",     256, 176, ALL(q5_k),   decode_q5_k,    {    0,    2 }, NULL },
-	{ 14, "Q6_K",     256, 210, ALL(q6_k),   decode_q6_k,    {  208, NONE }, NULL },
-	{ 15, "Q8_K",     256, 292, UNWRITTEN,   decode_q8_k,    { NONE, NONE }, check_q8_k },
-	{ 16, "IQ2_XXS",  256,  66, ALL(iq2_xxs), decode_iq2_xxs, {    0, NONE }, NULL },
-	{ 17, "IQ2_XS",   256,  74, ALL(iq2_xs), decode_iq2_xs,  {    0, NONE }, NULL },
-	{ 18, "IQ3_XXS",  256,  98, ALL(iq3_xxs), decode_iq3_xxs, {    0, NONE }, NULL },
-	{ 19, "IQ1_S",    256,  50, ALL(iq1_s), decode_iq1_s,   {    0, NONE }, NULL },
-	{ 20, "IQ4_NL",    32,  18, ALL(iq4_nl), decode_iq4_nl,  {    0, NONE }, NULL },
-	{ 21, "IQ3_S",    256, 110, ALL(iq3_s), decode_iq3_s,   {    0, NONE }, NULL },
-	{ 22, "IQ2_S",    256,  82, ALL(iq2_s), decode_iq2_s,   {    0, NONE }, NULL },
-	{ 23, "IQ4_XS",   256, 136, ALL(iq4_xs), decode_iq4_xs,  {    0, NONE }, NULL },
-	{ 24, "I8",         1,   1, UNWRITTEN,   NULL,           { NONE, NONE }, NULL },
-	{ 25, "I16",        1,   2, UNWRITTEN,   NULL,           { NONE, NONE }, NULL },
-	{ 26, "I32",        1,   4, UNWRITTEN,   NULL,           { NONE, NONE }, NULL },
-	{ 27, "I64",        1,   8, UNWRITTEN,   NULL,           { NONE, NONE }, NULL },
-	{ 28, "F64",        1,   8, UNWRITTEN,   NULL,           { NONE, NONE }, check_f64 },
-	{ 29, "IQ1_M",    256,  56, ALL(iq1_m), decode_iq1_m,   { NONE, NONE }, check_iq1_m },
-	{ 30, "BF16",       1,   2, ALL(bf16),   decode_bf16,    { NONE, NONE }, check_bf16 },
-	{ 34, "TQ1_0",    256,  54, ALL(tq1_0),  decode_tq1_0,   {   52, NONE }, NULL },
-	{ 35, "TQ2_0",    256,  66, ALL(tq2_0),  decode_tq2_0,   {   64, NONE }, NULL },
-	{ 39, "MXFP4",     32,  17, ALL(mxfp4),  decode_mxfp4,   { NONE, NONE }, check_mxfp4 },
-	{ 40, "NVFP4",     64,  36, ALL(nvfp4), decode_nvfp4,   { NONE, NONE }, check_nvfp4 },
-	{ 41, "Q1_0",     128,  18, ALL(q1_0),  decode_q1_0,    {    0, NONE }, NULL },
-	{ 42, "Q2_0",      64,  18, ALL(q2_0),  decode_q2_0,    {    0, NONE }, NULL },
+	/*   name     encode        decode             d   dmin    check */
+	ROW(F32,     ALL(f32),     decode_f32,      NONE, NONE, check_f32),
+	ROW(F16,     ALL(f16),     decode_f16,      NONE, NONE, check_f16),
+	ROW(Q4_0,    ALL(q4_0),    decode_q4_0,        0, NONE, NULL),
+	ROW(Q4_1,    ALL(q4_1),    decode_q4_1,        0,    2, NULL),
+	ROW(Q5_0,    ALL(q5_0),    decode_q5_0,        0, NONE, NULL),
+	ROW(Q5_1,    ALL(q5_1),    decode_q5_1,        0,    2, NULL),
+	ROW(Q8_0,    ALL(q8_0),    decode_q8_0,        0, NONE, NULL),
+	ROW(Q8_1,    UNWRITTEN,    decode_q8_1,        0,    2, NULL),
+	ROW(Q2_K,    ALL(q2_k),    decode_q2_k,       80,   82, NULL),
+	ROW(Q3_K,    ALL(q3_k),    decode_q3_k,      108, NONE, NULL),
+	ROW(Q4_K,    ALL(q4_k),    decode_q4_k,        0,    2, NULL),
+	ROW(Q5_K,    ALL(q5_k),    decode_q5_k,        0,    2, NULL),
+	ROW(Q6_K,    ALL(q6_k),    decode_q6_k,      208, NONE, NULL),
+	ROW(Q8_K,    UNWRITTEN,    decode_q8_k,     NONE, NONE, check_q8_k),
+	ROW(IQ2_XXS, ALL(iq2_xxs), decode_iq2_xxs,     0, NONE, NULL),
+	ROW(IQ2_XS,  ALL(iq2_xs),  decode_iq2_xs,      0, NONE, NULL),
+	ROW(IQ3_XXS, ALL(iq3_xxs), decode_iq3_xxs,     0, NONE, NULL),
+	ROW(IQ1_S,   ALL(iq1_s),   decode_iq1_s,       0, NONE, NULL),
+	ROW(IQ4_NL,  ALL(iq4_nl),  decode_iq4_nl,      0, NONE, NULL),
+	ROW(IQ3_S,   ALL(iq3_s),   decode_iq3_s,       0, NONE, NULL),
+	ROW(IQ2_S,   ALL(iq2_s),   decode_iq2_s,       0, NONE, NULL),
+	ROW(IQ4_XS,  ALL(iq4_xs),  decode_iq4_xs,      0, NONE, NULL),
+	ROW(I8,      UNWRITTEN,    NULL,            NONE, NONE, NULL),
+	ROW(I16,     UNWRITTEN,    NULL,            NONE, NONE, NULL),
+	ROW(I32,     UNWRITTEN,    NULL,            NONE, NONE, NULL),
+	ROW(I64,     UNWRITTEN,    NULL,            NONE, NONE, NULL),
+	ROW(F64,     UNWRITTEN,    NULL,            NONE, NONE, check_f64),
+	ROW(IQ1_M,   ALL(iq1_m),   decode_iq1_m,    NONE, NONE, check_iq1_m),
+	ROW(BF16,    ALL(bf16),    decode_bf16,     NONE, NONE, check_bf16),
+	ROW(TQ1_0,   ALL(tq1_0),   decode_tq1_0,      52, NONE, NULL),
+	ROW(TQ2_0,   ALL(tq2_0),   decode_tq2_0,      64, NONE, NULL),
+	ROW(MXFP4,   ALL(mxfp4),   decode_mxfp4,    NONE, NONE, check_mxfp4),
+	ROW(NVFP4,   ALL(nvfp4),   decode_nvfp4,    NONE, NONE, check_nvfp4),
+	ROW(Q1_0,    ALL(q1_0),    decode_q1_0,        0, NONE, NULL),
+	ROW(Q2_0,    ALL(q2_0),    decode_q2_0,        0, NONE, NULL),
 };
 /* clang-format on */
 

@@ -1,6 +1,6 @@
-/* workers/gguf/type.h -- the one table of tensor types: number and name as in
- * GGUF (ggml/include/ggml.h, enum ggml_type), block size, and how to encode and
- * decode. A new type is one row here, a decoder and, perhaps, an encoder: codec.h. */
+/* workers/gguf/type.h -- what is done with tensors of each type: how to encode and decode
+ * them, and where a block has its scales. Numbers, names and sizes are in core/gguf_types.h.
+ * A new type is one row there and one in type.c, a decoder and, perhaps, an encoder: codec.h. */
 #ifndef QUERN_WORKERS_GGUF_TYPE_H
 #define QUERN_WORKERS_GGUF_TYPE_H
 
@@ -10,36 +10,11 @@
 #include "core/safetensors.h"
 #include "workers/gguf/codec.h"
 
+/* TYPE_Q4_0 and the like. */
 enum gguf_type {
-	TYPE_F32 = 0,
-	TYPE_F16 = 1,
-	TYPE_Q4_0 = 2,
-	TYPE_Q4_1 = 3,
-	TYPE_Q5_0 = 6,
-	TYPE_Q5_1 = 7,
-	TYPE_Q8_0 = 8,
-	TYPE_Q2_K = 10,
-	TYPE_Q3_K = 11,
-	TYPE_Q4_K = 12,
-	TYPE_Q5_K = 13,
-	TYPE_Q6_K = 14,
-	TYPE_IQ2_XXS = 16,
-	TYPE_IQ2_XS = 17,
-	TYPE_IQ3_XXS = 18,
-	TYPE_IQ1_S = 19,
-	TYPE_IQ4_NL = 20,
-	TYPE_IQ3_S = 21,
-	TYPE_IQ2_S = 22,
-	TYPE_IQ4_XS = 23,
-	TYPE_IQ1_M = 29,
-	TYPE_BF16 = 30,
-	TYPE_TQ1_0 = 34,
-	TYPE_TQ2_0 = 35,
-	TYPE_MXFP4 = 39,
-	TYPE_NVFP4 = 40,
-	TYPE_Q1_0 = 41,
-	TYPE_Q2_0 = 42,
-	TYPE_ID_MAX = 42, /* highest number in use */
+#define GGUF_TYPE(id, name, block, bytes) TYPE_##name = id,
+#include "core/gguf_types.h"
+	TYPE_ID_MAX = TYPE_Q2_0, /* highest number in use */
 };
 
 /* Instruction sets that the encoders are compiled for, the faster ones later; all give the same
