@@ -11,6 +11,7 @@
 #include "orchestrator/view/report_page.h"
 
 #define DRAWN_MODELS 24
+#define SNR_MAX 1000.0	 /* dB: a stranger's number; float32 has 150 */
 #define DRAWN_POINTS 200 /* of a model; more are not told apart */
 
 /* In units of the drawing, which is scaled to the page. */
@@ -80,7 +81,7 @@ static void find_front(struct drawing *d)
 static bool drawable(const struct report_job *j)
 {
 	return j->quality && j->artifact_bytes > 0 &&
-	       (j->quality->all.relative == 0 || isfinite(j->quality->all.snr_db));
+	       (j->quality->all.relative == 0 || fabs(j->quality->all.snr_db) < SNR_MAX);
 }
 
 static void collect(const struct report *r, size_t model, struct drawing *d)
