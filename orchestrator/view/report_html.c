@@ -340,6 +340,8 @@ void report_html(const struct report *r, struct arena *a, struct buf *b)
 	page_grid(r, a, &parts);
 	page_timeline(r, a, &parts);
 	page_quality(r, a, &parts);
+	/* What was measured where a file runs (tokens a second, time to the first one) stands here,
+	 * as a section "speed". */
 	page_longest(r, a, &parts);
 	page_nights(r, a, &parts);
 	page_jobs(r, a, &parts);
