@@ -234,11 +234,26 @@ INSERT INTO artifact (job_id, name, size_bytes, mtime_ns, sha256, facts, created
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
 ON CONFLICT (job_id, name) DO UPDATE SET size_bytes = excluded.size_bytes,
 	mtime_ns = excluded.mtime_ns, sha256 = excluded.sha256, facts = excluded.facts,
-	created_ms = excluded.created_ms
+	created_ms = excluded.created_ms, dropped_ms = NULL
 
 -- name: ARTIFACTS
-SELECT id, job_id, name, size_bytes, mtime_ns, sha256, facts, created_ms
+SELECT id, job_id, name, size_bytes, mtime_ns, sha256, facts, created_ms, dropped_ms
 FROM artifact WHERE job_id = ?1 ORDER BY name LIMIT ?2
+
+-- name: ARTIFACTS_CONFIRMED
+-- Files of done jobs that the hub ?1 was seen to have in repository ?2, and that are still here.
+SELECT artifact.id, artifact.job_id, job.key, artifact.name, artifact.size_bytes
+FROM job JOIN artifact ON artifact.job_id = job.id
+WHERE job.repo_id = (SELECT id FROM repo WHERE name = ?2) AND job.state = 5 AND artifact.dropped_ms IS NULL
+	AND EXISTS (SELECT 1 FROM upload WHERE upload.job_id = job.id AND upload.sha256 = artifact.sha256
+		AND upload.state = 'done' AND upload.hub = ?1 AND upload.repo = ?2)
+LIMIT ?3
+
+-- name: ARTIFACT_DROP
+UPDATE artifact SET dropped_ms = ?2 WHERE id = ?1
+
+-- name: ARTIFACTS_LEFT
+SELECT count(*) FROM artifact WHERE job_id = ?1 AND dropped_ms IS NULL
 
 -- name: ARTIFACTS_CLEAR
 DELETE FROM artifact WHERE job_id = ?1

@@ -298,11 +298,27 @@ struct artifact_row {
 	uint8_t sha256[SHA256_LEN];
 	const char *facts; /* JSON object by origin: db/facts.h */
 	int64_t created_ms;
+	int64_t dropped_ms; /* the hub has it, and it has left the disk; 0: it is here */
 };
 int store_artifact_put(struct store *s, const struct artifact_row *r,
 		       struct err *e); /* by job_id+name */
 int store_artifacts(struct store *s, int64_t job_id, struct arena *a, struct artifact_row *out,
 		    int n, struct err *e);
+/* Files of done jobs in a repository that a hub was seen to have, and that have not left the disk.
+ */
+struct confirmed_row {
+	int64_t id, job_id;
+	uint8_t key[SHA256_LEN];
+	const char *name;
+	int64_t size_bytes;
+	int64_t left; /* of store_artifacts_left(), for the caller */
+};
+int store_artifacts_confirmed(struct store *s, const char *hub, const char *repo, struct arena *a,
+			      struct confirmed_row *out, int n, struct err *e);
+/* It is about to leave the disk. store_artifact_put() takes that back. */
+int store_artifact_drop(struct store *s, int64_t artifact_id, int64_t now_ms, struct err *e);
+/* Files of a job that have not left. */
+int store_artifacts_left(struct store *s, int64_t job_id, int64_t *n, struct err *e);
 int store_artifacts_clear(struct store *s, int64_t job_id, struct err *e);
 
 /* ---- uploads: one row per (hub, repository, path): what should be there and what is */

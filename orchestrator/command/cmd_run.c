@@ -8,6 +8,7 @@
 #include "orchestrator/command/cmd_plan.h"
 #include "orchestrator/command/commands.h"
 #include "orchestrator/command/upload_options.h"
+#include "orchestrator/host/cgroup.h"
 #include "orchestrator/run/run.h"
 #include "orchestrator/run/scheduler.h"
 #include "orchestrator/view/summary.h"
@@ -19,7 +20,8 @@ struct run_options {
 	bool dry_run, no_upload, fail_fast, json;
 };
 
-static int run_matrix(struct session *s, const struct run_options *o, struct err *e)
+static int run_matrix(struct session *s, const struct run_options *o, struct cgroup *groups,
+		      struct err *e)
 {
 	int64_t mono_ms = clock_mono_ms(), start_ms = clock_wall_ms(), took_ms;
 	struct scheduler_options so = { 0 };
@@ -42,6 +44,7 @@ static int run_matrix(struct session *s, const struct run_options *o, struct err
 	so.to_do = run.to_do;
 	so.work = run.work;
 	so.fail_fast = o->fail_fast;
+	so.cgroup = groups;
 	rc = scheduler_run(s, &so, &r, e);
 	took_ms = clock_mono_ms() - mono_ms;
 	code = rc < 0 ? exit_code_for(e)
@@ -75,6 +78,7 @@ int cmd_run(int argc, char **argv)
 		  &o.fail_fast },
 		{ "set", 0, OPT_LIST, "KEY=VALUE", "override a value: retry.attempts=1", &o.set },
 	};
+	struct cgroup groups;
 	struct session s;
 	struct err e = ERR_INIT;
 	char jobs[32];
@@ -90,12 +94,15 @@ int cmd_run(int argc, char **argv)
 		return cli_fail(&e);
 	take_options(&o, jobs);
 	if (o.dry_run)
-		return plan_show(o.file, &(struct config_set){ o.set.v, o.set.n }, o.only, false);
+		return plan_show(o.file, &(struct config_set){ o.set.v, o.set.n }, o.only, NULL,
+				 false);
+	cgroup_open_scope(&groups, argv);
 	rc = session_open(&s, SESSION_RUN, o.file, &(struct config_set){ o.set.v, o.set.n }, "run",
 			  &e);
-	if (rc < 0)
-		return cli_fail(&e);
-	rc = run_matrix(&s, &o, &e);
-	session_close(&s);
+	if (rc >= 0) {
+		rc = run_matrix(&s, &o, &groups, &e);
+		session_close(&s);
+	}
+	cgroup_close(&groups);
 	return rc < 0 ? cli_fail(&e) : rc;
 }

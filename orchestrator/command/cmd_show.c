@@ -238,17 +238,26 @@ static void print_claims(const struct job_view *v)
 static void print_files(const struct job_view *v)
 {
 	char hex[SHA256_HEX];
+	int dropped = 0;
 
 	if (!v->n_files)
 		return;
-	printf("\n%sfiles%s in ", cli_style(stdout, STYLE_DIM), cli_style(stdout, STYLE_PLAIN));
-	cli_print_text(stdout, workdir_artifact(v->a, v->work, v->job.key));
+	for (int i = 0; i < v->n_files; i++)
+		dropped += v->files[i].dropped_ms != 0;
+	printf("\n%sfiles%s ", cli_style(stdout, STYLE_DIM), cli_style(stdout, STYLE_PLAIN));
+	if (dropped == v->n_files) {
+		fputs("on the hub; here they have left the disk", stdout);
+	} else {
+		fputs("in ", stdout);
+		cli_print_text(stdout, workdir_artifact(v->a, v->work, v->job.key));
+	}
 	putchar('\n');
 	for (int i = 0; i < v->n_files; i++) {
 		hex_encode(v->files[i].sha256, SHA256_LEN, hex);
 		fputs("  ", stdout);
 		cli_print_text(stdout, v->files[i].name);
-		printf("  %s  sha256 %s\n", size_text(v->a, v->files[i].size_bytes), hex);
+		printf("  %s  sha256 %s%s\n", size_text(v->a, v->files[i].size_bytes), hex,
+		       v->files[i].dropped_ms && dropped < v->n_files ? "  on the hub only" : "");
 	}
 }
 
@@ -384,7 +393,8 @@ static void json_files(struct json_out *w, const struct job_view *v)
 		hex_encode(f->sha256, SHA256_LEN, hex);
 		jw_object(w);
 		jw_kstr(w, "name", f->name);
-		jw_kstr(w, "path", arena_printf(v->a, "%s/%s", dir, f->name));
+		jw_kstr(w, "path",
+			f->dropped_ms ? NULL : arena_printf(v->a, "%s/%s", dir, f->name));
 		jw_kint(w, "size_bytes", f->size_bytes);
 		jw_kstr(w, "sha256", hex);
 		json_text(w, v, "facts", f->facts);

@@ -211,3 +211,8 @@ int config_load(struct arena *a, const char *path, const struct config_set *set,
 	free(real);
 	return rc < 0 ? rc : 0;
 }
+
+int config_drops_artifacts(const struct config *c)
+{
+	return c->resources.keep == KEEP_NONE && c->upload.kind != HUB_NONE && !c->upload.hold;
+}

@@ -89,6 +89,11 @@ struct pattern { /* one entry of exclude: every field given must match (a list: 
 	struct mark at;
 };
 
+enum keep {
+	KEEP_ALL,
+	KEEP_NONE, /* artifacts leave the disk after a confirmed upload */
+};
+
 struct cause;
 struct retry_rule { /* one entry of retry.causes */
 	const struct cause *cause;
@@ -123,6 +128,7 @@ struct config {
 		int threads;		     /* per job; default: processors / jobs, at least 1 */
 		uint64_t memory_bytes;	     /* default: 80 % of MemTotal */
 		uint64_t disk_reserve_bytes; /* default 1 GiB */
+		enum keep keep;		     /* default all */
 		int64_t timeout_ms;	     /* wall clock of one attempt; default 6 h */
 		int64_t stall_ms;	     /* no progress for so long ends it; default 30 min */
 		int64_t grace_ms;	     /* after SIGTERM before SIGKILL; default 10 s */
@@ -153,6 +159,9 @@ struct config {
 		const char *card_text; /* of card_load() */
 	} upload;
 };
+
+/* Artifacts leave after their upload. Without an upload they never do. */
+int config_drops_artifacts(const struct config *c);
 
 struct config_set { /* --set key=value: "resources.jobs=4"; value is YAML */
 	const char **v;

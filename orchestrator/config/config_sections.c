@@ -213,6 +213,19 @@ static void read_memory(struct reader *r, const struct ynode *v, void *target)
 		*(uint64_t *)target = bytes;
 }
 
+static void read_keep(struct reader *r, const struct ynode *v, void *target)
+{
+	static const char *const names[] = { [KEEP_ALL] = "all", [KEEP_NONE] = "none" };
+
+	for (size_t i = 0; v->type == YNODE_SCALAR && i < ARRAY_LEN(names); i++) {
+		if (strcmp(v->text, names[i]) == 0) {
+			*(enum keep *)target = (enum keep)i;
+			return;
+		}
+	}
+	read_wrong(r, v, "all, or none: artifacts leave the disk once the hub has them");
+}
+
 static void read_resources(struct reader *r, const struct ynode *v, void *target)
 {
 	struct config *c = ((struct draft *)target)->c;
@@ -221,6 +234,7 @@ static void read_resources(struct reader *r, const struct ynode *v, void *target
 		{ "threads", read_threads, &c->resources.threads },
 		{ "memory", read_memory, &c->resources.memory_bytes },
 		{ "disk_reserve", read_size, &c->resources.disk_reserve_bytes },
+		{ "keep", read_keep, &c->resources.keep },
 		{ "timeout", read_limit, &c->resources.timeout_ms },
 		{ "stall", read_limit, &c->resources.stall_ms },
 		{ "grace", read_duration, &c->resources.grace_ms },

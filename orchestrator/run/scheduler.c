@@ -1,12 +1,14 @@
 #include "orchestrator/run/scheduler.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/clock.h"
 #include "core/mem.h"
 #include "core/path.h"
+#include "core/units.h"
 #include "orchestrator/host/workdir.h"
 #include "orchestrator/run/scheduler_private.h"
 
@@ -15,6 +17,8 @@
 #define LOOK_AHEAD (16 * WINDOW) /* waiting jobs that others may overtake in one look */
 #define CHECKPOINT_MS 5000 /* how often the WAL is moved into the database, by a pool thread */
 #define DRAW_JOBS_MAX 64
+#define DISK_PATIENCE_MS 1800000  /* for a disk that somebody else has filled; then the run ends */
+#define MACHINE_PATIENCE_MS 60000 /* with nothing of ours running; then the next job is tried */
 #define POOL_THREADS "8"
 
 int64_t sched_now(const struct scheduler *s)
@@ -231,13 +235,67 @@ static void leave_to_others(struct scheduler *s, const struct job_row *job,
 		w->output_bytes -= bytes < w->output_bytes ? bytes : w->output_bytes;
 }
 
+/* There was room for it when the run began, and what the run has written since is not what fills
+ * the disk: somebody else does, and may make room again. */
+static bool disk_is_taken(const struct scheduler *s, uint64_t bytes)
+{
+	uint64_t ours = s->disk_written + s->adm.disk_claimed + s->adm.disk_reserve_bytes;
+
+	return s->disk_at_start > ours && s->disk_at_start - ours >= bytes;
+}
+
+/* The first job of a look that cannot start says why nothing does. */
+static void say_waiting(struct scheduler *s, const struct job_row *job, enum admit why,
+			uint64_t disk_bytes, uint64_t disk_free)
+{
+	char need[24], have[24], words[400];
+	uint64_t memory = (uint64_t)job->memory_bytes;
+	uint64_t set_aside = s->adm.disk_claimed + s->adm.disk_reserve_bytes;
+	const uint64_t machine = s->adm.machine_free;
+
+	units_format_size(why == ADMIT_NO_DISK ? disk_bytes : memory, need, sizeof(need));
+	if (why == ADMIT_NO_DISK) {
+		units_format_size(disk_free > set_aside ? disk_free - set_aside : 0, have,
+				  sizeof(have));
+		snprintf(words, sizeof(words),
+			 "%.200s waits for disk: it will write %s, and %s are free beside "
+			 "resources.disk_reserve and what runs",
+			 job->label, need, have);
+	} else if (why == ADMIT_NO_MEMORY) {
+		units_format_size(s->adm.memory_bytes > s->adm.memory_used
+					  ? s->adm.memory_bytes - s->adm.memory_used
+					  : 0,
+				  have, sizeof(have));
+		snprintf(
+			words, sizeof(words),
+			"%.200s waits for memory: it needs %s, and of resources.memory %s are left",
+			job->label, need, have);
+	} else if (s->adm.pressure > ADMIT_PRESSURE) {
+		snprintf(words, sizeof(words),
+			 "%.200s waits for the machine: programs waited for memory in %d %% of the "
+			 "last 10 s",
+			 job->label, s->adm.pressure / 10);
+	} else {
+		units_format_size(machine > s->adm.machine_growth ? machine - s->adm.machine_growth
+								  : 0,
+				  have, sizeof(have));
+		snprintf(words, sizeof(words),
+			 "%.200s waits for the machine: it needs %s of memory, and other programs "
+			 "leave %s",
+			 job->label, need, have);
+	}
+	s->said_waiting = true;
+	timeline_waiting(s, why, job->id, words);
+}
+
 /* Try one candidate. 1: dealt with, 0: must wait, negative: fatal. */
-static int consider(struct scheduler *s, const struct job_row *job, struct err *e)
+static int consider(struct scheduler *s, struct job_row *job, struct err *e)
 {
 	const struct resolved *source = source_of(s, job);
-	uint64_t disk_free = 0, disk = (uint64_t)(job->output_bytes + job->scratch_bytes);
+	uint64_t disk_free = 0, disk;
 	const char *why = "its model is no longer usable", *cause = "source";
 	enum making_state making;
+	enum admit admit;
 	int64_t retry_ms = 0;
 	int rc;
 
@@ -252,9 +310,14 @@ static int consider(struct scheduler *s, const struct job_row *job, struct err *
 		return fail_unstarted(s, job, cause, why, retry_ms, e) < 0 ? e->code : 1;
 	if (making != MAKING_READY)
 		return 0;
-	if (room_for_jobs(s, &disk_free, e) < 0)
+	if (task_memory_estimate(s, job, source, e) < 0 || room_for_jobs(s, &disk_free, e) < 0)
 		return e->code;
-	switch (may_start(s, job, disk, disk_free)) {
+	disk = (uint64_t)(job->output_bytes + job->scratch_bytes);
+	admit = may_start(s, job, disk, disk_free);
+	if (!s->said_waiting &&
+	    (admit == ADMIT_NO_DISK || admit == ADMIT_NO_MEMORY || admit == ADMIT_NO_MACHINE))
+		say_waiting(s, job, admit, disk, disk_free);
+	switch (admit) {
 	case ADMIT_YES:
 		rc = task_start(s, job, e);
 		if (rc > 0)
@@ -266,6 +329,12 @@ static int consider(struct scheduler *s, const struct job_row *job, struct err *
 		if (room_is_shared(s))
 			(void)drop_for_room(s, disk + s->adm.disk_claimed +
 						       s->adm.disk_reserve_bytes - disk_free);
+		publish_for_room(s);
+		s->disk_taken |= disk_is_taken(s, disk);
+		admit_blocked(&s->adm, job->id);
+		return 0;
+	case ADMIT_NO_MACHINE:
+		s->machine_short = true;
 		admit_blocked(&s->adm, job->id);
 		return 0;
 	case ADMIT_NOT_ALONE:
@@ -298,11 +367,11 @@ static int start_some(struct scheduler *s, int *waiting, struct err *e)
 }
 
 /* Nothing runs or is sealed, yet jobs are there that did not start: only disk can be missing
- * (memory was checked at plan time, and with nothing running all of it is free). */
+ * (of the budget for memory all is free then, and what the machine lacks is waited for). */
 static bool stuck_for_disk(struct scheduler *s)
 {
-	return !s->tasks && s->window_n > 0 && s->adm.blocked_id && !making_busy(s) &&
-	       !drop_busy(s) && !publish_busy(s);
+	return !s->tasks && s->window_n > 0 && s->adm.blocked_id && !s->machine_short &&
+	       !s->disk_taken && !making_busy(s) && !drop_busy(s) && !publish_busy(s);
 }
 
 static void stop_loop(struct scheduler *s)
@@ -320,7 +389,7 @@ static bool all_over(struct scheduler *s)
 		return false;
 	if (s->stop != STOP_NOT)
 		return !publish_busy(s);
-	if (s->window_at < s->window_n || s->next_retry_ms)
+	if (s->window_at < s->window_n || s->next_retry_ms || s->machine_short || s->disk_taken)
 		return false;
 	return !publish_at_end(s);
 }
@@ -331,12 +400,27 @@ static void look_for_work(struct scheduler *s)
 	int rc = 1, waiting = 0;
 
 	s->kicks++;
+	s->machine_short = s->said_waiting = s->disk_taken = false;
+	s->adm.impatient =
+		s->short_since_ms && clock_mono_ms() - s->short_since_ms > MACHINE_PATIENCE_MS;
 	if (s->adm.running ==
 	    0) /* it may be over: every source that jobs wait for is asked about */
 		s->window_at = s->window_n = 0;
 	while (rc > 0 && waiting < LOOK_AHEAD && s->stop == STOP_NOT &&
 	       s->adm.running < s->adm.slots)
 		rc = start_some(s, &waiting, &e);
+	if (!s->said_waiting)
+		timeline_waiting(s, ADMIT_YES, 0, "");
+	if (!s->machine_short || s->adm.running)
+		s->short_since_ms = 0;
+	else if (!s->short_since_ms)
+		s->short_since_ms = clock_mono_ms();
+	if (!s->disk_taken)
+		s->full_since_ms = 0;
+	else if (!s->full_since_ms)
+		s->full_since_ms = clock_mono_ms();
+	if (s->disk_taken && clock_mono_ms() - s->full_since_ms > DISK_PATIENCE_MS)
+		s->disk_taken = false;
 	if (rc < 0) {
 		sched_fatal(s, &e);
 	} else if (s->stop == STOP_NOT && stuck_for_disk(s)) {
@@ -421,6 +505,7 @@ static void on_tick(uv_timer_t *timer)
 		next = t->next;
 		task_tick(t, mono_ms);
 	}
+	watch_tick(s, mono_ms);
 	advance_stop(s, mono_ms);
 	draw(s, mono_ms);
 	if (!s->checkpointing && mono_ms - s->checkpoint_ms > CHECKPOINT_MS) {
@@ -436,6 +521,8 @@ static void on_tick(uv_timer_t *timer)
 static void setup(struct scheduler *s, struct session *session, const struct scheduler_options *o,
 		  struct scheduler_result *r)
 {
+	struct err ignored = ERR_INIT;
+
 	memset(s, 0, sizeof(*s));
 	memset(r, 0, sizeof(*r));
 	s->session = session;
@@ -457,6 +544,11 @@ static void setup(struct scheduler *s, struct session *session, const struct sch
 	setenv("UV_THREADPOOL_SIZE", POOL_THREADS, 0);
 	publish_init(s);
 	drop_init(s);
+	watch_init(s);
+	ballast_take(s);
+	(void)room_for_jobs(s, &s->disk_at_start, &ignored);
+	admit_machine(&s->adm, watch_now(s)->machine.available_bytes, 0,
+		      watch_now(s)->machine.pressure);
 	uv_loop_init(&s->loop);
 	uv_timer_init(&s->loop, &s->tick);
 	uv_signal_init(&s->loop, &s->sigint);
@@ -492,6 +584,7 @@ static void teardown(struct scheduler *s)
 	making_free(s);
 	publish_free(s);
 	drop_free(s);
+	watch_free(s);
 	display_free(s->display);
 	matrix_free(s->matrix);
 	arena_free(s->window_arena);

@@ -11,6 +11,8 @@
 #include "core/err.h"
 #include "orchestrator/run/session.h"
 
+struct cgroup;
+
 /* What a run has to do of one model. */
 struct model_work {
 	bool any;
@@ -22,6 +24,7 @@ struct scheduler_options {
 	bool upload;		 /* publish what becomes ready */
 	bool fail_fast;		 /* the first final failure stops starting others */
 	int64_t to_do;		 /* jobs the plan expects, for the progress display */
+	struct cgroup *cgroup;	 /* open, or not usable; NULL: none */
 	struct model_work *work; /* one a model of the configuration; counted down */
 };
 

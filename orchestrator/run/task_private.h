@@ -32,6 +32,16 @@ void sealing_add(struct task *t);
 uint64_t task_folder_limit(const struct task *t);
 bool task_folder_is_full(const struct task *t);
 
+/* task_memory.c. A control group for its worker: the descriptor to enter it by, which is the
+ * caller's; 0: none. */
+int task_memory_group(struct task *t);
+/* Its worker has ended: ask the kernel's log, and watch it no more. */
+void task_memory_ended(struct task *t);
+/* A bad verdict becomes that of a lack of memory, if that is what it was. */
+void task_memory_verdict(struct task *t, struct verdict *v);
+/* With the attempt's end, in the same transaction. */
+int task_memory_record(struct task *t, bool good, const struct verdict *v, struct err *e);
+
 /* task_worker.c. Start the engine's worker with a verb; its ending continues the task. */
 void task_spawn(struct task *t, const char *verb);
 /* Watch the worker of a dead run; its ending continues the task. */

@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "core/path.h"
 #include "orchestrator/run/jobdir.h"
+#include "orchestrator/run/oom.h"
 
 /* Exit codes of docs/worker-protocol.md, and those of the sandbox (workers/launch/place.h). */
 enum {
@@ -90,6 +91,9 @@ static bool ended_by_us(enum task_end why, struct verdict *v)
 		set(v, false, "folder too large",
 		    "it filled its job folder with more than any such job needs");
 		show(v, "limit", v->message);
+		return true;
+	case END_MEMORY: /* what it used is said later: oom.h */
+		set(v, true, OOM_CAUSE, "ended for its memory");
 		return true;
 	case END_CANCEL:
 		v->cancelled = true;
