@@ -214,7 +214,7 @@ FROM attempt WHERE job_id = ?1 ORDER BY number DESC LIMIT ?2
 -- name: ATTEMPTS_LEFT
 -- Begun and never ended, of jobs that are in nobody's work (state running or validating).
 SELECT attempt.id, attempt.job_id, attempt.number, job.key
-FROM attempt JOIN job ON job.id = attempt.job_id
+FROM attempt INDEXED BY attempt_open JOIN job ON job.id = attempt.job_id
 WHERE attempt.ended_ms IS NULL AND job.state NOT IN (1, 2) ORDER BY attempt.id
 
 -- name: DURATION

@@ -21,8 +21,9 @@
 struct log_view {
 	struct store_command sc;
 	struct job_row job;
-	int number; /* of the attempt */
-	bool raw;   /* bytes as they are */
+	int number;    /* of the attempt */
+	bool raw;      /* bytes as they are */
+	bool returned; /* the last byte was '\r' and ended a line */
 	const char *path;
 	int fd;
 	char line[LINE_MAX_SHOWN + 1]; /* the line so far */
@@ -46,8 +47,12 @@ static void flush_line(struct log_view *v)
 static void print_visible(struct log_view *v, const char *p, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
+		bool again = v->returned && p[i] == '\n'; /* "\r\n" ends one line */
+
+		v->returned = p[i] == '\r';
 		if (p[i] == '\n') {
-			flush_line(v);
+			if (!again)
+				flush_line(v);
 			continue;
 		}
 		if (v->len == LINE_MAX_SHOWN)
@@ -56,9 +61,11 @@ static void print_visible(struct log_view *v, const char *p, size_t n)
 		 * its own. */
 		if (p[i] == '\r' && v->len)
 			flush_line(v);
+		else if (p[i] == '\r')
+			v->returned = false; /* a line of its own, empty */
 		else if (p[i] == '\t')
 			v->line[v->len++] = ' ';
-		else if (p[i] != '\0' && p[i] != '\r')
+		else if (p[i] != '\0')
 			v->line[v->len++] = p[i];
 	}
 }

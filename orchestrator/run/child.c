@@ -12,7 +12,7 @@
 #include "orchestrator/host/spawn.h"
 #include "orchestrator/run/orphans.h"
 
-#define PIPE_MAX (1u << 20) /* what a pipe holds at most: fs.pipe-max-size of the kernel */
+#define LINGER_MS 2000 /* to read what is in the pipe: 64 KiB */
 
 static void part_done(struct child *c)
 {
@@ -65,29 +65,31 @@ static void on_read(uv_stream_t *s, ssize_t n, const uv_buf_t *b)
 	} else if (n < 0) {
 		give_line(c); /* a last line without its newline */
 		uv_close((uv_handle_t *)s, closed);
+		if (c->lingers)
+			uv_close((uv_handle_t *)&c->linger, closed);
 	}
 }
 
-/* The process has ended, and what it wrote is in the pipe. Whoever it started may hold the other
- * end for ever, and write there: nobody listens any more. */
-static void stop_listening(struct child *c)
+/* Whoever the process started may hold the other end for ever, and write there. Those that can be
+ * found are ended by now, so the end of the pipe comes at once; else nobody listens any more. */
+static void on_lingered(uv_timer_t *t)
 {
-	size_t left = PIPE_MAX;
-	ssize_t n;
-	int fd;
+	struct child *c = t->data;
 
-	if (uv_is_closing((uv_handle_t *)&c->out) || uv_fileno((uv_handle_t *)&c->out, &fd) != 0)
-		return;
-	while (left > 0 && (n = read(fd, c->chunk, sizeof(c->chunk))) != 0) {
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			break;
-		take_bytes(c, c->chunk, (size_t)n);
-		left -= (size_t)n < left ? (size_t)n : left;
-	}
 	give_line(c);
 	uv_close((uv_handle_t *)&c->out, closed);
+	uv_close((uv_handle_t *)&c->linger, closed);
+}
+
+static void linger(struct child *c)
+{
+	if (uv_is_closing((uv_handle_t *)&c->out))
+		return;
+	c->open++;
+	c->lingers = true;
+	uv_timer_init(c->out.loop, &c->linger);
+	c->linger.data = c;
+	uv_timer_start(&c->linger, on_lingered, LINGER_MS, 0);
 }
 
 static void on_alloc(uv_handle_t *h, size_t wanted, uv_buf_t *b)
@@ -115,7 +117,7 @@ static void ended(struct child *c, int status, const struct rusage *used)
 	if (c->own_session)
 		(void)kill(-c->pid, SIGKILL); /* stragglers of its group */
 	c->pid = 0;
-	stop_listening(c);
+	linger(c);
 	part_done(c);
 }
 
@@ -209,6 +211,7 @@ void child_start(struct child *c, struct children *kids)
 	c->out.data = c;
 	c->open = 1; /* the pipe; 2 with a process */
 	c->own_session = c->place != NULL;
+	c->lingers = false;
 	c->spawn_err = 0;
 	c->exit_code = -1;
 	c->signal = c->pid = 0;

@@ -53,6 +53,8 @@ struct child {
 	/* private */
 	struct child *next;
 	uv_pipe_t out;
+	uv_timer_t linger; /* from its end to that of the pipe */
+	bool lingers;
 	struct buf line;
 	int open, skipping, own_session;
 	char chunk[16384];

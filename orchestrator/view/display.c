@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/units.h"
+#include "core/utf8.h"
 #include "orchestrator/cli.h"
 
 #define BAR 20
@@ -108,11 +109,11 @@ static void job_line(struct display *d, const struct display_job *j, int width)
 		buf_addf(&line, " %-9.12s", j->stage);
 		rate_and_rest(&line, j);
 	} else {
-		buf_adds(&line, j->stage[0] ? j->stage : "starting");
+		buf_adds(&line, j->stage[0] ? j->stage : "starting"); /* visible since it came in */
 	}
 	/* Cut at the edge: a line that wraps would break the count of lines to go up. */
 	if (line.len >= (size_t)width)
-		line.len = (size_t)width - 1;
+		line.len = utf8_cut(line.data, (size_t)width - 1);
 	buf_add(&d->out, line.data, line.len);
 	buf_addc(&d->out, '\n');
 	buf_release(&line);

@@ -56,7 +56,13 @@
 
 	/* ---- parts of the details */
 
-	const table = (caption, heads, rows) => el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, el("table", { class: "list" },
+	/* Columns in which nothing stands are left out. */
+	const table = (caption, allHeads, allRows) => {
+		const used = allHeads.map((_, i) => allRows.some((row) => row[i] !== ""));
+		return tableOf(caption, allHeads.filter((_, i) => used[i]),
+			allRows.map((row) => row.filter((_, i) => used[i])));
+	};
+	const tableOf = (caption, heads, rows) => el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, el("table", { class: "list" },
 		el("caption", {}, caption),
 		el("thead", {}, el("tr", {}, ...heads.map((h) => el("th", { scope: "col" }, h)))),
 		el("tbody", {}, ...rows.map((row) => el("tr", {}, ...row.map((c) => el("td", {}, String(c))))))));

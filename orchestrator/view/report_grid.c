@@ -7,6 +7,7 @@
 #include "orchestrator/view/report_page.h"
 
 #define FLAT_COLUMNS 5	/* with more of them their names stand upright */
+#define HUGE_CELLS 2000 /* a browser leaves such a grid aside until it comes into sight */
 #define TURN_COLUMNS 60 /* a grid with more columns is turned when it has fewer rows than that */
 
 /* What stands in rows and what in columns. */
@@ -131,7 +132,9 @@ void page_grid(const struct report *r, struct arena *a, struct buf *b)
 	}
 	fill(&g, a);
 	legend(r, b);
-	page_table(b, g.columns > FLAT_COLUMNS ? "grid upright" : "grid",
+	page_table(b,
+		   arena_printf(a, "grid%s%s", g.columns > FLAT_COLUMNS ? " upright" : "",
+				g.rows * g.columns > HUGE_CELLS ? PAGE_HUGE : ""),
 		   g.turned ? "State of each variant by model" : "State of each model by variant");
 	buf_adds(b, "<thead>");
 	groups(&g, b);

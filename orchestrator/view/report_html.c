@@ -75,9 +75,9 @@ void page_section_end(struct buf *b)
 void page_table(struct buf *b, const char *class, const char *label)
 {
 	buf_addf(b,
-		 "<div class=\"scroll\" tabindex=\"0\" role=\"region\" aria-label=\"%s\">"
+		 "<div class=\"scroll%s\" tabindex=\"0\" role=\"region\" aria-label=\"%s\">"
 		 "<table class=\"%s\">\n<caption class=\"hidden\">%s</caption>\n",
-		 label, class, label);
+		 strstr(class, PAGE_HUGE) ? PAGE_HUGE : "", label, class, label);
 }
 
 void page_table_end(struct buf *b)

@@ -21,6 +21,7 @@ const char *page_size(struct arena *a, int64_t bytes);
 const char *page_duration(struct arena *a, int64_t ms);
 /* <section> with its heading, and the table within it that scrolls by itself. caption may be NULL.
  */
+#define PAGE_HUGE " huge" /* in the class of a table that is not drawn while it is out of sight */
 void page_section(struct buf *b, const char *id, const char *heading);
 void page_table(struct buf *b, const char *class, const char *label);
 void page_table_end(struct buf *b);

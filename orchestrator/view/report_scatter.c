@@ -11,6 +11,7 @@
 #include "orchestrator/view/report_page.h"
 
 #define DRAWN_MODELS 24
+#define SNR_MAX 1000.0	 /* dB: a stranger's number; float32 has 150 */
 #define DRAWN_POINTS 200 /* of a model; more are not told apart */
 
 /* In units of the drawing, which is scaled to the page. */
@@ -80,7 +81,7 @@ static void find_front(struct drawing *d)
 static bool drawable(const struct report_job *j)
 {
 	return j->quality && j->artifact_bytes > 0 &&
-	       (j->quality->all.relative == 0 || isfinite(j->quality->all.snr_db));
+	       (j->quality->all.relative == 0 || fabs(j->quality->all.snr_db) < SNR_MAX);
 }
 
 static void collect(const struct report *r, size_t model, struct drawing *d)
@@ -163,8 +164,8 @@ static void axis_up(const struct drawing *d, struct buf *b)
 {
 	double step = nice_step(d->snr_max - d->snr_min, 6);
 
-	for (double v = d->snr_min; d->any_lossy && v <= d->snr_max + step / 2; v += step) {
-		double y = y_of(d, v);
+	for (int i = 0; d->any_lossy && d->snr_min + i * step <= d->snr_max + step / 2; i++) {
+		double v = d->snr_min + i * step, y = y_of(d, v);
 
 		buf_addf(b,
 			 "<line x1=\"%.0f\" x2=\"%.0f\" y1=\"%.1f\" y2=\"%.1f\"/><text x=\"%.0f\" "
@@ -182,13 +183,14 @@ static void axis_up(const struct drawing *d, struct buf *b)
 static void axis_across(const struct drawing *d, struct arena *a, struct buf *b)
 {
 	double doublings = log2(d->size_max / d->size_min);
-	double power = exp2(floor(log2(d->size_min)));
+	int first = (int)floor(log2(d->size_min)), last = (int)floor(log2(d->size_max));
 
-	for (int i = 0; power <= d->size_max; i++, power *= i % 2 ? 1 : 2) {
+	for (int i = 0; i <= 2 * (last - first) + 1; i++) {
+		double power = ldexp(1, first + i / 2);
 		double at = i % 2 ? power * 1.5 : power, x = x_of(d, at);
 		bool left_out = i % 2 ? doublings > 2.5 : doublings > 5 && i % 4 == 2;
 
-		if (left_out || at < d->size_min || x > RIGHT - 8)
+		if (left_out || at < d->size_min || at > d->size_max || x > RIGHT - 8)
 			continue;
 		buf_addf(b,
 			 "<line x1=\"%.1f\" x2=\"%.1f\" y1=\"%.0f\" y2=\"%.0f\"/><text x=\"%.1f\" "

@@ -358,6 +358,15 @@ static void print_failed(const struct status *st, FILE *f, size_t width, struct 
 	table_free(t);
 }
 
+void status_print_head(const struct status *st, FILE *f)
+{
+	struct arena *a = arena_new();
+
+	print_run(st, f, a);
+	print_counts(st, f);
+	arena_free(a);
+}
+
 void status_print(const struct status *st, FILE *f, size_t width)
 {
 	struct arena *a = arena_new();

@@ -58,6 +58,8 @@ int status_load(struct store *s, const char *work, int64_t run_id, bool all, str
 
 /* Lines for a person, at most width cells each (0: no limit). */
 void status_print(const struct status *st, FILE *f, size_t width);
+/* Its first lines: the run, the counts. */
+void status_print_head(const struct status *st, FILE *f);
 /* Sentences that say what to do next; at most n. Returns how many. */
 int status_next_steps(const struct status *st, struct arena *a, const char **out, int n);
 

@@ -1,24 +1,24 @@
-/* orchestrator/view/status_watch.c -- quern status --watch: on a terminal the whole screen drawn
- * anew each second until the run ends or q is pressed; elsewhere one line for each change. */
+/* orchestrator/view/status_watch.c -- quern status --watch: on a terminal a screen that follows the
+ * run, until it ends or q is pressed; elsewhere one line for each change. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/signalfd.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "core/mem.h"
+#include "core/utf8.h"
 #include "orchestrator/cli.h"
 #include "orchestrator/command/store_command.h"
+#include "orchestrator/view/screen.h"
 #include "orchestrator/view/status.h"
 #include "orchestrator/view/table.h"
+#include "orchestrator/view/watch_list.h"
 
 #define PERIOD_MS 1000
-#define SCREEN_ENTER "\033[?1049h\033[?25l" /* alternate screen, no cursor */
-#define SCREEN_LEAVE "\033[?25h\033[?1049l"
+#define HEAD_ROWS 3 /* run, counts, what is shown */
 
 struct watch {
 	struct store *store;
@@ -28,8 +28,10 @@ struct watch {
 	struct arena *a; /* of the last look; reset before the next */
 	struct status now;
 	int signal_fd;
-	bool screen, keys;
-	struct termios before;
+	struct screen *screen; /* NULL: not a terminal */
+	bool keys;	       /* the keyboard is there */
+	bool typing, help;     /* a filter; the page of keys */
+	struct watch_list list;
 	/* of the look before, for rates that follow the stage and not the whole attempt */
 	struct {
 		int64_t id, done, at_ms;
@@ -38,7 +40,7 @@ struct watch {
 	int n_seen;
 };
 
-enum wake { WAKE_TIME, WAKE_QUIT, WAKE_INTERRUPTED };
+enum wake { WAKE_TIME, WAKE_KEY, WAKE_QUIT, WAKE_INTERRUPTED };
 
 /* ---- looking */
 
@@ -83,88 +85,236 @@ static int look(struct watch *w, struct err *e)
 		return rc;
 	sharpen_rates(w);
 	remember(w);
-	return 0;
+	return w->screen ? watch_list_load(&w->list, &w->now, e) : 0;
+}
+
+/* ---- the screen */
+
+static const char *const keys_help[] = {
+	"up, down, page up, page down   choose a job, or scroll its log",
+	"home, end                      the first, the last",
+	"enter                          the log of the chosen job, as it grows",
+	"n                              what runs, and what has failed",
+	"f                              what has failed",
+	"a                              all jobs",
+	"/                              show only what has this in its name, state or message",
+	"escape                         back; the filter goes",
+	"?                              this page",
+	"q                              leave; the run goes on",
+};
+
+static void draw_head(struct watch *w)
+{
+	char *text = NULL, *line, *rest;
+	size_t size = 0;
+	FILE *f = open_memstream(&text, &size);
+	int row = 0;
+
+	if (!f)
+		return;
+	status_print_head(&w->now, f);
+	fclose(f);
+	for (line = strtok_r(text, "\n", &rest); line && row < HEAD_ROWS - 1;
+	     line = strtok_r(NULL, "\n", &rest))
+		screen_set(w->screen, row++, line);
+	free(text);
+}
+
+static void draw_title(struct watch *w, struct arena *a)
+{
+	static const char *const views[] = { [WATCH_NOW] = "running and failed",
+					     [WATCH_FAILED] = "failed",
+					     [WATCH_ALL] = "all jobs" };
+	const struct watch_list *l = &w->list;
+	const char *dim = cli_style(stdout, STYLE_DIM), *plain = cli_style(stdout, STYLE_PLAIN);
+	const char *text;
+
+	if (w->help)
+		text = "keys";
+	else if (l->log_id)
+		text = arena_printf(a, "log of job %lld, attempt %d%s", (long long)l->log_id,
+				    l->log_attempt, l->log_back ? "" : ", to its end");
+	else
+		text = arena_printf(a, "%s: %zu%s%s%s%s", views[l->what], l->n,
+				    l->more ? " and more" : "",
+				    l->filter[0] || w->typing ? ", with \"" : "", l->filter,
+				    w->typing	   ? "_"
+				    : l->filter[0] ? "\""
+						   : "");
+	screen_set(w->screen, HEAD_ROWS - 1, arena_printf(a, "%s-- %s%s", dim, text, plain));
+}
+
+static const char *help_line(const struct watch *w)
+{
+	if (w->typing)
+		return "type to filter, enter keeps it, escape drops it";
+	if (w->help)
+		return "escape goes back, q leaves";
+	if (w->list.log_id)
+		return "q leaves, escape goes back, arrows scroll, end follows";
+	return "q leaves, arrows choose, enter log, / filter, n now, f failed, a all, ? keys";
+}
+
+static void draw(struct watch *w)
+{
+	struct arena *a = arena_new();
+	int rows, columns;
+
+	screen_size(w->screen, &rows, &columns);
+	draw_head(w);
+	draw_title(w, a);
+	for (size_t i = 0; w->help && i < ARRAY_LEN(keys_help); i++)
+		screen_set(w->screen, HEAD_ROWS + (int)i, keys_help[i]);
+	if (!w->help)
+		watch_list_draw(&w->list, w->screen, HEAD_ROWS, rows - 1, columns);
+	screen_set(w->screen, rows - 1,
+		   arena_printf(a, "%s%s%s", cli_style(stdout, STYLE_DIM), help_line(w),
+				cli_style(stdout, STYLE_PLAIN)));
+	(void)screen_show(w->screen);
+	arena_free(a);
+}
+
+/* ---- keys */
+
+static void type(struct watch *w, int key)
+{
+	char *filter = w->list.filter;
+	size_t n = strlen(filter);
+
+	if (key == KEY_ENTER || key == KEY_ESCAPE)
+		w->typing = false;
+	if (key == KEY_ESCAPE)
+		filter[0] = '\0';
+	else if (key == KEY_BACKSPACE && n)
+		filter[utf8_cut(filter, n - 1)] = '\0';
+	else if (key >= ' ' && key < 256 && key != KEY_BACKSPACE &&
+		 n + 1 < sizeof(w->list.filter)) {
+		filter[n] = (char)key;
+		filter[n + 1] = '\0';
+	}
+}
+
+static void back(struct watch *w)
+{
+	if (w->help)
+		w->help = false;
+	else if (w->list.log_id)
+		w->list.log_id = 0;
+	else
+		w->list.filter[0] = '\0';
+}
+
+static void show(struct watch *w, enum watch_what what)
+{
+	w->list.what = what;
+	w->list.log_id = 0;
+	w->list.top = 0;
+}
+
+static enum wake on_key(struct watch *w, int key)
+{
+	int rows, columns, page;
+
+	screen_size(w->screen, &rows, &columns);
+	page = rows > HEAD_ROWS + 3 ? rows - HEAD_ROWS - 2 : 1;
+	if (key == KEY_CLOSED) {
+		w->keys = false; /* signals still end us */
+		return WAKE_TIME;
+	}
+	if (w->typing) {
+		type(w, key);
+		return WAKE_KEY;
+	}
+	switch (key) {
+	case 'q':
+	case 'Q':
+		return WAKE_QUIT;
+	case KEY_ESCAPE:
+		back(w);
+		break;
+	case '?':
+	case 'h':
+		w->help = !w->help;
+		break;
+	case '/':
+		show(w, w->list.what);
+		w->typing = true;
+		break;
+	case 'n':
+		show(w, WATCH_NOW);
+		break;
+	case 'f':
+		show(w, WATCH_FAILED);
+		break;
+	case 'a':
+		show(w, WATCH_ALL);
+		break;
+	case KEY_ENTER:
+		if (!w->list.log_id)
+			(void)watch_list_open(&w->list);
+		break;
+	case KEY_UP:
+	case 'k':
+		watch_list_move(&w->list, -1);
+		break;
+	case KEY_DOWN:
+	case 'j':
+		watch_list_move(&w->list, 1);
+		break;
+	case KEY_PAGE_UP:
+		watch_list_move(&w->list, -page);
+		break;
+	case KEY_PAGE_DOWN:
+	case ' ':
+		watch_list_move(&w->list, page);
+		break;
+	case KEY_HOME:
+		watch_list_move(&w->list, -INT32_MAX);
+		break;
+	case KEY_END:
+		watch_list_move(&w->list, INT32_MAX);
+		break;
+	default:
+		break;
+	}
+	return WAKE_KEY;
 }
 
 /* ---- waiting */
+
+static enum wake on_signal(struct watch *w)
+{
+	struct signalfd_siginfo si;
+
+	if (read(w->signal_fd, &si, sizeof(si)) != (ssize_t)sizeof(si))
+		return WAKE_TIME;
+	if (si.ssi_signo == SIGWINCH)
+		return WAKE_KEY;
+	if (si.ssi_signo != SIGTSTP)
+		return WAKE_INTERRUPTED;
+	if (w->screen)
+		screen_suspend(w->screen);
+	(void)raise(SIGSTOP);
+	if (w->screen)
+		screen_resume(w->screen);
+	return WAKE_TIME;
+}
 
 static enum wake wait_a_period(struct watch *w)
 {
 	struct pollfd p[2] = { { .fd = w->signal_fd, .events = POLLIN },
 			       { .fd = w->keys ? STDIN_FILENO : -1, .events = POLLIN } };
-	struct signalfd_siginfo si;
-	char key;
+	enum wake why = WAKE_TIME;
+	int keys[64], n;
 
 	if (poll(p, ARRAY_LEN(p), PERIOD_MS) <= 0)
 		return WAKE_TIME;
-	if (p[0].revents && read(w->signal_fd, &si, sizeof(si)) == (ssize_t)sizeof(si))
-		return si.ssi_signo == SIGWINCH ? WAKE_TIME : WAKE_INTERRUPTED;
-	if (p[1].revents) {
-		if (read(STDIN_FILENO, &key, 1) != 1)
-			w->keys = false; /* the keyboard is gone; signals still end us */
-		else if (key == 'q' || key == 'Q')
-			return WAKE_QUIT;
-	}
-	return WAKE_TIME;
-}
-
-/* ---- a terminal */
-
-static void screen_begin(struct watch *w)
-{
-	struct termios raw;
-
-	w->screen = true;
-	fputs(SCREEN_ENTER, stdout);
-	if (isatty(STDIN_FILENO) != 1 || tcgetattr(STDIN_FILENO, &w->before) != 0)
-		return;
-	raw = w->before;
-	raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO); /* signals stay: Ctrl-C comes by signal_fd */
-	w->keys = tcsetattr(STDIN_FILENO, TCSANOW, &raw) == 0;
-}
-
-static void screen_end(struct watch *w)
-{
-	if (!w->screen)
-		return;
-	fputs(SCREEN_LEAVE, stdout);
-	fflush(stdout);
-	if (w->keys)
-		tcsetattr(STDIN_FILENO, TCSANOW, &w->before);
-	w->screen = false;
-}
-
-static int screen_height(void)
-{
-	struct winsize size;
-
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row >= 4)
-		return size.ws_row;
-	return 24;
-}
-
-/* Each line is written over the old one and its rest cleared, so that nothing flickers. */
-static void draw(struct watch *w)
-{
-	int rows = screen_height() - 1, width = cli_width(stdout);
-	char *text = NULL, *line, *rest;
-	size_t size = 0;
-	FILE *f = open_memstream(&text, &size);
-
-	if (!f)
-		return;
-	status_print(&w->now, f, (size_t)width);
-	fclose(f);
-	fputs("\033[H", stdout);
-	for (line = strtok_r(text, "\n", &rest); line && rows > 0;
-	     line = strtok_r(NULL, "\n", &rest)) {
-		text_print_cut(stdout, line, (size_t)width);
-		fputs("\033[K\n", stdout);
-		rows--;
-	}
-	printf("\033[J%sq leaves%s", cli_style(stdout, STYLE_DIM), cli_style(stdout, STYLE_PLAIN));
-	fflush(stdout);
-	free(text);
+	if (p[0].revents)
+		return on_signal(w);
+	n = screen_keys(w->screen, keys, ARRAY_LEN(keys));
+	for (int i = 0; i < n && why != WAKE_QUIT; i++)
+		why = on_key(w, keys[i]);
+	return why;
 }
 
 /* ---- not a terminal */
@@ -193,31 +343,43 @@ static bool same(const struct status *x, const struct status *y)
 
 /* ---- the loop */
 
+/* A person who reads a log is not sent away when the run ends. */
+static bool is_over(const struct watch *w)
+{
+	return w->now.life != RUN_GOING &&
+	       !(w->screen && w->keys && (w->list.log_id || w->help || w->typing));
+}
+
 static int follow(struct watch *w, enum wake *why, struct err *e)
 {
 	struct status before = { .total = -1 };
 	int rc = look(w, e);
 
 	*why = WAKE_TIME;
-	if (rc >= 0 && cli_is_terminal(stdout) && w->now.life == RUN_GOING)
-		screen_begin(w);
-	while (rc >= 0 && *why == WAKE_TIME) {
+	if (rc >= 0 && cli_is_terminal(stdout) && w->now.life == RUN_GOING) {
+		w->screen = screen_open();
+		w->keys = isatty(STDIN_FILENO) == 1;
+		rc = look(w, e);
+	}
+	while (rc >= 0) {
 		if (w->screen)
 			draw(w);
 		else if (before.total < 0 || !same(&before, &w->now))
 			print_line(&w->now);
-		if (w->now.life != RUN_GOING || ferror(stdout))
+		if (is_over(w) || ferror(stdout))
 			break;
 		before = w->now;
 		*why = wait_a_period(w);
-		if (*why == WAKE_TIME)
-			rc = look(w, e);
+		if (*why == WAKE_QUIT || *why == WAKE_INTERRUPTED)
+			break;
+		rc = look(w, e);
 	}
 	return rc;
 }
 
 int status_watch(struct store *s, const char *work, int64_t run_id, bool all)
 {
+	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGWINCH };
 	struct watch w = { .store = s, .work = work, .run_id = run_id, .all = all };
 	struct err e = ERR_INIT;
 	enum wake why;
@@ -225,15 +387,14 @@ int status_watch(struct store *s, const char *work, int64_t run_id, bool all)
 	int rc;
 
 	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigaddset(&set, SIGWINCH);
+	for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+		sigaddset(&set, signals[i]);
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	w.signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	w.a = arena_new();
+	watch_list_init(&w.list, s, work);
 	rc = follow(&w, &why, &e);
-	screen_end(&w);
+	screen_close(w.screen);
 	/* What was last seen stays on the ordinary screen. */
 	if (rc >= 0 && cli_is_terminal(stdout))
 		status_print(&w.now, stdout, table_width_limit());
@@ -243,6 +404,7 @@ int status_watch(struct store *s, const char *work, int64_t run_id, bool all)
 		rc = cli_fail(&e);
 	if (w.signal_fd >= 0)
 		close(w.signal_fd);
+	watch_list_release(&w.list);
 	arena_free(w.a);
 	return rc;
 }

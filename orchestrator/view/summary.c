@@ -14,6 +14,13 @@
 #define FAILURES_SHOWN 10
 #define REPOS_SHOWN 20
 
+/* What a hub says of a model is anybody's text. */
+static void said(FILE *f, const char *before, const char *text)
+{
+	fputs(before, f);
+	cli_print_text(f, text);
+}
+
 static const char *plural(uint64_t n)
 {
 	return n == 1 ? "" : "s";
@@ -25,16 +32,23 @@ void summary_hub_source(FILE *f, const char *name, const struct hub_source *h)
 	char size[24];
 
 	units_format_size(h->size_bytes, size, sizeof(size));
-	fprintf(f, "%s: %s at %.10s", name, h->repo, h->commit);
+	said(f, "", name);
+	said(f, ": ", h->repo);
+	fprintf(f, " at %.10s", h->commit);
 	if (h->facts.architecture)
-		fprintf(f, ", %s", h->facts.architecture);
-	if (h->facts.dtype)
-		fprintf(f, ", %.3g billion parameters in %s", (double)h->facts.params / 1e9,
-			h->facts.dtype);
-	fprintf(f, ", %s, license %s%s", size, h->facts.license ? h->facts.license : "not named",
-		h->is_private ? ", private" : "");
-	if (strcmp(h->gated, "no") != 0)
-		fprintf(f, ", gated (%s)", h->gated);
+		said(f, ", ", h->facts.architecture);
+	if (h->facts.dtype) {
+		fprintf(f, ", %.3g billion parameters", (double)h->facts.params / 1e9);
+		said(f, " in ", h->facts.dtype);
+	}
+	fprintf(f, ", %s", size);
+	said(f, ", license ", h->facts.license ? h->facts.license : "not named");
+	if (h->is_private)
+		fputs(", private", f);
+	if (strcmp(h->gated, "no") != 0) {
+		said(f, ", gated (", h->gated);
+		fputc(')', f);
+	}
 	if (missing) {
 		units_format_size(missing, size, sizeof(size));
 		fprintf(f, "; %s to fetch", size);
@@ -59,8 +73,8 @@ static void show_renamed(FILE *f, const struct hub_source *h, const char *key)
 {
 	if (!h || strcmp(h->id, h->repo) == 0)
 		return;
-	fprintf(f, "%s is called ", h->repo);
-	cli_print_text(f, h->id);
+	said(f, "", h->repo);
+	said(f, " is called ", h->id);
 	fprintf(f, " now; write the new name in `%s`\n", key);
 }
 
@@ -113,8 +127,8 @@ static int show_failure(void *ctx, const struct job_row *j, struct err *e)
 	fprintf(f, "  %s%lld%s  ", cli_style(f, STYLE_RED), (long long)j->id,
 		cli_style(f, STYLE_PLAIN));
 	cli_print_text(f, j->label);
-	fprintf(f, ": %s: ", j->cause);
-	cli_print_text(f, j->message);
+	said(f, ": ", j->cause);
+	said(f, ": ", j->message);
 	fputc('\n', f);
 	return 0;
 }

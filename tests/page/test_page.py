@@ -80,6 +80,9 @@ def test_four_hundred_points_with_hostile_names():
             db.execute("UPDATE job SET model = ?, source = ? WHERE model = 'OLMo-2-7B'", (HOSTILE, HOSTILE))
             db.execute("UPDATE repo SET name = name || ? WHERE name LIKE '%OLMo-2-7B'", (HOSTILE,))
             db.execute("UPDATE artifact SET name = ? || id, facts = replace(facts, 'blk.0', ?)", (HOSTILE, "<b>\\u001b"))
+            for i, snr in enumerate(("1e300", "-1e308", "1e-300", "true")):  # numbers of strangers
+                db.execute("UPDATE artifact SET facts = replace(facts, '\"all\": [', ?) WHERE id % 9 = ?",
+                           (f'"all": [0.5, {snr}, 1], "was": [', i))
             db.execute("UPDATE run SET name = ?, host = ?", (HOSTILE, HOSTILE))
             failed = db.execute("SELECT count(*) FROM job WHERE state = 6 AND run_id = (SELECT max(id) FROM run)").fetchone()[0]
         page = report(m, "mid")

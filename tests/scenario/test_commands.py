@@ -200,8 +200,9 @@ def test_logs():
         assert m.quern("logs", "-f", job).returncode == 0, "an attempt that has ended is not waited for"
         log = m.work / "jobs" / key / "2" / "log"
         log.write_bytes(b"\x1b[2Jraw\r\n")
-        done = subprocess.run([QUERN, "logs", str(job)], cwd=m.root, env=environment(), stdout=subprocess.PIPE)
-        assert done.stdout == b"\x1b[2Jraw\r\n", "a pipe gets the bytes as they are"
+        for options, wanted in ((), b"\\x1b[2Jraw\n"), (("--raw",), b"\x1b[2Jraw\r\n"):
+            done = subprocess.run([QUERN, "logs", str(job), *options], cwd=m.root, env=environment(), stdout=subprocess.PIPE)
+            assert done.stdout == wanted, (options, done.stdout)
         log.unlink()
         expect(m.quern("logs", job), 2, "no log any more")
         log.symlink_to("/etc/passwd")

@@ -162,7 +162,7 @@ def test_quality_of_every_type_in_the_first_matrix():
         with sqlite3.connect(m.work / "state.db") as db:
             db.execute("UPDATE artifact SET facts = replace(facts, 'blk.2.attn_v.weight', '<b>&\\u0007')")
         p, text = page(m)
-        assert "Quality" in p.words and "exact" in p.words and "\x07" not in text
+        assert "Size against quality" in p.words and "exact" in p.words and "\x07" not in text
         assert any("<b>&\\x07" in w for w in p.words), text
 
 

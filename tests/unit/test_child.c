@@ -308,6 +308,18 @@ static void a_worker_runs_in_its_place(void **state)
 		assert_string_equal(r->lines[4], "no");
 }
 
+/* It has left the group, its parent is gone, and it holds standard output and the lock. */
+static void a_straggler_in_a_session_of_its_own_ends_with_it(void **state)
+{
+	const char *const program[] = { "/bin/sh", "-c", "(setsid sleep 600 &); echo over; exit 6",
+					NULL };
+	struct run *r = *state;
+
+	run_worker(r, program);
+	assert_int_equal(r->child.exit_code, 6);
+	assert_string_equal(r->lines[0], "over");
+}
+
 static void what_is_wrong_with_a_worker_is_in_its_log(void **state)
 {
 	const char *const program[] = { "/usr/no-such-program", NULL };
@@ -335,6 +347,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(is_signalled_while_it_lives, setup, teardown),
 		cmocka_unit_test(each_of_many_ends_once),
 		cmocka_unit_test_setup_teardown(a_worker_runs_in_its_place, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_straggler_in_a_session_of_its_own_ends_with_it,
+						setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_wrong_with_a_worker_is_in_its_log, setup,
 						teardown),
 	};

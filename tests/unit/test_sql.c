@@ -37,7 +37,8 @@ static int may_scan(const char *name)
 	/* Counts all, in an index that holds no more than that; and sums for monitoring, which a
 	 * pool thread asks for once a minute. */
 	return strcmp(name, "JOB_COUNTS") == 0 || strcmp(name, "METRIC_ATTEMPTS") == 0 ||
-	       strcmp(name, "METRIC_BYTES") == 0;
+	       strcmp(name, "METRIC_BYTES") == 0 ||
+	       strcmp(name, "ATTEMPTS_LEFT") == 0; /* an index of what has not ended */
 }
 
 static int is_scan(const char *detail)
