@@ -151,6 +151,7 @@ static void json_run(struct json_out *w, const struct status *st)
 	jw_kint(w, "changed", r->changed);
 	jw_kint(w, "duplicates", r->duplicates);
 	jw_kint(w, "illegal", r->illegal);
+	jw_kstr(w, "waiting", r->waiting);
 	jw_end_object(w);
 }
 
