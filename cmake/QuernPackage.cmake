@@ -16,7 +16,7 @@ set(CPACK_DEBIAN_PACKAGE_RELEASE 1)
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "ca-certificates")
-set(CPACK_DEBIAN_PACKAGE_SUGGESTS "git-lfs, python3, sqlite3")
+set(CPACK_DEBIAN_PACKAGE_SUGGESTS "git-lfs, openssh-client, python3, sqlite3")
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
 "quern turns a YAML matrix of models, engines and quantizations into
 converted, checked, documented model repositories, every night and

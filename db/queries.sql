@@ -247,11 +247,26 @@ INSERT INTO artifact (job_id, name, size_bytes, mtime_ns, sha256, facts, created
 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
 ON CONFLICT (job_id, name) DO UPDATE SET size_bytes = excluded.size_bytes,
 	mtime_ns = excluded.mtime_ns, sha256 = excluded.sha256, facts = excluded.facts,
-	created_ms = excluded.created_ms
+	created_ms = excluded.created_ms, dropped_ms = NULL
 
 -- name: ARTIFACTS
-SELECT id, job_id, name, size_bytes, mtime_ns, sha256, facts, created_ms
+SELECT id, job_id, name, size_bytes, mtime_ns, sha256, facts, created_ms, dropped_ms
 FROM artifact WHERE job_id = ?1 ORDER BY name LIMIT ?2
+
+-- name: ARTIFACTS_CONFIRMED
+-- Files of done jobs that the hub ?1 was seen to have in repository ?2, and that are still here.
+SELECT artifact.id, artifact.job_id, job.key, artifact.name, artifact.size_bytes
+FROM job JOIN artifact ON artifact.job_id = job.id
+WHERE job.repo_id = (SELECT id FROM repo WHERE name = ?2) AND job.state = 5 AND artifact.dropped_ms IS NULL
+	AND EXISTS (SELECT 1 FROM upload WHERE upload.job_id = job.id AND upload.sha256 = artifact.sha256
+		AND upload.state = 'done' AND upload.hub = ?1 AND upload.repo = ?2)
+LIMIT ?3
+
+-- name: ARTIFACT_DROP
+UPDATE artifact SET dropped_ms = ?2 WHERE id = ?1
+
+-- name: ARTIFACTS_LEFT
+SELECT count(*) FROM artifact WHERE job_id = ?1 AND dropped_ms IS NULL
 
 -- name: ARTIFACTS_CLEAR
 DELETE FROM artifact WHERE job_id = ?1
@@ -293,8 +308,10 @@ SELECT etag FROM upload_part WHERE sha256 = ?1 AND upload = ?2 AND number = ?4 A
 DELETE FROM upload_part WHERE sha256 = ?1
 
 -- name: REPOS_READY
+-- What is held is not ready to be published.
 SELECT name FROM repo
-WHERE EXISTS (SELECT 1 FROM job WHERE repo_id = repo.id AND state IN (3, 4))
+WHERE EXISTS (SELECT 1 FROM job WHERE repo_id = repo.id AND state IN (3, 4)
+	AND NOT EXISTS (SELECT 1 FROM hold WHERE hold.job_id = job.id))
 ORDER BY name
 
 -- name: REPO_PENDING
@@ -392,3 +409,75 @@ SELECT value FROM meta WHERE name = ?1
 
 -- name: META_SET
 INSERT INTO meta (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value
+
+-- ---- measurements where a file runs
+
+-- name: MEASURE_BEGIN
+INSERT INTO measurement (job_id, run_id, stage, settings, kind, started_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+
+-- name: MEASURE_END
+-- No row changes if it has ended.
+UPDATE measurement SET ended_ms = max(?2, started_ms), state = ?3, message = ?4, host = ?5, machine = ?6,
+	warnings = ?7, result = ?8
+WHERE id = ?1 AND ended_ms IS NULL
+
+-- name: MEASURE_FORGET
+-- It was stopped on request: as if it had never begun.
+DELETE FROM measurement WHERE id = ?1 AND ended_ms IS NULL
+
+-- name: MEASURE_LOST
+UPDATE measurement SET ended_ms = max(?1, started_ms), state = 'interrupted',
+	message = 'quern was killed, and the measurement with it'
+WHERE ended_ms IS NULL AND run_id IS NOT NULL
+
+-- name: MEASURE_SETTLED
+-- Of job ?1 in stage ?2 with settings ?3: when it was measured last (0: never), and how often since then it
+-- began without an end.
+SELECT coalesce(max(started_ms) FILTER (WHERE state = 'done'), 0), count(*) FILTER (WHERE state = 'interrupted'
+	AND id > coalesce((SELECT max(id) FROM measurement AS good WHERE good.job_id = ?1 AND good.stage = ?2
+		AND good.settings = ?3 AND good.state IN ('done', 'failed')), 0))
+FROM measurement WHERE job_id = ?1 AND stage = ?2 AND settings = ?3
+
+-- name: MEASURES_OF_JOB
+SELECT id, job_id, run_id, stage, settings, kind, started_ms, ended_ms, state, message, host, machine, warnings, result
+FROM measurement WHERE job_id = ?1 ORDER BY id DESC LIMIT ?2
+
+-- name: MEASURES_LAST
+-- The last good one of each stage of job ?1.
+SELECT id, job_id, run_id, stage, settings, kind, started_ms, ended_ms, state, message, host, machine, warnings, result
+FROM measurement WHERE id IN (SELECT max(id) FROM measurement WHERE job_id = ?1 AND state = 'done' GROUP BY stage)
+ORDER BY stage LIMIT ?2
+
+-- name: MEASURES_OF_RUN
+SELECT id, job_id, run_id, stage, settings, kind, started_ms, ended_ms, state, message, host, machine, warnings, result
+FROM measurement WHERE run_id = ?1 ORDER BY id LIMIT ?2
+
+-- name: MEASURE_BEFORE
+-- The last good one before ?1 of the same point of the matrix (as JOB_SAME_POINT), in the same stage and on
+-- the same host.
+SELECT m.id, m.job_id, m.run_id, m.stage, m.settings, m.kind, m.started_ms, m.ended_ms, m.state, m.message,
+	m.host, m.machine, m.warnings, m.result
+FROM measurement AS now JOIN job AS mine ON mine.id = now.job_id
+	JOIN job AS other ON other.point = mine.point AND other.model = mine.model AND other.engine = mine.engine
+		AND other.platform = mine.platform AND other.quant = mine.quant AND other.hybrid = mine.hybrid
+		AND other.opt = mine.opt
+	JOIN measurement AS m ON m.job_id = other.id AND m.stage = now.stage
+WHERE now.id = ?1 AND m.id < ?1 AND m.state = 'done' AND m.host = ?2
+ORDER BY m.id DESC LIMIT 1
+
+-- name: HOLD_PUT
+INSERT INTO hold (job_id, stage, reason, since_ms) VALUES (?1, ?2, ?3, ?4)
+ON CONFLICT (job_id, stage) DO UPDATE SET reason = excluded.reason,
+	since_ms = iif(reason = excluded.reason, since_ms, excluded.since_ms)
+
+-- name: HOLD_CLEAR
+DELETE FROM hold WHERE job_id = ?1 AND stage = ?2
+
+-- name: HOLD_CLEAR_ALL
+DELETE FROM hold
+
+-- name: HOLDS_OF_JOB
+SELECT job_id, stage, reason, since_ms FROM hold WHERE job_id = ?1 ORDER BY stage LIMIT ?2
+
+-- name: HOLDS
+SELECT job_id, stage, reason, since_ms FROM hold ORDER BY job_id, stage LIMIT ?2

@@ -314,11 +314,27 @@ struct artifact_row {
 	uint8_t sha256[SHA256_LEN];
 	const char *facts; /* JSON object by origin: db/facts.h */
 	int64_t created_ms;
+	int64_t dropped_ms; /* the hub has it, and it has left the disk; 0: it is here */
 };
 int store_artifact_put(struct store *s, const struct artifact_row *r,
 		       struct err *e); /* by job_id+name */
 int store_artifacts(struct store *s, int64_t job_id, struct arena *a, struct artifact_row *out,
 		    int n, struct err *e);
+/* Files of done jobs in a repository that a hub was seen to have, and that have not left the disk.
+ */
+struct confirmed_row {
+	int64_t id, job_id;
+	uint8_t key[SHA256_LEN];
+	const char *name;
+	int64_t size_bytes;
+	int64_t left; /* of store_artifacts_left(), for the caller */
+};
+int store_artifacts_confirmed(struct store *s, const char *hub, const char *repo, struct arena *a,
+			      struct confirmed_row *out, int n, struct err *e);
+/* It is about to leave the disk. store_artifact_put() takes that back. */
+int store_artifact_drop(struct store *s, int64_t artifact_id, int64_t now_ms, struct err *e);
+/* Files of a job that have not left. */
+int store_artifacts_left(struct store *s, int64_t job_id, int64_t *n, struct err *e);
 int store_artifacts_clear(struct store *s, int64_t job_id, struct err *e);
 
 /* ---- uploads: one row per (hub, repository, path): what should be there and what is */
@@ -359,6 +375,57 @@ int store_parts_clear(struct store *s, const uint8_t sha256[SHA256_LEN], struct 
 /* Repositories that have jobs in state ready (or uploading left by a dead run). */
 int store_repos_ready(struct store *s, struct arena *a, const char ***repos, size_t *n,
 		      struct err *e);
+
+/* ---- measurements of artifacts where they run (docs/measuring.md) */
+struct measurement_row {
+	int64_t id, job_id, run_id;   /* run_id 0: quern bench */
+	const char *stage, *settings; /* name in jobs.yaml; hash of what is measured how */
+	const char *kind;	      /* "endpoint", "serve", "board" */
+	int64_t started_ms, ended_ms; /* ended_ms 0: going on */
+	const char *state;	      /* "running", "done", "failed", "interrupted" */
+	const char *message, *host, *machine;
+	int64_t warnings;
+	const char *result; /* JSON; NULL unless done */
+};
+/* Uses job_id, run_id, stage, settings, kind and started_ms. */
+int store_measure_begin(struct store *s, const struct measurement_row *r, int64_t *id,
+			struct err *e);
+/* By r->id; uses ended_ms, state, message, host, machine, warnings, result. 1; 0: it had ended. */
+int store_measure_end(struct store *s, const struct measurement_row *r, struct err *e);
+/* One that has not ended: as if it had never begun. */
+int store_measure_forget(struct store *s, int64_t id, struct err *e);
+/* Those of dead runs: interrupted. Only under the run's lock. Returns how many. */
+int store_measures_lost(struct store *s, int64_t now_ms, struct err *e);
+/* When this was measured last with these settings (0: never), and how often since then, and since a
+ * failure, it began without an end. */
+int store_measure_settled(struct store *s, int64_t job_id, const char *stage, const char *settings,
+			  int64_t *last_ms, int64_t *interrupted, struct err *e);
+/* Of a job, newest first. Returns how many, at most n. */
+int store_measures(struct store *s, int64_t job_id, struct arena *a, struct measurement_row *out,
+		   int n, struct err *e);
+/* The last good one of each stage of a job, by stage. */
+int store_measures_last(struct store *s, int64_t job_id, struct arena *a,
+			struct measurement_row *out, int n, struct err *e);
+/* Of a run, oldest first. */
+int store_measures_of_run(struct store *s, int64_t run_id, struct arena *a,
+			  struct measurement_row *out, int n, struct err *e);
+/* The last good one before `id` of the same point of the matrix, in its stage and on this host: 1
+ * found, 0 not. */
+int store_measure_before(struct store *s, int64_t id, const char *host, struct arena *a,
+			 struct measurement_row *out, struct err *e);
+
+/* What keeps a ready job from being published. */
+struct hold_row {
+	int64_t job_id;
+	const char *stage, *reason; /* "waiting": for the measurement; else what it found */
+	int64_t since_ms;
+};
+int store_hold_put(struct store *s, const struct hold_row *r, struct err *e); /* by job, stage */
+/* stage NULL: every hold of every job. Returns how many there were. */
+int store_hold_clear(struct store *s, int64_t job_id, const char *stage, struct err *e);
+/* job_id 0: of all jobs. Returns how many, at most n. */
+int store_holds(struct store *s, int64_t job_id, struct arena *a, struct hold_row *out, int n,
+		struct err *e);
 
 /* ---- cache of local file hashes, so that a plan does not read models again */
 int store_hash_get(struct store *s, const char *path, int64_t size_bytes, int64_t mtime_ns,

@@ -35,6 +35,7 @@ static int read_artifact(struct store *s, sqlite3_stmt *st, struct arena *a, str
 	r->mtime_ns = sqlite3_column_int64(st, 4);
 	r->facts = column_text(st, 6, a);
 	r->created_ms = sqlite3_column_int64(st, 7);
+	r->dropped_ms = sqlite3_column_int64(st, 8);
 	return column_sha256(s, st, 5, r->sha256, e);
 }
 
@@ -70,6 +71,60 @@ int store_artifacts_clear(struct store *s, int64_t job_id, struct err *e)
 	if (rc < 0)
 		return rc;
 	rc = store_finish(s, store_exec(s, st, e), e);
+	return rc < 0 ? rc : 0;
+}
+
+int store_artifacts_confirmed(struct store *s, const char *hub, const char *repo, struct arena *a,
+			      struct confirmed_row *out, int n, struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, Q_ARTIFACTS_CONFIRMED, e);
+	int rc = 0, found = 0;
+
+	if (!st)
+		return e->code;
+	bind_text(st, 1, hub);
+	bind_text(st, 2, repo);
+	bind_int(st, 3, n);
+	while (found < n && (rc = store_step(s, st, e)) > 0) {
+		struct confirmed_row *r = &out[found];
+
+		r->id = sqlite3_column_int64(st, 0);
+		r->job_id = sqlite3_column_int64(st, 1);
+		r->name = column_text(st, 3, a);
+		r->size_bytes = sqlite3_column_int64(st, 4);
+		r->left = 0;
+		rc = column_sha256(s, st, 2, r->key, e);
+		if (rc < 0)
+			break;
+		found++;
+	}
+	(void)sqlite3_reset(st);
+	return rc < 0 ? rc : found;
+}
+
+int store_artifact_drop(struct store *s, int64_t artifact_id, int64_t now_ms, struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, Q_ARTIFACT_DROP, e);
+
+	if (!st)
+		return e->code;
+	bind_int(st, 1, artifact_id);
+	bind_int(st, 2, now_ms);
+	return store_write_one(s, st, "artifact", artifact_id, e);
+}
+
+int store_artifacts_left(struct store *s, int64_t job_id, int64_t *n, struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, Q_ARTIFACTS_LEFT, e);
+	int rc;
+
+	if (!st)
+		return e->code;
+	bind_int(st, 1, job_id);
+	rc = store_step(s, st, e);
+	if (rc > 0)
+		*n = sqlite3_column_int64(st, 0);
+	(void)sqlite3_reset(st);
 	return rc < 0 ? rc : 0;
 }
 

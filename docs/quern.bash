@@ -57,7 +57,9 @@ _quern_value() {
 	logs:-f | init:--run) return 1 ;;
 	*:-f | *:--file) _quern_files -f -X '!*.y*ml' -o plusdirs ;;
 	*:--work | *:--environment) _quern_files -d ;;
-	*:-o | *:--out | *:--output) _quern_files -f ;;
+	bench:--model) ;;
+	*:-o | *:--out | *:--output | *:--prompts) _quern_files -f ;;
+	*:--logs) _quern_files -d ;;
 	status:-s | status:--state)
 		_quern_words "pending running validating ready uploading done failed cancelled"
 		;;
@@ -69,13 +71,17 @@ _quern_value() {
 	*:--engine | *:-e) _quern_words "$(_quern_engines)" ;;
 	init:-m | *:--model) _quern_files -d ;;
 	*:--hub) _quern_words "local none https://huggingface.co" ;;
-	convert:-q | init:-q | *:--revision | *:--lora | *:--namespace | *:--repo | *:--platform | *:--legal | *:--with | *:--name | *:--threads | *:--quant | *:--hybrid | *:--opt | *:--only | *:--set | *:--jobs | *:-j | *:--run | *:--attempt | *:--ignore) ;;
+	convert:-q | init:-q | *:--revision | *:--lora | *:--namespace | *:--repo | *:--platform | *:--legal | *:--with | *:--name | *:--threads | *:--quant | *:--hybrid | *:--opt | *:--only | *:--until | *:--set | *:--jobs | *:-j | *:--run | *:--runs | *:--warmup | *:--endpoint | *:--serve | *:--board | *:--stage | *:--attempt | *:--ignore) ;;
 	*) return 1 ;;
 	esac
 }
 
 _quern_operand() {
 	case $1 in
+	bench)
+		_quern_words "$(_quern_jobs ready done)"
+		mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$cur")
+		;;
 	show | logs | explain) _quern_words "$(_quern_jobs)" ;;
 	retry) _quern_words "$(_quern_jobs failed cancelled)" ;;
 	cancel) _quern_words "$(_quern_jobs pending running validating ready)" ;;
@@ -87,7 +93,7 @@ _quern_operand() {
 
 _quern() {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}
-	local commands="init run plan status show logs explain affected retry cancel pause resume drain upload report card gc calib convert verify inspect fake import engines doctor help"
+	local commands="init run plan status show logs explain affected retry cancel pause resume drain upload report card gc bench calib convert verify inspect fake import engines doctor help"
 	local options
 
 	COMPREPLY=()

@@ -30,6 +30,7 @@ const struct command commands[] = {
 	{ "gc",      "",             "remove what no job needs any more", cmd_gc, false },
 	{ "calib",   "MODEL [TXT]", "make a calibration set for a toolkit, with the model itself", cmd_calib, false },
 	{ "convert", "SRC",          "convert one model without a matrix", cmd_convert, false },
+	{ "bench",   "[JOB|FILE]",   "measure how fast a file runs, and whether it talks sense", cmd_bench, false },
 	{ "verify",  "FILE...",      "check converted or source files", cmd_verify, false },
 	{ "inspect", "FILE",         "describe a converted or source file", cmd_inspect, false },
 	{ "fake",    "SPEC DIR",     "make a loadable model with zero or random weights in real shapes", cmd_fake, false },
@@ -39,6 +40,7 @@ const struct command commands[] = {
 	{ "upload-repo", "",         "publish one repository (started by run)", cmd_upload_repo, true },
 	{ "notify-post", "",         "post a notification (started by run)", cmd_notify_post, true },
 	{ "fetch-repo", "",          "fetch one model of a hub (started by run and plan)", cmd_fetch_repo, true },
+	{ "measure-job", "",         "measure one artifact (started by run)", cmd_measure_job, true },
 	{ NULL, NULL, NULL, NULL, false },
 };
 /* clang-format on */

@@ -18,7 +18,13 @@ struct card_variant {
 	/* older jobs whose files had the same names: this one stands in their place */
 	const struct job_row *const *replaces;
 	size_t n_replaces;
+	const char *const *measured; /* JSON texts of card_measured_public() */
+	size_t n_measured;
 };
+
+/* What of a measurement's result (db/store.h) may be published, as canonical JSON in a: without the
+ * host. NULL: it is no result. */
+const char *card_measured_public(struct arena *a, const char *result);
 
 struct card_settings {
 	const char *repo;	   /* "ns/name" */

@@ -102,6 +102,22 @@ static void put_facts(struct json_out *w, const struct facts *f)
 	facts_write(w, f);
 }
 
+/* Absent when nothing was: most files are not measured. */
+static void put_measured(struct json_out *w, const struct card *c, const struct card_variant *v)
+{
+	struct err ignored = ERR_INIT;
+	struct json *one;
+
+	if (v->n_measured == 0)
+		return;
+	jw_key(w, "measured");
+	jw_array(w);
+	for (size_t i = 0; i < v->n_measured; i++)
+		if (json_parse(c->a, v->measured[i], strlen(v->measured[i]), &one, &ignored) >= 0)
+			jw_value(w, one);
+	jw_end_array(w);
+}
+
 static int put_variant(struct json_out *w, const struct card *c, size_t i, struct err *e)
 {
 	const struct card_variant *v = c->v[i];
@@ -128,6 +144,7 @@ static int put_variant(struct json_out *w, const struct card *c, size_t i, struc
 	put_number(w, "hybrid", s->hybrid, sure & JOB_PARAM_HYBRID);
 	put_hex(w, "key", v->job->key);
 	put_lora(w, s);
+	put_measured(w, c, v);
 	jw_kstr(w, "model", s->model);
 	put_number(w, "opt", s->opt, sure & JOB_PARAM_OPT);
 	jw_kstr(w, "platform", sure & JOB_PARAM_PLATFORM ? s->platform : NULL);

@@ -8,6 +8,7 @@
 #include "upload/hub.h"
 
 #define VARIANTS_MAX 100000
+#define MEASURED_MAX 64	 /* stages that measured one variant */
 #define FILES_MAX 100000 /* of one variant, as a hub takes in one repository */
 
 struct reading {
@@ -153,6 +154,30 @@ static int read_replaces(const struct reading *r, const struct json *v, struct c
 	return 0;
 }
 
+static int read_measured(const struct reading *r, const struct json *v, struct card_variant *out)
+{
+	const struct json *list = json_get(v, "measured");
+	const char **texts;
+	struct buf b;
+
+	if (!list)
+		return 0;
+	if (list->type != JSON_ARRAY || list->count == 0 || list->count > MEASURED_MAX)
+		return wrong(r, "\"measured\" is no list of measurements");
+	texts = arena_array(r->a, list->count, sizeof(*texts));
+	for (size_t i = 0; i < list->count; i++) {
+		buf_init(&b, (size_t)16 << 20);
+		json_write_canonical(&b, list->members[i].value);
+		texts[i] = card_measured_public(r->a, buf_str(&b));
+		buf_release(&b);
+		if (!texts[i])
+			return wrong(r, "\"measured\" holds what is no measurement");
+	}
+	out->measured = texts;
+	out->n_measured = list->count;
+	return 0;
+}
+
 static int read_variant(const struct reading *r, const struct json *v, struct card_variant *out)
 {
 	struct job_row *job = arena_alloc(r->a, sizeof(*job));
@@ -163,7 +188,7 @@ static int read_variant(const struct reading *r, const struct json *v, struct ca
 	if (!key || hex_decode(key, job->key, SHA256_LEN) < 0)
 		return wrong(r, "\"key\" is no job key");
 	if (read_spec(r, v, &job->spec) < 0 || read_files(r, v, out) < 0 ||
-	    read_replaces(r, v, out) < 0)
+	    read_replaces(r, v, out) < 0 || read_measured(r, v, out) < 0)
 		return r->e->code;
 	job_label(&job->spec, label, sizeof(label));
 	job->label = arena_strdup(r->a, label);

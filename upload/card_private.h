@@ -94,6 +94,10 @@ void card_front_write(struct buf *b, const struct card *c, const struct card_fro
 /* ---- card_section.c: the generated section, without its markers */
 int card_section_write(struct buf *b, const struct card *c, struct err *e);
 
+/* ---- card_measured.c: tables of what was measured, with their heading; nothing when nothing was
+ */
+void card_measured_write(struct buf *b, const struct card *c);
+
 /* One line of text, without its end. Moves *p behind it; false at the end. */
 bool card_next_line(const char **p, const char *end, const char **line, size_t *len);
 bool card_line_is(const char *line, size_t len,

@@ -372,6 +372,7 @@ enum {
 	VAR_FILE,
 	VAR_FILES,
 	VAR_LICENSE,
+	VAR_MEASURED,
 	VAR_QUANTIZED_BY,
 	VAR_REPO,
 	VAR_SOURCES,
@@ -380,9 +381,9 @@ enum {
 	VAR_COUNT
 };
 
-const char *const card_variables[VAR_COUNT] = { "engines", "file",	   "files",
-						"license", "quantized_by", "repo",
-						"sources", "title",	   "usage" };
+const char *const card_variables[VAR_COUNT] = { "engines",  "file",	    "files", "license",
+						"measured", "quantized_by", "repo",  "sources",
+						"title",    "usage" };
 const size_t card_n_variables = VAR_COUNT;
 
 static int fill_variables(struct buf v[VAR_COUNT], const struct card *c, struct err *e)
@@ -395,6 +396,7 @@ static int fill_variables(struct buf v[VAR_COUNT], const struct card *c, struct 
 	buf_adds(&v[VAR_FILE], example_file(c, NULL));
 	add_files(&v[VAR_FILES], c);
 	md_text(&v[VAR_LICENSE], license ? license : "");
+	card_measured_write(&v[VAR_MEASURED], c);
 	md_text(&v[VAR_QUANTIZED_BY], c->set->quantized_by ? c->set->quantized_by : "");
 	md_text(&v[VAR_REPO], c->set->repo);
 	add_table(&v[VAR_SOURCES], c,

@@ -129,6 +129,8 @@ int http_open(const struct http_options *o, struct http **out, struct err *e)
 	h->user = mem_strdup(o->user);
 	h->authorization = make_authorization(o);
 	h->offline = o->offline;
+	h->direct = o->direct;
+	h->stopped = o->stopped;
 	h->own_budget = !o->budget;
 	h->budget = o->budget ? o->budget : http_budget_new(NULL);
 	h->policy = o->policy ? *o->policy : http_policy_default;
@@ -382,6 +384,10 @@ int http_pool_run(struct http_pool *p, struct err *e)
 	while ((p->waiting || p->active || p->held) && !p->stopped) {
 		int64_t wait_ms;
 
+		if (p->h->stopped && p->h->stopped()) {
+			http_pool_stop(p);
+			break;
+		}
 		if (atomic_exchange(&p->woken, false) && p->on_wake)
 			p->on_wake(p->wake_ctx);
 		wait_ms = start_ready(p);

@@ -50,6 +50,10 @@ struct http_options {
 	struct http_budget *budget; /* borrowed; NULL: one of its own */
 	const struct http_policy *policy; /* copied; NULL: the default */
 	const struct http_clock *clock;	  /* copied; NULL: real */
+	bool direct; /* through no proxy, whatever the environment says */
+	/* Asked about once a second and more often: when it says true, what goes on ends with
+	 * ERR_CANCELLED. NULL: never. */
+	bool (*stopped)(void);
 };
 
 struct http;

@@ -19,7 +19,8 @@ struct http_field {
 struct http {
 	char *endpoint, *token, *user;
 	char *authorization; /* the header's value; NULL: anonymous */
-	bool offline, own_budget;
+	bool offline, own_budget, direct;
+	bool (*stopped)(void);
 	enum http_fault_class last_fault; /* of the last bad ending */
 	struct http_budget *budget;
 	struct http_policy policy;

@@ -367,6 +367,10 @@ static void set_proxy(struct http_transfer *t)
 {
 	const char *proxy = getenv("HTTP_PROXY");
 
+	if (t->h->direct) {
+		curl_easy_setopt(t->easy, CURLOPT_NOPROXY, "*");
+		return;
+	}
 	if (proxy && *proxy && !getenv("http_proxy") && !getenv("REQUEST_METHOD") &&
 	    strncmp(t->url, "http://", 7) == 0)
 		curl_easy_setopt(t->easy, CURLOPT_PROXY, proxy);

@@ -142,6 +142,8 @@ static int publish(struct upload *u, struct err *e)
 		rc = up_done(u, u->head, e);
 	if (rc >= 0)
 		CRASH_POINT("upload:done");
+	if (rc >= 0 && u->opt->drop)
+		rc = up_drop(u, e);
 	return rc;
 }
 

@@ -19,6 +19,7 @@ struct uploader_options {
 	const char *quantized_by;  /* for the card; NULL: not said */
 	const char *template_name; /* of a user's template, for messages */
 	const char *template_text; /* NULL: quern's own */
+	int drop;		   /* artifacts leave the disk once the hub's listing shows them */
 	int64_t run_id;
 	/* may be NULL; called for each file: bytes done and total of this repository */
 	void (*progress)(void *ctx, const char *path, uint64_t done, uint64_t total);
@@ -27,7 +28,7 @@ struct uploader_options {
 
 struct uploader_result {
 	int files_sent, files_kept, commits;
-	uint64_t bytes_sent;
+	uint64_t bytes_sent, bytes_dropped;
 	char commit[72];
 	char url[512]; /* where a person finds it */
 };

@@ -8,6 +8,7 @@
 #include "upload/uploader_private.h"
 
 /* Hubs refuse plain files above 10 MiB; these are plain. */
+#define MEASURED_MAX 64 /* stages that measured one file */
 #define OWN_MAX ((size_t)LFS_MIN_BYTES - 1)
 
 /* The text that is there now; NULL when there is none. A README.md behind LFS has nothing to keep:
@@ -76,7 +77,27 @@ static void set_replaces(struct upload *u, const struct up_job *j, struct card_v
 	v->replaces = old;
 }
 
-static void set_variant(struct upload *u, const struct up_job *j, struct card_variant *v)
+/* The last good measurement of each stage. */
+static int set_measured(struct upload *u, const struct up_job *j, struct card_variant *v,
+			struct err *e)
+{
+	struct measurement_row *rows = arena_array(u->a, MEASURED_MAX, sizeof(*rows));
+	const char **texts = arena_array(u->a, MEASURED_MAX, sizeof(*texts));
+	int n = store_measures_last(u->store, j->row.id, u->a, rows, MEASURED_MAX, e);
+
+	for (int i = 0; i < n; i++) {
+		const char *text =
+			rows[i].result ? card_measured_public(u->a, rows[i].result) : NULL;
+
+		if (text)
+			texts[v->n_measured++] = text;
+	}
+	v->measured = texts;
+	return n;
+}
+
+static int set_variant(struct upload *u, const struct up_job *j, struct card_variant *v,
+		       struct err *e)
 {
 	struct artifact_row *files = arena_array(u->a, j->n, sizeof(*files));
 	const char **paths = arena_array(u->a, j->n, sizeof(const char *));
@@ -89,11 +110,12 @@ static void set_variant(struct upload *u, const struct up_job *j, struct card_va
 	v->files = files;
 	v->paths = paths;
 	v->n_files = j->n;
+	return set_measured(u, j, v, e);
 }
 
-static struct card_variant *make_variants(struct upload *u, size_t n)
+static int make_variants(struct upload *u, size_t n, struct card_variant **out, struct err *e)
 {
-	struct card_variant *v = arena_array(u->a, n, sizeof(*v));
+	struct card_variant *v = *out = arena_array(u->a, n, sizeof(*v));
 	bool any_replaced = false;
 	size_t at = 0;
 
@@ -104,12 +126,13 @@ static struct card_variant *make_variants(struct upload *u, size_t n)
 
 		if (j->fate != UP_WANTED || j->n == 0)
 			continue;
-		set_variant(u, j, &v[at]);
+		if (set_variant(u, j, &v[at], e) < 0)
+			return e->code;
 		if (any_replaced)
 			set_replaces(u, j, &v[at]);
 		at++;
 	}
-	return v;
+	return 0;
 }
 
 /* Every LFS file that will be in the repository: ours, and those that are there and stay. */
@@ -157,7 +180,7 @@ static int make_card(struct upload *u, const struct card_variant *v, size_t n, s
 int up_make_own(struct upload *u, struct err *e)
 {
 	size_t n = count_wanted(u), n_lfs;
-	struct card_variant *v = make_variants(u, n);
+	struct card_variant *v;
 	const char *attributes;
 	const char **lfs;
 	struct buf b;
@@ -166,6 +189,9 @@ int up_make_own(struct upload *u, struct err *e)
 	u->n_own = 0;
 	if (n == 0)
 		return 0;
+	rc = make_variants(u, n, &v, e);
+	if (rc < 0)
+		return rc;
 	buf_init(&b, OWN_MAX);
 	rc = read_old(u, UP_ATTRIBUTES, &attributes, e);
 	if (rc >= 0) {

@@ -252,10 +252,31 @@ static void group_paths(struct upload *u)
 	free(all);
 }
 
+/* What a measurement holds, or what waits for one, is not ready to be published. */
+static int leave_out_held(struct upload *u, struct up_ids *ids, struct err *e)
+{
+	struct hold_row hold;
+	size_t n = 0;
+
+	for (size_t i = 0; i < ids->n; i++) {
+		int rc = store_holds(u->store, ids->v[i], u->a, &hold, 1, e);
+
+		if (rc < 0)
+			return rc;
+		if (rc == 0)
+			ids->v[n++] = ids->v[i];
+	}
+	ids->n = n;
+	return 0;
+}
+
 int up_plan_load(struct upload *u, struct err *e)
 {
 	struct up_ids ids = { 0 };
 	int rc = u->published_only ? 0 : up_collect(u, JOB_READY, &ids, e);
+
+	if (rc >= 0)
+		rc = leave_out_held(u, &ids, e);
 
 	if (rc >= 0)
 		rc = up_collect(u, JOB_DONE, &ids, e);

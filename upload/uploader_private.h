@@ -159,6 +159,8 @@ int up_refuse(struct upload *u, struct up_job *j, const char *cause, const char 
  * set when somebody else moved one. */
 int up_take(struct upload *u, bool *dropped, struct err *e);
 int up_sent(struct upload *u, const struct up_job *j, const struct up_file *f, struct err *e);
+/* uploader_drop.c: what the hub was seen to have leaves the disk. */
+int up_drop(struct upload *u, struct err *e);
 /* All is listed: rows and jobs are done, also the jobs that they replace. */
 int up_done(struct upload *u, const char *commit, struct err *e);
 /* The jobs we took are ready again, with what is in why. */

@@ -64,6 +64,56 @@ ALTER TABLE run ADD COLUMN waiting TEXT NOT NULL DEFAULT ''; -- why no job start
 
 ALTER TABLE artifact ADD COLUMN dropped_ms INTEGER; -- NULL: the file is there
 
+-- ---- measurements where a file runs (measure:, quern bench)
+
+CREATE TABLE measurement (
+	id INTEGER PRIMARY KEY,
+	job_id INTEGER NOT NULL REFERENCES job(id),
+	run_id INTEGER REFERENCES run(id), -- NULL: quern bench
+	stage TEXT NOT NULL,               -- its name in jobs.yaml
+	settings TEXT NOT NULL,            -- SHA-256 in hex of place, prompts and runs
+	kind TEXT NOT NULL CHECK (kind IN ('endpoint', 'serve', 'board')),
+	started_ms INTEGER NOT NULL,
+	ended_ms INTEGER,                  -- NULL: going on, or its process died
+	state TEXT NOT NULL DEFAULT 'running' CHECK (state IN ('running', 'done', 'failed', 'interrupted')),
+	message TEXT NOT NULL DEFAULT '',  -- why it failed
+	host TEXT NOT NULL DEFAULT '',     -- which machine; not published
+	machine TEXT NOT NULL DEFAULT '',  -- what it is
+	warnings INTEGER NOT NULL DEFAULT 0,
+	result TEXT                        -- JSON object: docs/measuring.md; NULL unless done
+) STRICT;
+
+CREATE INDEX measurement_by_job ON measurement (job_id, stage);
+CREATE INDEX measurement_by_run ON measurement (run_id);
+CREATE INDEX measurement_going_on ON measurement (id) WHERE ended_ms IS NULL;
+
+-- What keeps a ready job from being published, by the stage that does: it waits for its measurement, or the
+-- measurement found what it holds for.
+CREATE TABLE hold (
+	job_id INTEGER NOT NULL REFERENCES job(id),
+	stage TEXT NOT NULL,
+	reason TEXT NOT NULL CHECK (reason <> ''), -- 'waiting', 'garbage', 'mismatch', 'regression', 'failed'
+	since_ms INTEGER NOT NULL,
+	PRIMARY KEY (job_id, stage)
+) STRICT, WITHOUT ROWID;
+
+-- Medians, one row for each prompt.
+CREATE VIEW v_measured AS
+SELECT m.id, m.job_id, job.label, m.stage, m.kind, m.machine, m.host,
+	datetime(m.started_ms / 1000, 'unixepoch') AS measured, m.run_id,
+	json_extract(row.value, '$.prompt') AS prompt,
+	json_extract(row.value, '$.seqlen') AS seqlen,
+	json_extract(row.value, '$.new_tokens') AS new_tokens,
+	json_extract(row.value, '$.ttft_ms.median') AS ttft_ms,
+	json_extract(row.value, '$.prompt_per_s.median') AS prompt_per_s,
+	json_extract(row.value, '$.generate_per_s.median') AS generate_per_s,
+	json_extract(row.value, '$.total_ms.median') AS total_ms,
+	json_extract(m.result, '$.memory_bytes') AS memory_bytes,
+	json_extract(m.result, '$.counted_by') AS counted_by, m.warnings
+FROM measurement AS m JOIN job ON job.id = m.job_id, json_each(m.result, '$.rows') AS row
+WHERE m.state = 'done';
+
+
 -- ---- attempts that have not ended: as few as there are slots, in a store of a million
 CREATE INDEX attempt_open ON attempt (job_id) WHERE ended_ms IS NULL;
 -- ---- causes and control

@@ -86,6 +86,7 @@ static void all_checks(struct checks *c, const char *file, const char *work_opti
 		work = ".quern";
 	doctor_disk(c, work);
 	doctor_memory(c);
+	doctor_limits(c);
 	doctor_clock(c, work);
 	doctor_sandbox(c);
 	doctor_engines(c, cfg, &es);

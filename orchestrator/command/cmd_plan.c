@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "core/clock.h"
 #include "core/json.h"
 #include "core/mem.h"
 #include "core/units.h"
@@ -10,6 +11,7 @@
 #include "orchestrator/command/commands.h"
 #include "orchestrator/command/upload_options.h"
 #include "orchestrator/engine/environment.h"
+#include "orchestrator/view/bill_view.h"
 #include "orchestrator/view/summary.h"
 
 static enum style style_of(enum plan_status s)
@@ -38,12 +40,36 @@ static void print_remark(FILE *f, const char *what, const char *text)
 	cli_print_text(f, text);
 }
 
+struct showing {
+	FILE *f;
+	struct json_out *w;
+	struct bill_sheet bill;
+};
+
+/* What it was measured to take; nothing where that is not known. */
+static void print_measured(FILE *f, const struct learned *l)
+{
+	char took[24];
+
+	if (l->ms) {
+		units_format_duration(l->ms, took, sizeof(took));
+		fprintf(f, "  %8s", took);
+	}
+	if (l->samples)
+		fprintf(f, "  (%lld measured%s)", (long long)l->samples,
+			l->basis == LEARN_SIZES ? " of other sizes" : "");
+	if (l->ran_out)
+		fputs("  (raised: it ran out of memory)", f);
+}
+
 static int print_point(void *ctx, const struct plan_point *p, struct err *e)
 {
-	FILE *f = ctx;
+	struct showing *show = ctx;
+	FILE *f = show->f;
 	char size[24], mem[24];
 
 	(void)e;
+	bill_sheet_add(&show->bill, p);
 	units_format_size(p->need.output_bytes, size, sizeof(size));
 	units_format_size(p->need.memory_bytes, mem, sizeof(mem));
 	fprintf(f, "%s%-10s%s ", cli_style(f, style_of(p->status)), plan_status_name(p->status),
@@ -52,6 +78,8 @@ static int print_point(void *ctx, const struct plan_point *p, struct err *e)
 		fprintf(f, "%-40s", p->label);
 	else
 		fprintf(f, "%-40s %10s  mem %9s", p->label, size, mem);
+	if (p->status != PLAN_ILLEGAL && p->status != PLAN_DUPLICATE)
+		print_measured(f, &p->learned);
 	if (p->environment && p->status != PLAN_ILLEGAL)
 		fprintf(f, "  with %s", p->environment->version);
 	if (p->why[0]) {
@@ -66,12 +94,48 @@ static int print_point(void *ctx, const struct plan_point *p, struct err *e)
 	return ferror(f) ? err_errno(e, "standard output") : 0;
 }
 
+/* Where the estimate comes from; what was not measured is null. */
+static void json_estimate(struct json_out *w, const struct learned *l)
+{
+	jw_key(w, "estimate");
+	jw_object(w);
+	jw_kstr(w, "basis", learn_basis_name(l->basis));
+	jw_kint(w, "samples", l->samples);
+	jw_kbool(w, "ran_out_of_memory", l->ran_out);
+	jw_key(w, "memory_range_bytes");
+	if (l->samples) {
+		jw_array(w);
+		jw_int(w, (int64_t)l->memory_min_bytes);
+		jw_int(w, (int64_t)l->memory_max_bytes);
+		jw_end_array(w);
+	} else {
+		jw_null(w);
+	}
+	jw_key(w, "seconds");
+	if (l->ms)
+		jw_num(w, (double)l->ms / 1000);
+	else
+		jw_null(w);
+	jw_key(w, "seconds_range");
+	if (l->ms) {
+		jw_array(w);
+		jw_num(w, (double)l->ms_min / 1000);
+		jw_num(w, (double)l->ms_max / 1000);
+		jw_end_array(w);
+	} else {
+		jw_null(w);
+	}
+	jw_end_object(w);
+}
+
 static int json_point(void *ctx, const struct plan_point *p, struct err *e)
 {
-	struct json_out *w = ctx;
+	struct showing *show = ctx;
+	struct json_out *w = show->w;
 	char hex[SHA256_HEX];
 
 	(void)e;
+	bill_sheet_add(&show->bill, p);
 	jw_object(w);
 	jw_kstr(w, "status", plan_status_name(p->status));
 	jw_kbool(w, "legal", p->status != PLAN_ILLEGAL);
@@ -99,6 +163,7 @@ static int json_point(void *ctx, const struct plan_point *p, struct err *e)
 	jw_kint(w, "output_bytes", (int64_t)p->need.output_bytes);
 	jw_kint(w, "memory_bytes", (int64_t)p->need.memory_bytes);
 	jw_kint(w, "scratch_bytes", (int64_t)p->need.scratch_bytes);
+	json_estimate(w, &p->learned);
 	jw_end_object(w);
 	/* A matrix may have a million points: what is written leaves memory. */
 	fwrite(buf_str(w->b), 1, w->b->len, stdout);
@@ -140,7 +205,8 @@ static void json_models(struct json_out *w, const struct session *s)
 	jw_end_array(w);
 }
 
-static int plan_json(struct session *s, const char *only, struct plan_totals *t, struct err *e)
+static int plan_json(struct session *s, const char *only, struct showing *show,
+		     struct plan_totals *t, struct err *e)
 {
 	struct json_out w;
 	struct buf b;
@@ -152,7 +218,8 @@ static int plan_json(struct session *s, const char *only, struct plan_totals *t,
 	jw_kstr(&w, "name", s->cfg->name);
 	jw_key(&w, "points");
 	jw_array(&w);
-	rc = plan_walk(s, only, 0, json_point, &w, t, e);
+	show->w = &w;
+	rc = plan_walk(s, only, 0, json_point, show, t, e);
 	jw_end_array(&w);
 	jw_key(&w, "models");
 	json_models(&w, s);
@@ -168,6 +235,8 @@ static int plan_json(struct session *s, const char *only, struct plan_totals *t,
 	jw_kint(&w, "peak_memory_bytes", (int64_t)t->peak_memory_bytes);
 	jw_kint(&w, "disk_free_bytes", (int64_t)t->disk_free_bytes);
 	jw_end_object(&w);
+	jw_key(&w, "bill");
+	bill_json(&w, &show->bill, s, t);
 	jw_end_object(&w);
 	if (rc >= 0)
 		printf("%s\n", buf_str(&b));
@@ -175,24 +244,31 @@ static int plan_json(struct session *s, const char *only, struct plan_totals *t,
 	return rc;
 }
 
-int plan_show(const char *file, const struct config_set *set, const char *only, bool json)
+int plan_show(const char *file, const struct config_set *set, const char *only, const char *until,
+	      bool json)
 {
 	struct session s;
 	struct plan_totals t;
 	struct err e = ERR_INIT;
-	int rc = session_open(&s, SESSION_LOOK, file, set, "plan", &e);
+	struct showing show = { .f = stdout, .bill = { .now_ms = clock_wall_ms() } };
+	int rc = until ? bill_until(until, show.bill.now_ms, &show.bill.until_ms, &e) : 0;
+
+	if (rc >= 0)
+		rc = session_open(&s, SESSION_LOOK, file, set, "plan", &e);
 
 	if (rc < 0)
 		return cli_fail(&e);
 	if (json) {
-		rc = plan_json(&s, only, &t, &e);
+		rc = plan_json(&s, only, &show, &t, &e);
 	} else {
-		rc = plan_walk(&s, only, 0, print_point, stdout, &t, &e);
+		rc = plan_walk(&s, only, 0, print_point, &show, &t, &e);
 		if (rc >= 0) {
 			summary_models(stdout, &s);
 			summary_plan(stdout, &s, &t);
+			bill_print(stdout, &show.bill, &s, &t);
 		}
 	}
+	bill_sheet_release(&show.bill);
 	/* The plan is shown all the same; a run would not start. */
 	if (rc >= 0 && !s.cfg->upload.hold)
 		rc = upload_check_token(s.cfg, &e);
@@ -202,7 +278,7 @@ int plan_show(const char *file, const struct config_set *set, const char *only, 
 
 int cmd_plan(int argc, char **argv)
 {
-	const char *file = "jobs.yaml", *only = NULL, *legal = NULL;
+	const char *file = "jobs.yaml", *only = NULL, *legal = NULL, *until = NULL;
 	struct option_list set = { .n = 0 };
 	bool json = false, help;
 	const struct option_def opts[] = {
@@ -211,6 +287,8 @@ int cmd_plan(int argc, char **argv)
 		{ "set", 0, OPT_LIST, "KEY=VALUE", "override a value of the file", &set },
 		{ "legal", 0, OPT_STRING, "PLATFORM",
 		  "list what a platform can do instead; needs no matrix", &legal },
+		{ "until", 0, OPT_STRING, "TIME", "say what will be done by then: 07:00, or 8h",
+		  &until },
 		{ "json", 0, OPT_FLAG, NULL, "print JSON", &json },
 	};
 	struct err e = ERR_INIT;
@@ -225,5 +303,5 @@ int cmd_plan(int argc, char **argv)
 		return cli_fail(&e);
 	if (legal)
 		return plan_legal(legal, json);
-	return plan_show(file, &(struct config_set){ set.v, set.n }, only, json);
+	return plan_show(file, &(struct config_set){ set.v, set.n }, only, until, json);
 }

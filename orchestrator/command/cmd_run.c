@@ -11,6 +11,7 @@
 #include "orchestrator/command/store_command.h"
 #include "orchestrator/command/upload_options.h"
 #include "orchestrator/config/window.h"
+#include "orchestrator/host/cgroup.h"
 #include "orchestrator/run/notify.h"
 #include "orchestrator/run/run.h"
 #include "orchestrator/run/scheduler.h"
@@ -22,7 +23,7 @@ struct run_options {
 	struct option_list set;
 	int64_t jobs;
 	const char *until;
-	bool dry_run, no_upload, fail_fast, any_time;
+	bool dry_run, no_upload, no_measure, fail_fast, any_time;
 	int64_t deadline_ms; /* 0: none */
 	const char *deadline;
 };
@@ -36,7 +37,8 @@ static void say_metrics(struct session *s, bool going)
 		fprintf(stderr, "quern: metrics are not written: %s\n", e.msg);
 }
 
-static int run_matrix(struct session *s, const struct run_options *o, struct err *e)
+static int run_matrix(struct session *s, const struct run_options *o, struct cgroup *groups,
+		      struct err *e)
 {
 	int64_t mono_ms = clock_mono_ms(), start_ms = clock_wall_ms(), took_ms;
 	struct scheduler_options so = { 0 };
@@ -60,6 +62,8 @@ static int run_matrix(struct session *s, const struct run_options *o, struct err
 	so.to_do = run.to_do;
 	so.work = run.work;
 	so.fail_fast = o->fail_fast;
+	so.measure = !o->no_measure;
+	so.cgroup = groups;
 	so.deadline_ms = o->deadline_ms;
 	so.deadline = o->deadline;
 	rc = scheduler_run(s, &so, &r, e);
@@ -147,6 +151,7 @@ int cmd_run(int argc, char **argv)
 		{ "jobs", 'j', OPT_INT, "N", "workers at a time (resources.jobs)", &o.jobs },
 		{ "no-upload", 0, OPT_FLAG, NULL, "convert only; quern upload publishes later",
 		  &o.no_upload },
+		{ "no-measure", 0, OPT_FLAG, NULL, "try nothing where it will run", &o.no_measure },
 		{ "fail-fast", 0, OPT_FLAG, NULL, "start nothing new after the first failure",
 		  &o.fail_fast },
 		{ "until", 0, OPT_STRING, "TIME", "start nothing that would end later, end then",
@@ -154,6 +159,7 @@ int cmd_run(int argc, char **argv)
 		{ "now", 0, OPT_FLAG, NULL, "also outside of run.window", &o.any_time },
 		{ "set", 0, OPT_LIST, "KEY=VALUE", "override a value: retry.attempts=1", &o.set },
 	};
+	struct cgroup groups;
 	struct session s;
 	struct err e = ERR_INIT;
 	char jobs[32];
@@ -171,16 +177,19 @@ int cmd_run(int argc, char **argv)
 		return cli_fail(&e);
 	take_options(&o, jobs);
 	if (o.dry_run)
-		return plan_show(o.file, &(struct config_set){ o.set.v, o.set.n }, o.only, false);
+		return plan_show(o.file, &(struct config_set){ o.set.v, o.set.n }, o.only, NULL,
+				 false);
+	cgroup_open_scope(&groups, argv);
 	rc = session_open(&s, SESSION_RUN, o.file, &(struct config_set){ o.set.v, o.set.n }, "run",
 			  &e);
-	if (rc < 0)
-		return cli_fail(&e);
-	rc = outside_window(&s, &o) ? 1 : is_paused(&s, &e);
-	if (rc == 0)
-		rc = run_matrix(&s, &o, &e);
-	else if (rc > 0)
-		rc = EXIT_GOOD; /* as it should be: no reason for a mail */
-	session_close(&s);
+	if (rc >= 0) {
+		rc = outside_window(&s, &o) ? 1 : is_paused(&s, &e);
+		if (rc == 0)
+			rc = run_matrix(&s, &o, &groups, &e);
+		else if (rc > 0)
+			rc = EXIT_GOOD; /* as it should be: no reason for a mail */
+		session_close(&s);
+	}
+	cgroup_close(&groups);
 	return rc < 0 ? cli_fail(&e) : rc;
 }

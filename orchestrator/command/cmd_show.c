@@ -10,11 +10,13 @@
 #include "orchestrator/command/commands.h"
 #include "orchestrator/command/store_command.h"
 #include "orchestrator/host/workdir.h"
+#include "orchestrator/view/measured.h"
 #include "orchestrator/view/table.h"
 
 #define ATTEMPTS_MAX 100
 #define EVENTS_MAX 200
 #define FILES_MAX 1000
+#define MEASURES_MAX 100
 #define OUTPUT_MAX (64u << 20)
 
 struct job_view {
@@ -26,7 +28,9 @@ struct job_view {
 	struct attempt_row *attempts; /* newest first */
 	struct event_row *events;     /* oldest first */
 	struct artifact_row *files;
-	int n_attempts, n_events, n_files;
+	struct measurement_row *measures; /* newest first */
+	struct hold_row *holds;
+	int n_attempts, n_events, n_files, n_measures, n_holds;
 };
 
 static int load(struct store *s, const char *name, struct job_view *v, struct err *e)
@@ -44,6 +48,13 @@ static int load(struct store *s, const char *name, struct job_view *v, struct er
 		rc = v->n_events = store_events(s, v->job.id, v->a, v->events, EVENTS_MAX, e);
 	if (rc >= 0)
 		rc = v->n_files = store_artifacts(s, v->job.id, v->a, v->files, FILES_MAX, e);
+	v->measures = arena_array(v->a, MEASURES_MAX, sizeof(*v->measures));
+	v->holds = arena_array(v->a, MEASURES_MAX, sizeof(*v->holds));
+	if (rc >= 0)
+		rc = v->n_measures =
+			store_measures(s, v->job.id, v->a, v->measures, MEASURES_MAX, e);
+	if (rc >= 0)
+		rc = v->n_holds = store_holds(s, v->job.id, v->a, v->holds, MEASURES_MAX, e);
 	return rc < 0 ? rc : 0;
 }
 
@@ -238,18 +249,62 @@ static void print_claims(const struct job_view *v)
 static void print_files(const struct job_view *v)
 {
 	char hex[SHA256_HEX];
+	int dropped = 0;
 
 	if (!v->n_files)
 		return;
-	printf("\n%sfiles%s in ", cli_style(stdout, STYLE_DIM), cli_style(stdout, STYLE_PLAIN));
-	cli_print_text(stdout, workdir_artifact(v->a, v->work, v->job.key));
+	for (int i = 0; i < v->n_files; i++)
+		dropped += v->files[i].dropped_ms != 0;
+	printf("\n%sfiles%s ", cli_style(stdout, STYLE_DIM), cli_style(stdout, STYLE_PLAIN));
+	if (dropped == v->n_files) {
+		fputs("on the hub; here they have left the disk", stdout);
+	} else {
+		fputs("in ", stdout);
+		cli_print_text(stdout, workdir_artifact(v->a, v->work, v->job.key));
+	}
 	putchar('\n');
 	for (int i = 0; i < v->n_files; i++) {
 		hex_encode(v->files[i].sha256, SHA256_LEN, hex);
 		fputs("  ", stdout);
 		cli_print_text(stdout, v->files[i].name);
-		printf("  %s  sha256 %s\n", size_text(v->a, v->files[i].size_bytes), hex);
+		printf("  %s  sha256 %s%s\n", size_text(v->a, v->files[i].size_bytes), hex,
+		       v->files[i].dropped_ms && dropped < v->n_files ? "  on the hub only" : "");
 	}
+}
+
+/* Of each stage the last one that was measured, and what went wrong since. */
+static void print_measures(const struct job_view *v)
+{
+	const char *seen[MEASURES_MAX];
+	struct measure_result r;
+	int n = 0;
+
+	for (int i = 0; i < v->n_measures; i++) {
+		const struct measurement_row *m = &v->measures[i];
+		int k = 0;
+
+		while (k < n && strcmp(seen[k], m->stage) != 0)
+			k++;
+		if (k < n)
+			continue;
+		if (measured_read(v->a, m, &r)) {
+			seen[n++] = m->stage;
+			printf("\n%smeasured%s ", cli_style(stdout, STYLE_DIM),
+			       cli_style(stdout, STYLE_PLAIN));
+			measured_print(stdout, v->a, m->stage, &r);
+		} else {
+			printf("\n%smeasured%s %s: %s %s", cli_style(stdout, STYLE_DIM),
+			       cli_style(stdout, STYLE_PLAIN), m->stage, m->state,
+			       show_time(v->a, m->started_ms));
+			fputs(m->message[0] ? ": " : "", stdout);
+			cli_print_text(stdout, m->message);
+			putchar('\n');
+		}
+	}
+	for (int i = 0; i < v->n_holds; i++)
+		printf("%sheld%s since %s by %s: %s\n", cli_style(stdout, STYLE_YELLOW),
+		       cli_style(stdout, STYLE_PLAIN), show_time(v->a, v->holds[i].since_ms),
+		       v->holds[i].stage, v->holds[i].reason);
 }
 
 static void print_text(const struct job_view *v)
@@ -260,6 +315,7 @@ static void print_text(const struct job_view *v)
 	print_events(v);
 	print_files(v);
 	print_claims(v);
+	print_measures(v);
 	if (v->job.tries)
 		printf("\n%squern logs %lld prints what the worker said%s\n",
 		       cli_style(stdout, STYLE_DIM), (long long)v->job.id,
@@ -384,10 +440,30 @@ static void json_files(struct json_out *w, const struct job_view *v)
 		hex_encode(f->sha256, SHA256_LEN, hex);
 		jw_object(w);
 		jw_kstr(w, "name", f->name);
-		jw_kstr(w, "path", arena_printf(v->a, "%s/%s", dir, f->name));
+		jw_kstr(w, "path",
+			f->dropped_ms ? NULL : arena_printf(v->a, "%s/%s", dir, f->name));
 		jw_kint(w, "size_bytes", f->size_bytes);
 		jw_kstr(w, "sha256", hex);
 		json_text(w, v, "facts", f->facts);
+		jw_end_object(w);
+	}
+	jw_end_array(w);
+}
+
+static void json_measures(struct json_out *w, const struct job_view *v)
+{
+	jw_key(w, "measurements");
+	jw_array(w);
+	for (int i = v->n_measures - 1; i >= 0; i--)
+		measured_json(w, v->a, &v->measures[i]);
+	jw_end_array(w);
+	jw_key(w, "holds");
+	jw_array(w);
+	for (int i = 0; i < v->n_holds; i++) {
+		jw_object(w);
+		jw_kstr(w, "stage", v->holds[i].stage);
+		jw_kstr(w, "reason", v->holds[i].reason);
+		jw_time(w, "since", v->holds[i].since_ms);
 		jw_end_object(w);
 	}
 	jw_end_array(w);
@@ -406,6 +482,7 @@ static int print_json(const struct job_view *v, struct err *e)
 	json_attempts(&w, v);
 	json_events(&w, v);
 	json_files(&w, v);
+	json_measures(&w, v);
 	jw_end_object(&w);
 	buf_addc(&b, '\n');
 	if (b.overflow)

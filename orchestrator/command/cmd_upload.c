@@ -13,6 +13,8 @@
 #include "upload/hub_env.h"
 #include "upload/uploader.h"
 
+#define HELD_SHOWN 20
+
 struct totals {
 	int repos, failed, commits, files;
 	uint64_t bytes;
@@ -37,7 +39,28 @@ static void one(struct session *s, struct hub *h, const char *repo, struct total
 	t->bytes += r.bytes_sent;
 }
 
-static int upload_all(struct session *s, struct err *e)
+/* What measurements hold: let it go, or say it. */
+static int mind_held(struct session *s, bool publish, struct err *e)
+{
+	struct hold_row *rows = arena_array(s->a, HELD_SHOWN + 1, sizeof(*rows));
+	int n, rc = 0;
+
+	if (publish)
+		rc = store_hold_clear(s->store, 0, NULL, e);
+	n = rc < 0 ? rc : store_holds(s->store, 0, s->a, rows, HELD_SHOWN + 1, e);
+	for (int i = 0; i < n && i < HELD_SHOWN; i++)
+		printf("job %lld is held by %s: %s; quern show %lld says more\n",
+		       (long long)rows[i].job_id, rows[i].stage, rows[i].reason,
+		       (long long)rows[i].job_id);
+	if (n > 0)
+		printf("%s held; quern upload --held publishes all the same\n",
+		       n > HELD_SHOWN ? "... and more are"
+		       : n == 1	      ? "it stays"
+				      : "they stay");
+	return n < 0 ? n : 0;
+}
+
+static int upload_all(struct session *s, bool held, struct err *e)
 {
 	struct hub_options o = upload_hub_options(s->cfg);
 	struct totals t = { 0 };
@@ -52,7 +75,9 @@ static int upload_all(struct session *s, struct err *e)
 			e, ERR_INVALID,
 			"%s has no `upload:` section; add one, at least `upload: {hub: local}`",
 			s->cfg->file);
-	rc = store_repos_ready(s->store, s->a, &repos, &n, e);
+	rc = mind_held(s, held, e);
+	if (rc >= 0)
+		rc = store_repos_ready(s->store, s->a, &repos, &n, e);
 	if (rc < 0)
 		return rc;
 	if (n == 0) {
@@ -80,8 +105,10 @@ int cmd_upload(int argc, char **argv)
 {
 	const char *file = "jobs.yaml";
 	struct option_list set = { .n = 0 };
+	bool held = false;
 	const struct option_def opts[] = {
 		{ "file", 'f', OPT_STRING, "FILE", "the matrix (default jobs.yaml)", &file },
+		{ "held", 0, OPT_FLAG, NULL, "also what a measurement holds back", &held },
 		{ "set", 0, OPT_LIST, "KEY=VALUE", "override a value of the file", &set },
 	};
 	struct err e = ERR_INIT;
@@ -100,7 +127,7 @@ int cmd_upload(int argc, char **argv)
 			  &e);
 	if (rc < 0)
 		return cli_fail(&e);
-	rc = upload_all(&s, &e);
+	rc = upload_all(&s, held, &e);
 	session_close(&s);
 	return rc < 0 ? cli_fail(&e) : rc;
 }

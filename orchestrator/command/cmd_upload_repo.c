@@ -32,6 +32,7 @@ static void say_result(const struct uploader_result *r)
 	jw_kint(&w, "files_kept", r->files_kept);
 	jw_kint(&w, "commits", r->commits);
 	jw_kint(&w, "bytes_sent", (int64_t)r->bytes_sent);
+	jw_kint(&w, "bytes_dropped", (int64_t)r->bytes_dropped);
 	jw_kstr(&w, "commit", r->commit);
 	jw_end_object(&w);
 	say(&b);
@@ -62,7 +63,7 @@ int cmd_upload_repo(int argc, char **argv)
 	const char *work = NULL, *hub = NULL, *repo = NULL, *user = NULL;
 	struct option_list exclude = { .n = 0 };
 	int64_t run = 0, jobs = 0;
-	bool private = false, pull = false, help;
+	bool private = false, pull = false, drop = false, help;
 	struct uploader_options o = { 0 };
 	const struct option_def opts[] = {
 		{ "work", 0, OPT_STRING, "DIR", "the work folder", &work },
@@ -73,6 +74,7 @@ int cmd_upload_repo(int argc, char **argv)
 		{ "pull-request", 0, OPT_FLAG, NULL, "propose, do not commit", &pull },
 		{ "user", 0, OPT_STRING, "NAME", "on a git server", &user },
 		{ "private", 0, OPT_FLAG, NULL, "make it private", &private },
+		{ "drop", 0, OPT_FLAG, NULL, "remove artifacts that the hub has", &drop },
 		{ "exclude", 0, OPT_LIST, "GLOB", "files not to publish", &exclude },
 		{ "quantized-by", 0, OPT_STRING, "NAME", "for the card", &o.quantized_by },
 		{ "card", 0, OPT_STRING, "FILE", "the card's template", &o.template_name },
@@ -99,6 +101,7 @@ int cmd_upload_repo(int argc, char **argv)
 	o.work = work;
 	o.hub_name = hub;
 	o.is_private = private;
+	o.drop = drop;
 	o.exclude = exclude.v;
 	o.n_exclude = exclude.n;
 	o.run_id = run;

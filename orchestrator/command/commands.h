@@ -23,6 +23,8 @@ int cmd_report(int argc, char **argv);
 int cmd_card(int argc, char **argv);
 int cmd_gc(int argc, char **argv);
 int cmd_fetch_repo(int argc, char **argv);
+int cmd_bench(int argc, char **argv);
+int cmd_measure_job(int argc, char **argv);
 int cmd_calib(int argc, char **argv);
 int cmd_convert(int argc, char **argv);
 int cmd_verify(int argc, char **argv);

@@ -13,6 +13,7 @@ struct uploader_options upload_options(const struct config *c)
 	return (struct uploader_options){ .work = c->work,
 					  .hub_name = c->upload.hub,
 					  .is_private = c->upload.is_private,
+					  .drop = config_drops_artifacts(c),
 					  .exclude = c->upload.exclude.v,
 					  .n_exclude = c->upload.exclude.n,
 					  .quantized_by = c->upload.quantized_by,

@@ -73,6 +73,15 @@ static const char *below(struct arena *a, const char *dir, const char *path)
 	return text;
 }
 
+/* As ssh itself would take it. */
+static const char *key_file(struct arena *a, const char *dir, const char *path)
+{
+	const char *home = getenv("HOME");
+
+	return strncmp(path, "~/", 2) == 0 && home ? arena_printf(a, "%s/%s", home, path + 2)
+						   : below(a, dir, path);
+}
+
 static void set_paths(struct reader *r, struct config *c)
 {
 	if (!c->name)
@@ -80,6 +89,19 @@ static void set_paths(struct reader *r, struct config *c)
 	if (c->upload.card)
 		c->upload.card = below(r->a, c->dir, c->upload.card);
 	c->work = below(r->a, c->dir, c->work ? c->work : ".quern");
+	for (size_t i = 0; i < c->n_measure; i++) {
+		struct measure_stage *m = &c->measure[i];
+
+		if (m->prompts)
+			m->prompts = below(r->a, c->dir, m->prompts);
+		if (m->where.board.identity)
+			m->where.board.identity = key_file(r->a, c->dir, m->where.board.identity);
+		if (m->where.board.known_hosts)
+			m->where.board.known_hosts =
+				key_file(r->a, c->dir, m->where.board.known_hosts);
+		if (m->where.board.harness)
+			m->where.board.harness = below(r->a, c->dir, m->where.board.harness);
+	}
 	if (c->metrics)
 		c->metrics = below(r->a, c->dir, c->metrics);
 	for (size_t i = 0; i < c->n_notify; i++) {
@@ -188,6 +210,11 @@ int config_parse(struct arena *a, const char *path, const char *dir, const char 
 		if (root && root->type == YNODE_MAP)
 			finish(&r, &d);
 	}
+	for (size_t i = 0; set && i < set->n; i++) {
+		if (i == 0)
+			d.c->set.v = arena_array(a, set->n, sizeof(*d.c->set.v));
+		d.c->set.v[d.c->set.n++] = arena_strdup(a, set->v[i]);
+	}
 	*out = d.c;
 	n = f->n + f->more;
 	if (n)
@@ -216,4 +243,9 @@ int config_load(struct arena *a, const char *path, const struct config_set *set,
 	free(dir);
 	free(real);
 	return rc < 0 ? rc : 0;
+}
+
+int config_drops_artifacts(const struct config *c)
+{
+	return c->resources.keep == KEEP_NONE && c->upload.kind != HUB_NONE && !c->upload.hold;
 }

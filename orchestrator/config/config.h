@@ -10,6 +10,7 @@
 #include "core/arena.h"
 #include "core/err.h"
 #include "orchestrator/config/faults.h"
+#include "orchestrator/measure/where.h"
 
 struct model {
 	const char *name;	   /* given, or the last part of id/path/fake spec */
@@ -91,6 +92,36 @@ struct pattern { /* one entry of exclude: every field given must match (a list: 
 	struct mark at;
 };
 
+/* What a measurement may find that holds publication: bits. */
+enum measure_hold {
+	MEASURE_HOLD_GARBAGE = 1,
+	MEASURE_HOLD_MISMATCH = 2,
+	MEASURE_HOLD_REGRESSION = 4,
+	MEASURE_HOLD_FAILED = 8, /* it could not be measured */
+};
+
+struct measure_stage {	     /* one entry of measure */
+	const char *name;    /* default: the kind, with a number behind it when it is taken */
+	struct pattern when; /* jobs it is for; empty: all */
+	struct measure_where where;
+	const char *prompts; /* absolute; NULL: quern's own */
+	const char *machine; /* what cards call it; NULL: as the target says */
+	int runs, warmup;    /* default 3 and 1 */
+	unsigned hold;	     /* bits of enum measure_hold; 0: publication does not wait */
+	double regression;   /* share; 0: not compared. Default 0.1 */
+	int alone;	     /* while nothing else is in work; default: of serve */
+	int64_t timeout_ms;  /* of one measurement; default 30 min */
+	int64_t answer_ms;   /* of one answer; default 5 min */
+	int64_t wait_ms;     /* publication waits so long at most; default 1 h */
+	int64_t again_ms;    /* measure again when the last one is so old; 0: never */
+	struct mark at, prompts_at;
+};
+
+enum keep {
+	KEEP_ALL,
+	KEEP_NONE, /* artifacts leave the disk after a confirmed upload */
+};
+
 struct cause;
 struct retry_rule { /* one entry of retry.causes */
 	const struct cause *cause;
@@ -120,10 +151,11 @@ enum upload_hub_kind { HUB_NONE, HUB_LOCAL, HUB_GIT, HUB_HTTP };
 enum upload_when { UPLOAD_END, UPLOAD_MODEL, UPLOAD_JOB };
 
 struct config {
-	const char *file; /* as given, for messages */
-	const char *dir;  /* absolute folder of the file */
-	const char *name; /* default: the file's base name without .yaml */
-	const char *work; /* absolute; default DIR/.quern */
+	const char *file;	/* as given, for messages */
+	struct string_list set; /* what --set changed, as it was given */
+	const char *dir;	/* absolute folder of the file */
+	const char *name;	/* default: the file's base name without .yaml */
+	const char *work;	/* absolute; default DIR/.quern */
 	struct model *models;
 	size_t n_models;
 	struct target *targets;
@@ -135,6 +167,8 @@ struct config {
 	size_t n_include;
 	struct engine_settings *engines;
 	size_t n_engines;
+	struct measure_stage *measure;
+	size_t n_measure;
 	const char *window;  /* run.window, checked; NULL: any time */
 	const char *metrics; /* absolute; NULL: none are written */
 	struct notify *notify;
@@ -144,6 +178,7 @@ struct config {
 		int threads;		     /* per job; default: processors / jobs, at least 1 */
 		uint64_t memory_bytes;	     /* default: 80 % of MemTotal */
 		uint64_t disk_reserve_bytes; /* default 1 GiB */
+		enum keep keep;		     /* default all */
 		int64_t timeout_ms;	     /* wall clock of one attempt; default 6 h */
 		int64_t stall_ms;	     /* no progress for so long ends it; default 30 min */
 		int64_t grace_ms;	     /* after SIGTERM before SIGKILL; default 10 s */
@@ -175,6 +210,9 @@ struct config {
 	} upload;
 };
 
+/* Artifacts leave after their upload. Without an upload they never do. */
+int config_drops_artifacts(const struct config *c);
+
 /* Numbers that `priority` may be. */
 #define PRIORITY_MAX 1000
 
@@ -192,5 +230,10 @@ int config_load(struct arena *a, const char *path, const struct config_set *set,
 int config_parse(struct arena *a, const char *path, const char *dir, const char *text, size_t len,
 		 const struct config_set *set, struct faults *f, struct config **out,
 		 struct err *e);
+/* What an entry of measure has when nothing is said; also for quern bench. */
+void config_measure_defaults(struct measure_stage *s);
+/* Words of a command line as a shell would divide them, without its other meanings. NULL: a quote
+ * has no end. NULL-ended. */
+const char *const *config_split_words(struct arena *a, const char *text, size_t *n);
 
 #endif

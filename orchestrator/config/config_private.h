@@ -1,6 +1,6 @@
 /* orchestrator/config/config_private.h -- between config.c (the file as a whole),
- * config_sections.c (what each key means), config_models.c (models and names) and
- * config_engines.c (environments). */
+ * config_sections.c (what each key means), config_models.c (models and names),
+ * config_engines.c (environments) and config_measure.c (where results are tried). */
 #ifndef QUERN_ORCHESTRATOR_CONFIG_PRIVATE_H
 #define QUERN_ORCHESTRATOR_CONFIG_PRIVATE_H
 
@@ -30,6 +30,13 @@ void config_read_models(struct reader *r, const struct ynode *v, void *target);
 
 /* The engines section into a struct draft (config_engines.c). */
 void config_read_engines(struct reader *r, const struct ynode *v, void *target);
+
+/* The measure section into a struct draft (config_measure.c). */
+void config_read_measure(struct reader *r, const struct ynode *v, void *target);
+
+/* The fields of a pattern, with `what` for messages (config_sections.c). */
+void config_read_pattern(struct reader *r, const struct ynode *v, const char *what,
+			 struct pattern *p);
 
 /* The sections run and notify into the configuration, and a number of PRIORITY_MAX (config_run.c).
  */

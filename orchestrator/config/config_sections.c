@@ -142,6 +142,19 @@ void config_finish_targets(struct reader *r, const struct draft *d)
 
 /* ---- exclude, defaults */
 
+void config_read_pattern(struct reader *r, const struct ynode *v, const char *what,
+			 struct pattern *p)
+{
+	const struct key keys[] = {
+		{ "model", read_strings, &p->model },	    { "engine", read_strings, &p->engine },
+		{ "platform", read_strings, &p->platform }, { "quant", read_strings, &p->quant },
+		{ "hybrid", read_hybrids, &p->hybrid },	    { "opt", read_opts, &p->opt },
+	};
+
+	p->at = v->at;
+	read_map(r, v, what, keys, ARRAY_LEN(keys));
+}
+
 static void read_exclude(struct reader *r, const struct ynode *v, void *target)
 {
 	struct draft *d = target;
@@ -155,17 +168,8 @@ static void read_exclude(struct reader *r, const struct ynode *v, void *target)
 	c->n_exclude = v->n;
 	for (size_t i = 0; i < v->n; i++) {
 		struct pattern *p = &c->exclude[i];
-		const struct key keys[] = {
-			{ "model", read_strings, &p->model },
-			{ "engine", read_strings, &p->engine },
-			{ "platform", read_strings, &p->platform },
-			{ "quant", read_strings, &p->quant },
-			{ "hybrid", read_hybrids, &p->hybrid },
-			{ "opt", read_opts, &p->opt },
-		};
 
-		p->at = v->items[i]->at;
-		read_map(r, v->items[i], "an exclusion", keys, ARRAY_LEN(keys));
+		config_read_pattern(r, v->items[i], "an exclusion", p);
 		if (v->items[i]->type == YNODE_MAP && v->items[i]->n == 0)
 			faults_add(r->f, p->at,
 				   "an exclusion of everything; name what it excludes, "
@@ -214,6 +218,19 @@ static void read_memory(struct reader *r, const struct ynode *v, void *target)
 		*(uint64_t *)target = bytes;
 }
 
+static void read_keep(struct reader *r, const struct ynode *v, void *target)
+{
+	static const char *const names[] = { [KEEP_ALL] = "all", [KEEP_NONE] = "none" };
+
+	for (size_t i = 0; v->type == YNODE_SCALAR && i < ARRAY_LEN(names); i++) {
+		if (strcmp(v->text, names[i]) == 0) {
+			*(enum keep *)target = (enum keep)i;
+			return;
+		}
+	}
+	read_wrong(r, v, "all, or none: artifacts leave the disk once the hub has them");
+}
+
 static void read_resources(struct reader *r, const struct ynode *v, void *target)
 {
 	struct config *c = ((struct draft *)target)->c;
@@ -222,6 +239,7 @@ static void read_resources(struct reader *r, const struct ynode *v, void *target
 		{ "threads", read_threads, &c->resources.threads },
 		{ "memory", read_memory, &c->resources.memory_bytes },
 		{ "disk_reserve", read_size, &c->resources.disk_reserve_bytes },
+		{ "keep", read_keep, &c->resources.keep },
 		{ "timeout", read_limit, &c->resources.timeout_ms },
 		{ "stall", read_limit, &c->resources.stall_ms },
 		{ "grace", read_duration, &c->resources.grace_ms },
@@ -431,7 +449,7 @@ void config_read_top(struct reader *r, const struct ynode *root, struct draft *d
 		{ "resources", read_resources, d },	{ "retry", read_retry, d },
 		{ "upload", read_upload, d },		{ "engines", config_read_engines, d },
 		{ "run", config_read_run, d->c },	{ "metrics", read_text, &d->c->metrics },
-		{ "notify", config_read_notify, d->c },
+		{ "notify", config_read_notify, d->c }, { "measure", config_read_measure, d },
 	};
 
 	read_map(r, root, "the file", keys, ARRAY_LEN(keys));

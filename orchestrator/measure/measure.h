@@ -67,6 +67,7 @@ struct measure_options {
 	const char *model, *engine, *platform, *quant; /* "" when not known */
 	const char *toolkit; /* version of the vendor's toolkit that made it; NULL: not known */
 	int64_t max_context; /* compiled into the file; 0: not known */
+	int npu_cores;	     /* likewise */
 	/* may be NULL; from the calling thread */
 	void (*progress)(void *ctx, const char *stage, int done, int total);
 	void *ctx;
@@ -106,7 +107,9 @@ struct measure_answer {
 	double total_ms;
 	int64_t memory_bytes; /* peak of what runs the model, as it says */
 	enum measure_counter counted_by;
-	bool cut; /* it was ended because it reached new_tokens */
+	int64_t cached_tokens; /* of prompt_tokens, taken from an earlier prompt: those were not
+				  read now, and prompt tokens/s is not to be believed */
+	bool cut;	       /* it was ended because it reached new_tokens */
 };
 
 struct measure_stat {
@@ -142,7 +145,8 @@ struct measure_warning {
 struct measure_result {
 	struct arena *a; /* of all texts; the caller's */
 	enum measure_kind kind;
-	const char *machine; /* what it is, for people: "board1 (RK3588, 8 cores)" */
+	const char *machine; /* what it is, for people; cards publish it: "RK3588, 8 cores" */
+	const char *host;    /* which one it is; stays in the store: "ssh://10.0.0.7:22" */
 	struct measure_fact versions[MEASURE_FACTS_MAX];
 	size_t n_versions;
 	const char *prompts, *prompts_hash;
@@ -166,6 +170,13 @@ void measure_warn(struct measure_result *r, const char *kind, const char *prompt
 void measure_result_write(struct json_out *w, const struct measure_result *r);
 int measure_result_read(struct arena *a, const struct json *v, struct measure_result *out,
 			struct err *e);
+/* Warn in `now` about what is slower, or takes more memory, than in `before` by more than
+ * `threshold` (0.1: a tenth); medians, prompt by prompt. Nothing when the two cannot be compared:
+ * other prompts, another machine. when: of `before`, for the sentences. Returns how many. */
+int measure_compare(struct measure_result *now, const struct measure_result *before,
+		    double threshold, const char *when);
+/* The row that stands for the whole in a table of one line: the first; NULL without rows. */
+const struct measure_row *measure_main_row(const struct measure_result *r);
 
 /* ---- a target: what endpoint, serve and board implement */
 

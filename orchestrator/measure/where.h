@@ -7,6 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "core/buf.h"
+#include "core/err.h"
+
 enum measure_kind {
 	MEASURE_ENDPOINT, /* an OpenAI-compatible server that runs already */
 	MEASURE_SERVE,	  /* a server of this machine that is started for the file, and ended */
@@ -15,8 +18,8 @@ enum measure_kind {
 };
 
 /* A call that a server has beside OpenAI's, to take a model in or to let it go. In path and body,
- * {model} is the model's name for this server and {file} the artifact's file name; in a path both
- * are percent-encoded, in a body escaped as JSON wants it. */
+ * {model} is the model's name for this server, {file} the artifact's file name and {name} the same
+ * without its extension; in a path they are percent-encoded, in a body escaped as JSON wants it. */
 struct measure_call {
 	const char *method; /* "POST"; NULL: there is no such call */
 	const char *path;   /* "/api/load/{model}" */
@@ -26,7 +29,7 @@ struct measure_call {
 struct measure_endpoint {
 	const char *url;     /* "http://HOST:PORT", with a prefix if there is one, without /v1;
 				of a server that quern starts: NULL */
-	const char *model;   /* template of the name to ask for; NULL: the only one that
+	const char *model;   /* name to ask for, with {file} and {name}; NULL: the only one that
 				/v1/models lists, or the one that is named like the file */
 	const char *health;  /* a path that answers 2xx when it is ready; default /v1/models */
 	const char *api_key; /* NAME of an environment variable that holds the key; NULL: none */
@@ -67,5 +70,21 @@ const char *measure_kind_name(enum measure_kind k); /* "endpoint" ... */
 /* The machine that is kept busy: measurements with the same word take turns. "local",
  * "http://host:port", "ssh://host:port". Heap. */
 char *measure_where_machine(const struct measure_where *w);
+
+/* ---- templates: "{name}" in a text; other braces, as JSON has them, stay */
+
+struct measure_var {
+	const char *name, *value;
+};
+enum measure_escape {
+	MEASURE_IN_TEXT,
+	MEASURE_IN_PATH, /* percent-encoded */
+	MEASURE_IN_JSON, /* inside a string */
+};
+/* Append text with the variables replaced; a name that is none of them stays as it is. */
+void measure_fill(struct buf *out, const char *text, const struct measure_var *vars, size_t n,
+		  enum measure_escape how);
+/* ERR_INVALID with a did-you-mean when text has a variable that is none of names. */
+int measure_template_check(const char *text, const char *const *names, size_t n, struct err *e);
 
 #endif

@@ -12,6 +12,7 @@
 #include "core/units.h"
 #include "orchestrator/engine/engine_private.h"
 #include "orchestrator/host/workdir.h"
+#include "orchestrator/plan/learn.h"
 #include "orchestrator/plan/preflight.h"
 #include "orchestrator/plan/turns.h"
 #include "upload/hub.h"
@@ -108,8 +109,10 @@ static const char *what_changed(struct walk *w, const struct job_spec *old,
 	return arena_strdup(w->scratch, b->len ? buf_str(b) : "parameters");
 }
 
-/* Are the files of a finished job still there, with the sizes they had? */
-static int artifacts_there(struct walk *w, const struct plan_point *p, struct err *e)
+/* Are the files of a finished job still there, with the sizes they had? Those that left the disk
+ * for the hub are there as long as the hub should have them: published says so. */
+static int artifacts_there(struct walk *w, const struct plan_point *p, bool published,
+			   struct err *e)
 {
 	struct artifact_row files[256];
 	const char *dir = workdir_artifact(w->scratch, w->s->cfg->work, p->key);
@@ -121,6 +124,8 @@ static int artifacts_there(struct walk *w, const struct plan_point *p, struct er
 		const char *path = arena_printf(w->scratch, "%s/%s", dir, files[i].name);
 		struct stat st;
 
+		if (files[i].dropped_ms && published)
+			continue;
 		if (stat(path, &st) != 0 || st.st_size != files[i].size_bytes)
 			return 0;
 	}
@@ -143,10 +148,10 @@ static int judge_known(struct walk *w, const struct job_row *row, struct plan_po
 		return 0;
 	case JOB_DONE:
 	case JOB_READY:
-		there = artifacts_there(w, p, e);
+		published = p->state == JOB_DONE && strcmp(row->cause, JOB_CAUSE_REPLACED) != 0;
+		there = artifacts_there(w, p, published, e);
 		if (there < 0)
 			return there;
-		published = p->state == JOB_DONE && strcmp(row->cause, JOB_CAUSE_REPLACED) != 0;
 		p->status = !there ? PLAN_LOST : published ? PLAN_DONE : PLAN_CONVERTED;
 		if (!there)
 			p->why = "its artifact is gone";
@@ -248,6 +253,23 @@ static int judge_preflight(struct walk *w, const struct matrix_point *m, struct 
 	return r.refusal ? illegal(p, r.refusal) : 0;
 }
 
+/* What was measured of the like stands for the manifest's formula. A job that was measured had room
+ * within the budget, or ran out of memory at it: it may have all of it. */
+static void learn_point(struct walk *w, struct plan_point *p)
+{
+	const uint64_t budget = w->s->cfg->resources.memory_bytes;
+	struct err ignored = ERR_INIT; /* then the formula stands */
+	uint64_t formula = p->need.memory_bytes;
+
+	p->learned = (struct learned){ .need = p->need };
+	if (!w->had_jobs || learn_ask(w->s->store, p->engine, &p->spec, p->with, &p->source->facts,
+				      w->s->cfg->resources.threads, &p->learned, &ignored) < 0)
+		return;
+	p->need = p->learned.need;
+	if (p->need.memory_bytes > budget && (formula <= budget || p->learned.basis == LEARN_SAME))
+		p->need.memory_bytes = budget;
+}
+
 /* 1 when the point cannot be done, with why. */
 static int judge_legal(struct walk *w, const struct matrix_point *m, struct plan_point *p)
 {
@@ -272,6 +294,7 @@ static int judge_legal(struct walk *w, const struct matrix_point *m, struct plan
 		return illegal(p, p->source->lora_fault);
 	if (judge_preflight(w, m, p))
 		return 1;
+	learn_point(w, p);
 	if (p->need.memory_bytes > c->resources.memory_bytes) {
 		units_format_size(p->need.memory_bytes, need, sizeof(need));
 		units_format_size(c->resources.memory_bytes, have, sizeof(have));
@@ -391,10 +414,13 @@ static void add_totals(struct walk *w, const struct plan_point *p, size_t model_
 {
 	struct plan_totals *t = w->t;
 	int to_do = p->status <= PLAN_LOST;
+	uint64_t fetch = 0;
 
 	t->count[p->status]++;
 	if (p->status != PLAN_DUPLICATE)
 		t->points++;
+	if (p->repo && p->repo[0] && (to_do || p->status == PLAN_CONVERTED))
+		t->upload_bytes += p->need.output_bytes;
 	if (!to_do)
 		return;
 	t->output_bytes += p->need.output_bytes;
@@ -403,9 +429,11 @@ static void add_totals(struct walk *w, const struct plan_point *p, size_t model_
 	if (w->last_model != model_index && p->source->fake && !source_is_ready(p->source))
 		t->source_bytes += p->source->facts.size_bytes;
 	if (w->last_model != model_index && p->source->hub)
-		t->source_bytes += hub_source_missing_bytes(p->source->hub);
+		fetch += hub_source_missing_bytes(p->source->hub);
 	if (w->last_model != model_index && p->source->lora)
-		t->source_bytes += hub_source_missing_bytes(p->source->lora);
+		fetch += hub_source_missing_bytes(p->source->lora);
+	t->source_bytes += fetch;
+	t->fetch_bytes += fetch;
 	w->last_model = model_index;
 }
 

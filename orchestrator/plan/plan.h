@@ -8,6 +8,7 @@
 
 #include "core/err.h"
 #include "db/job.h"
+#include "orchestrator/plan/learn.h"
 #include "orchestrator/plan/matrix.h"
 #include "orchestrator/run/session.h"
 
@@ -39,7 +40,8 @@ struct plan_point {
 	const char *repo, *file;	   /* "" without upload; base name of the output */
 	unsigned repo_params, file_params; /* what these say: bits of enum job_param */
 	int64_t turn;			   /* its place in the queue: turns.h */
-	struct estimate need;
+	struct estimate need;		   /* learned or the manifest's */
+	struct learned learned;		   /* where it comes from */
 	const struct engine *engine;
 	const struct resolved *source;
 	const struct json *with;	       /* spec.with, parsed; NULL: no parameters */
@@ -55,6 +57,8 @@ struct plan_totals {
 	uint64_t excluded;
 	uint64_t output_bytes; /* of what is to be done */
 	uint64_t source_bytes; /* to be made or fetched first */
+	uint64_t fetch_bytes;  /* of these, from hubs */
+	uint64_t upload_bytes; /* of what is to be done, and of what waits to be published */
 	uint64_t largest_memory_bytes,
 		peak_memory_bytes; /* one job; the most at once with the given slots */
 	uint64_t disk_free_bytes;

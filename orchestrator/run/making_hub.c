@@ -50,6 +50,7 @@ static void on_done(struct child *c)
 		m->running = false; /* goes on with the next run */
 		sched_kick(m->sched);
 	} else if (!c->spawn_err && !c->signal && c->exit_code == 0) {
+		m->sched->disk_written += m->fetching->size_bytes;
 		fetch_next(m);
 	} else if (m->err.code == ERR_NOSPACE) {
 		disk_is_full(m);
@@ -81,6 +82,8 @@ static bool has_room(struct making *m, const struct hub_source *h)
 		 "kept; make room, or set HF_HUB_CACHE to another disk, and run again",
 		 h->repo, need_text, h->cache, have_text);
 	(void)drop_for_room(m->sched, need - have);
+	if (room_is_shared(m->sched))
+		publish_for_room(m->sched);
 	making_wait(m);
 	return false;
 }

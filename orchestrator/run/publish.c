@@ -27,6 +27,7 @@ struct publisher {
 	char *repo;	   /* being published; NULL: none */
 	char message[600]; /* the child's own words on failure */
 	bool needs_person; /* trying again alone would not help */
+	int64_t room_at;   /* jobs that had finished, and one, when it was last asked for room */
 	bool at_end;	   /* all ready repositories were queued */
 };
 
@@ -81,6 +82,7 @@ static void on_line(struct child *c, const char *line, size_t len)
 		if (strcmp(event, "uploaded") == 0) {
 			p->sched->res->commits += json_int(v, "commits", 0);
 			p->sched->res->bytes_sent += (uint64_t)json_int(v, "bytes_sent", 0);
+			p->sched->room_changes += json_int(v, "bytes_dropped", 0) > 0;
 		} else if (strcmp(event, "error") == 0) {
 			snprintf(p->message, sizeof(p->message), "%s", json_str(v, "message", ""));
 			p->needs_person = strcmp(json_str(v, "verdict", ""), "stop") == 0;
@@ -114,7 +116,7 @@ static void on_done(struct child *c)
 static const char **child_argv(struct publisher *p, const char *repo)
 {
 	const struct config *c = p->sched->cfg;
-	const char **argv = arena_array(p->a, 28 + 2 * c->upload.exclude.n, sizeof(*argv));
+	const char **argv = arena_array(p->a, 29 + 2 * c->upload.exclude.n, sizeof(*argv));
 	size_t n = 0;
 
 	argv[n++] = "/proc/self/exe"; /* resolved in the child of quern, which is quern */
@@ -131,6 +133,8 @@ static const char **child_argv(struct publisher *p, const char *repo)
 	argv[n++] = arena_printf(p->a, "%d", c->upload.jobs);
 	if (c->upload.is_private)
 		argv[n++] = "--private";
+	if (config_drops_artifacts(c))
+		argv[n++] = "--drop";
 	if (c->upload.quantized_by) {
 		argv[n++] = "--quantized-by";
 		argv[n++] = c->upload.quantized_by;
@@ -163,6 +167,7 @@ static void start_next(struct publisher *p)
 	free(w);
 	p->message[0] = '\0';
 	p->needs_person = false;
+	measuring_published(p->sched, p->repo);
 	arena_reset(p->a);
 	p->child = (struct child){ .argv = child_argv(p, p->repo),
 				   .log_fd = -1,
@@ -188,6 +193,7 @@ void publish_job_ready(struct scheduler *s, const char *repo)
 {
 	const struct config *c = s->cfg;
 
+	s->publisher->at_end = false; /* it may have been asked while this one waited for room */
 	if (!s->opt.upload || !repo[0] || c->upload.when == UPLOAD_END)
 		return;
 	if (c->upload.when == UPLOAD_MODEL && repo_unfinished(s, repo))
@@ -196,28 +202,60 @@ void publish_job_ready(struct scheduler *s, const char *repo)
 	start_next(s->publisher);
 }
 
+static void want_all_ready(struct scheduler *s)
+{
+	struct arena *a = arena_new();
+	struct err e = ERR_INIT;
+	const char **repos;
+	size_t n;
+
+	if (store_repos_ready(s->store, a, &repos, &n, &e) < 0)
+		sched_fatal(s, &e);
+	else
+		for (size_t i = 0; i < n; i++)
+			want(s->publisher, repos[i]);
+	arena_free(a);
+}
+
+void publish_for_room(struct scheduler *s)
+{
+	struct publisher *p = s->publisher;
+
+	/* Once for what is ready now: a hub that refused it will not take it a moment later. */
+	if (!s->opt.upload || !config_drops_artifacts(s->cfg) || p->repo ||
+	    p->room_at == s->res->finished + 1)
+		return;
+	p->room_at = s->res->finished + 1;
+	want_all_ready(s);
+	start_next(p);
+}
+
 bool publish_at_end(struct scheduler *s)
 {
 	struct publisher *p = s->publisher;
-	struct err e = ERR_INIT;
-	const char **repos;
-	struct arena *a;
-	size_t n;
 
 	if (!s->opt.upload)
 		return false;
 	if (!p->at_end) {
 		p->at_end = true;
-		a = arena_new();
-		if (store_repos_ready(s->store, a, &repos, &n, &e) < 0)
-			sched_fatal(s, &e);
-		else
-			for (size_t i = 0; i < n; i++)
-				want(p, repos[i]);
-		arena_free(a);
+		want_all_ready(s);
 	}
 	start_next(p);
 	return p->repo != NULL;
+}
+
+void publish_released(struct scheduler *s, const char *repo)
+{
+	if (s->cfg->upload.when != UPLOAD_END)
+		publish_job_ready(s, repo);
+	else if (s->opt.upload && repo[0] && s->publisher->at_end)
+		publish_again(s, repo);
+}
+
+void publish_again(struct scheduler *s, const char *repo)
+{
+	want(s->publisher, repo);
+	start_next(s->publisher);
 }
 
 void publish_go_on(struct scheduler *s)

@@ -1,6 +1,7 @@
 #include "orchestrator/run/scheduler.h"
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,6 +68,7 @@ static void signal_all(struct scheduler *s, int sig)
 		task_stop(t, END_STOP, sig);
 	making_stop(s, sig);
 	publish_stop(s, sig);
+	measuring_stop(s, sig);
 }
 
 void sched_raise_stop(struct scheduler *s, enum stop_level level)
@@ -234,12 +236,13 @@ static void leave_to_others(struct scheduler *s, const struct job_row *job,
 }
 
 /* Try one candidate. 1: dealt with, 0: must wait, negative: fatal. */
-static int consider(struct scheduler *s, const struct job_row *job, struct err *e)
+static int consider(struct scheduler *s, struct job_row *job, struct err *e)
 {
 	const struct resolved *source = source_of(s, job);
-	uint64_t disk_free = 0, disk = (uint64_t)(job->output_bytes + job->scratch_bytes);
+	uint64_t disk_free = 0, disk;
 	const char *why = "its model is no longer usable", *cause = "source";
 	enum making_state making;
+	enum admit admit;
 	int64_t retry_ms = 0;
 	int rc;
 
@@ -254,9 +257,12 @@ static int consider(struct scheduler *s, const struct job_row *job, struct err *
 		return fail_unstarted(s, job, cause, why, retry_ms, e) < 0 ? e->code : 1;
 	if (making != MAKING_READY)
 		return 0;
-	if (room_for_jobs(s, &disk_free, e) < 0)
+	if (task_memory_estimate(s, job, source, e) < 0 || room_for_jobs(s, &disk_free, e) < 0)
 		return e->code;
-	switch (may_start(s, job, disk, disk_free)) {
+	disk = (uint64_t)(job->output_bytes + job->scratch_bytes);
+	admit = may_start(s, job, disk, disk_free);
+	waiting_note(s, job, admit, disk, disk_free);
+	switch (admit) {
 	case ADMIT_YES:
 		if (!control_fits(s, job))
 			return 0;
@@ -270,6 +276,10 @@ static int consider(struct scheduler *s, const struct job_row *job, struct err *
 		if (room_is_shared(s))
 			(void)drop_for_room(s, disk + s->adm.disk_claimed +
 						       s->adm.disk_reserve_bytes - disk_free);
+		publish_for_room(s);
+		admit_blocked(&s->adm, job->id);
+		return 0;
+	case ADMIT_NO_MACHINE:
 		admit_blocked(&s->adm, job->id);
 		return 0;
 	case ADMIT_NOT_ALONE:
@@ -302,11 +312,12 @@ static int start_some(struct scheduler *s, int *waiting, struct err *e)
 }
 
 /* Nothing runs or is sealed, yet jobs are there that did not start: only disk can be missing
- * (memory was checked at plan time, and with nothing running all of it is free). */
+ * (of the budget for memory all is free then, and what the machine lacks is waited for). */
 static bool stuck_for_disk(struct scheduler *s)
 {
 	return !s->tasks && s->window_n > 0 && control_may_start(s) && s->adm.blocked_id &&
-	       !making_busy(s) && !drop_busy(s) && !publish_busy(s);
+	       !s->machine_short && !s->disk_taken && !making_busy(s) && !drop_busy(s) &&
+	       !publish_busy(s) && !measuring_busy(s);
 }
 
 static void stop_loop(struct scheduler *s)
@@ -329,12 +340,18 @@ static bool all_over(struct scheduler *s)
 	if (!idle || s->checkpointing)
 		return false;
 	if (s->stop != STOP_NOT)
-		return !publish_busy(s);
+		return !publish_busy(s) && !measuring_busy(s);
 	if (control_waits(s))
 		return false;
-	if (!control_is_closing(s) && (s->window_at < s->window_n || retry_comes(s)))
+	if (!control_is_closing(s) &&
+	    (s->window_at < s->window_n || retry_comes(s) || s->machine_short || s->disk_taken))
 		return false;
-	return !publish_at_end(s);
+	if (publish_at_end(s) || measuring_start(s, true))
+		return false;
+	if (!s->opt.upload || !measuring_refresh(s))
+		return true;
+	publish_again(s, measuring_refresh(s));
+	return false;
 }
 
 static void look_for_work(struct scheduler *s)
@@ -343,12 +360,14 @@ static void look_for_work(struct scheduler *s)
 	int rc = 1, waiting = 0;
 
 	s->kicks++;
+	waiting_begin(s);
 	if (s->adm.running ==
 	    0) /* it may be over: every source that jobs wait for is asked about */
 		s->window_at = s->window_n = 0;
 	while (rc > 0 && waiting < LOOK_AHEAD && s->stop == STOP_NOT && control_may_start(s) &&
-	       s->adm.running < s->adm.slots)
+	       s->adm.running < s->adm.slots && !measuring_alone(s))
 		rc = start_some(s, &waiting, &e);
+	waiting_end(s);
 	if (rc < 0) {
 		sched_fatal(s, &e);
 	} else if (s->stop == STOP_NOT && stuck_for_disk(s)) {
@@ -363,6 +382,7 @@ static void look_for_work(struct scheduler *s)
 		s->stop = STOP_STARTING;
 	}
 	making_ahead(s);
+	(void)measuring_start(s, false);
 	if (!all_over(s))
 		return;
 	if (s->stop == STOP_NOT && making_say_waiting(s))
@@ -419,6 +439,8 @@ static void draw(struct scheduler *s, int64_t mono_ms)
 	struct display_job jobs[DRAW_JOBS_MAX];
 	int n = making_draw(s, mono_ms, jobs, DRAW_JOBS_MAX);
 
+	n += measuring_draw(s, mono_ms, jobs + n, DRAW_JOBS_MAX - n);
+
 	for (struct task *t = s->tasks; t && n < DRAW_JOBS_MAX; t = t->next) {
 		jobs[n++] = (struct display_job){ .label = t->job.label,
 						  .stage = t->stage,
@@ -441,7 +463,9 @@ static void on_tick(uv_timer_t *timer)
 		next = t->next;
 		task_tick(t, mono_ms);
 	}
+	watch_tick(s, mono_ms);
 	advance_stop(s, mono_ms);
+	measuring_tick(s, mono_ms);
 	draw(s, mono_ms);
 	if (!s->checkpointing && mono_ms - s->checkpoint_ms > CHECKPOINT_MS) {
 		s->checkpointing = true;
@@ -456,6 +480,8 @@ static void on_tick(uv_timer_t *timer)
 static void setup(struct scheduler *s, struct session *session, const struct scheduler_options *o,
 		  struct scheduler_result *r)
 {
+	struct err ignored = ERR_INIT;
+
 	memset(s, 0, sizeof(*s));
 	memset(r, 0, sizeof(*r));
 	s->session = session;
@@ -478,6 +504,11 @@ static void setup(struct scheduler *s, struct session *session, const struct sch
 	setenv("UV_THREADPOOL_SIZE", POOL_THREADS, 0);
 	publish_init(s);
 	drop_init(s);
+	watch_init(s);
+	ballast_take(s);
+	(void)room_for_jobs(s, &s->disk_at_start, &ignored);
+	admit_machine(&s->adm, watch_now(s)->machine.available_bytes, 0,
+		      watch_now(s)->machine.pressure);
 	uv_loop_init(&s->loop);
 	uv_timer_init(&s->loop, &s->tick);
 	uv_signal_init(&s->loop, &s->sigint);
@@ -512,7 +543,9 @@ static void teardown(struct scheduler *s)
 	} while (uv_loop_close(&s->loop) == UV_EBUSY);
 	making_free(s);
 	publish_free(s);
+	measuring_free(s);
 	drop_free(s);
+	watch_free(s);
 	display_free(s->display);
 	matrix_free(s->matrix);
 	arena_free(s->window_arena);
@@ -526,6 +559,8 @@ int scheduler_run(struct session *session, const struct scheduler_options *o,
 
 	setup(s, session, o, r);
 	rc = recover(s, e);
+	if (rc >= 0)
+		rc = measuring_init(s, e);
 	sched_flush(s);
 	if (rc >= 0) {
 		sched_kick(s);

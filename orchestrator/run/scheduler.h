@@ -11,6 +11,8 @@
 #include "core/err.h"
 #include "orchestrator/run/session.h"
 
+struct cgroup;
+
 /* What a run has to do of one model. */
 struct model_work {
 	bool any;
@@ -20,8 +22,10 @@ struct model_work {
 struct scheduler_options {
 	int64_t run_id;
 	bool upload;		 /* publish what becomes ready */
+	bool measure;		 /* as jobs.yaml says; false: --no-measure */
 	bool fail_fast;		 /* the first final failure stops starting others */
 	int64_t to_do;		 /* jobs the plan expects, for the progress display */
+	struct cgroup *cgroup;	 /* open, or not usable; NULL: none */
 	struct model_work *work; /* one a model of the configuration; counted down */
 	int64_t deadline_ms;	 /* wall: nothing runs after it; 0: none */
 	const char *deadline;	 /* what it is called: "--until 07:00" */
@@ -36,6 +40,12 @@ struct scheduler_result {
 	uint64_t dropped_bytes;
 	int64_t published; /* repositories brought up to date */
 	int64_t publish_failed;
+	int64_t measured;	/* measurements that were made */
+	int64_t measure_warned; /* ... with warnings */
+	int64_t measure_failed;
+	int64_t not_measured; /* because a machine does not answer */
+	int64_t regressions;  /* warnings of this kind */
+	int64_t held;	      /* jobs that a measurement keeps from being published */
 	int64_t commits;
 	uint64_t bytes_sent;
 	bool interrupted; /* by a signal */

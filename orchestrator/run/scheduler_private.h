@@ -6,6 +6,7 @@
 
 #include <uv.h>
 
+#include "orchestrator/host/machine.h"
 #include "orchestrator/plan/matrix.h"
 #include "orchestrator/plan/turns.h"
 #include "orchestrator/run/admission.h"
@@ -36,6 +37,7 @@ enum task_end { /* why we ended a worker */
 		END_TIMEOUT,
 		END_STALL,
 		END_LOG,    /* its log grew over the limit */
+		END_MEMORY, /* its processes did; task.memory_words says it */
 		END_FOLDER, /* its folder did */
 		END_CANCEL,
 		END_STOP, /* the run is stopping */
@@ -72,6 +74,18 @@ struct task {
 	bool progress_dirty; /* not in the store yet */
 	bool pid_recorded;
 	struct child_usage used; /* by all processes of this attempt so far */
+	/* memory: set aside by the admission, at least the estimate; its end (0: none); as it was
+	 * seen last and at most, and how; so many looks */
+	uint64_t claim_bytes, limit_bytes, memory_now, memory_peak;
+	const char *memory_by;
+	int looks;
+	char memory_words[200];
+	const char *group;	 /* its control group; NULL: none */
+	bool group_has_files;	 /* in memory: what it counts is not only its processes' */
+	uint64_t group_kills;	 /* of the kernel, in it */
+	const char *kernel_line; /* of the kernel's log, about a process that it killed; or NULL */
+	int64_t worked_ms;	 /* its workers together */
+	uint64_t scratch_bytes, output_bytes; /* of its folder, at most */
 	int lines_logged;
 	const char *file_facts; /* JSON object that validation read from the files; NULL: none */
 
@@ -84,8 +98,27 @@ struct task {
 };
 
 struct making;
+struct measuring;
 struct dropping;
 struct publisher;
+struct watch;
+
+/* What the last look found. */
+struct watch_state {
+	struct machine machine;
+	uint64_t memory_bytes; /* of all workers */
+	uint64_t disk_free_bytes;
+	int64_t cache_free_bytes; /* -1: on the same file system, or not used */
+};
+
+/* timeline.c */
+struct timeline {
+	int64_t step, next; /* in numbers of samples; 0: none yet */
+	int n;
+	uint64_t received_bytes, sent_bytes; /* when it began */
+	enum admit why;			     /* nothing starts */
+	int64_t job_id, said_ms;
+};
 
 struct scheduler {
 	uv_loop_t loop;
@@ -120,6 +153,17 @@ struct scheduler {
 	int64_t kicks;	      /* times that work was looked for */
 	bool kicking, kick_again;
 	struct publisher *publisher;
+	struct measuring *measuring;
+	struct watch *watch;
+	struct timeline timeline;
+	/* disk: free when the run began, and what the run has put there since; since when a job
+	 * that would have found room then has found none, as somebody else has it (0: it is not so)
+	 */
+	uint64_t disk_at_start, disk_written;
+	int64_t full_since_ms;
+	bool learned;				      /* something was measured in this run */
+	bool machine_short, disk_taken, said_waiting; /* in this look for work */
+	int64_t short_since_ms; /* the machine is too short for the next job; 0: it is not */
 
 	/* pending jobs looked at next; refilled when used up */
 	struct arena *window_arena;
@@ -163,6 +207,38 @@ void task_adopt(struct scheduler *s, const struct job_row *job, const struct att
 		bool alive);
 void task_stop(struct task *t, enum task_end why, int sig);
 void task_tick(struct task *t, int64_t mono_ms);
+
+/* watch.c: what workers use, and what follows from it. Add after each start, forget after the end.
+ */
+void watch_init(struct scheduler *s);
+void watch_free(struct scheduler *s);
+void watch_add(struct task *t);
+void watch_forget(struct task *t);
+void watch_tick(struct scheduler *s, int64_t mono_ms);
+const struct watch_state *watch_now(const struct scheduler *s);
+/* What the kernel's log says of a process of its worker that it killed; NULL: nothing. Before
+ * watch_forget(); valid until the next call. */
+const char *watch_kernel_line(struct task *t);
+/* All processes of its worker that were seen, also those that left its group. */
+void watch_kill(struct task *t, int sig);
+
+/* timeline.c: after each look; and when nothing starts, or something does (ADMIT_YES). */
+void timeline_tick(struct scheduler *s);
+void timeline_waiting(struct scheduler *s, enum admit why, int64_t job_id, const char *words);
+
+/* task_memory.c: the estimates of a job that is to start, if something was learned since the plan.
+ */
+int task_memory_estimate(struct scheduler *s, struct job_row *job, const struct resolved *source,
+			 struct err *e);
+
+/* waiting.c: around each look for work, and for each job that was asked about in it. */
+void waiting_begin(struct scheduler *s);
+void waiting_note(struct scheduler *s, const struct job_row *job, enum admit why,
+		  uint64_t disk_bytes, uint64_t disk_free);
+void waiting_end(struct scheduler *s);
+
+/* ballast.c: room for the store, also when the disk is full. At the start, and after each look. */
+void ballast_take(struct scheduler *s);
 
 /* recover.c: put right what a dead run left. */
 int recover(struct scheduler *s, struct err *e);
@@ -226,9 +302,33 @@ void publish_free(struct scheduler *s);
 void publish_job_ready(struct scheduler *s, const char *repo);
 /* Everything converted: publish what is ready. Returns true while something is going on. */
 bool publish_at_end(struct scheduler *s);
+/* The disk is short: publish what is ready, where artifacts leave after that. */
+void publish_for_room(struct scheduler *s);
 bool publish_busy(const struct scheduler *s);
 /* After a pause. */
 void publish_go_on(struct scheduler *s);
 void publish_stop(struct scheduler *s, int sig);
+/* A job of repo is held no more. */
+void publish_released(struct scheduler *s, const char *repo);
+/* Published again though nothing of it is ready: its card has more to say. */
+void publish_again(struct scheduler *s, const char *repo);
+
+/* measuring.c: artifacts that are tried where they will run, one child of quern each. */
+int measuring_init(struct scheduler *s, struct err *e);
+void measuring_free(struct scheduler *s);
+/* In the transaction that makes the job ready: it will be measured, and may be held until then. */
+int measuring_job_ready(struct scheduler *s, const struct job_row *job, struct err *e);
+/* Begin what may begin. quiet: nothing else is in work, or can be. True while something is measured
+ * or will be. */
+bool measuring_start(struct scheduler *s, bool quiet);
+bool measuring_busy(const struct scheduler *s);
+/* One goes on that nothing may disturb. */
+bool measuring_alone(const struct scheduler *s);
+/* A repository that should be published again, or NULL; and that it is being published. */
+const char *measuring_refresh(struct scheduler *s);
+void measuring_published(struct scheduler *s, const char *repo);
+void measuring_tick(struct scheduler *s, int64_t mono_ms);
+void measuring_stop(struct scheduler *s, int sig);
+int measuring_draw(const struct scheduler *s, int64_t mono_ms, struct display_job *jobs, int max);
 
 #endif

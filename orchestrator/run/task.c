@@ -60,9 +60,14 @@ static struct task *task_new(struct scheduler *s, const struct job_row *job, int
 						   : sources_get(s->session->sources, i, true);
 	}
 	t->phase_ms = t->progress_ms = clock_mono_ms();
+	t->memory_by = "";
+	t->claim_bytes = (uint64_t)t->job.memory_bytes;
+	t->limit_bytes = t->rungs.alone
+				 ? s->cfg->resources.memory_bytes
+				 : admit_limit(t->claim_bytes, s->cfg->resources.memory_bytes);
 	t->next = s->tasks;
 	s->tasks = t;
-	admit_started(&s->adm, job->id, (uint64_t)t->job.memory_bytes,
+	admit_started(&s->adm, job->id, t->claim_bytes,
 		      (uint64_t)(job->output_bytes + job->scratch_bytes));
 	if (t->rungs.alone)
 		admit_alone(&s->adm, job->id);
@@ -72,7 +77,7 @@ static struct task *task_new(struct scheduler *s, const struct job_row *job, int
 static void release_slot(struct task *t)
 {
 	if (!t->slot_free)
-		admit_worker_ended(&t->sched->adm, (uint64_t)t->job.memory_bytes);
+		admit_worker_ended(&t->sched->adm, t->claim_bytes);
 	admit_alone_ended(&t->sched->adm, t->job.id);
 	t->slot_free = true;
 }
@@ -85,6 +90,7 @@ void task_free(struct task *t)
 	while (*p != t)
 		p = &(*p)->next;
 	*p = t->next;
+	watch_forget(t);
 	release_slot(t);
 	admit_disk_free(&s->adm, (uint64_t)(t->job.output_bytes + t->job.scratch_bytes));
 	s->sealing -= t->phase == TASK_SEAL;
@@ -162,6 +168,8 @@ static int commit_move(struct task *t, enum job_event ev, const struct verdict *
 	}
 	fill_attempt(t, v, &at);
 	rc = ends ? store_attempt_end(s->store, &at, e) : 0;
+	if (rc >= 0 && ends)
+		rc = task_memory_record(t, ev == EV_VALID, v, e);
 	if (rc >= 0)
 		rc = store_job_move(s->store, &m, &t->job.state, e);
 	for (size_t i = 0; rc >= 0 && (ev == EV_VALID || ev == EV_FOUND) && i < t->seal.sealed.n;
@@ -206,9 +214,16 @@ static void finish_ready(struct task *t, enum job_event ev)
 {
 	struct scheduler *s = t->sched;
 
+	for (size_t i = 0; i < t->seal.sealed.n; i++)
+		s->disk_written += t->seal.sealed.files[i].size_bytes;
 	if (task_move(t, ev, &no_fault, true)) {
+		struct err e = ERR_INIT;
+
 		s->res->finished++;
-		publish_job_ready(s, t->job.repo);
+		if (measuring_job_ready(s, &t->job, &e) < 0)
+			sched_fatal(s, &e);
+		else
+			publish_job_ready(s, t->job.repo);
 	}
 	task_free(t);
 }

@@ -27,6 +27,15 @@ void task_sealed(struct task *t);
 /* sealing.c. Seal its output in a pool thread, together with others; then task_sealed(). */
 void sealing_add(struct task *t);
 
+/* task_memory.c. A control group for its worker: the descriptor to enter it by, which is the
+ * caller's; 0: none. */
+int task_memory_group(struct task *t);
+/* Its worker has ended: ask the kernel's log, and watch it no more. */
+void task_memory_ended(struct task *t);
+/* A bad verdict becomes that of a lack of memory, if that is what it was. */
+void task_memory_verdict(struct task *t, struct verdict *v);
+/* With the attempt's end, in the same transaction. */
+int task_memory_record(struct task *t, bool good, const struct verdict *v, struct err *e);
 /* task_folder.c. Bytes that its folder may hold; and whether it holds more, or too many files. */
 #define TASK_FILES_MAX 20000
 uint64_t task_folder_limit(const struct task *t);

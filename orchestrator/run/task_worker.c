@@ -124,6 +124,7 @@ static void on_converted(struct task *t)
 	struct verdict v;
 
 	verdict_of_worker(&t->x, t->end_reason, t->dir, &v);
+	task_memory_verdict(t, &v);
 	if (v.good) {
 		CRASH_POINT("task:converted");
 		if (!task_move(t, EV_EXIT_OK, &no_fault, false)) {
@@ -165,6 +166,8 @@ static void on_done(struct execution *x)
 	struct task *t = x->data;
 	struct verdict v;
 
+	task_memory_ended(t);
+	t->worked_ms += clock_mono_ms() - t->phase_ms;
 	t->used.user_ms += x->used.user_ms;
 	t->used.system_ms += x->used.system_ms;
 	note_peak(t, x->used.peak_rss_bytes);
@@ -174,6 +177,7 @@ static void on_done(struct execution *x)
 		return;
 	}
 	verdict_of_validation(&t->x, t->end_reason, t->dir, &v);
+	task_memory_verdict(t, &v);
 	if (v.good)
 		task_seal(t);
 	else if (v.cancelled)
@@ -307,7 +311,11 @@ void task_spawn(struct task *t, const char *verb)
 		task_fail(t, &v);
 		return;
 	}
+	place.group_fd = task_memory_group(t);
 	s->ex->start(s->ex, &s->children, &t->x, &place);
+	if (place.group_fd)
+		close(place.group_fd);
+	watch_add(t);
 	CRASH_POINT("task:spawned");
 }
 
@@ -320,6 +328,8 @@ void task_stop(struct task *t, enum task_end why, int sig)
 	if (!t->killed_ms)
 		t->killed_ms = clock_mono_ms();
 	t->sched->ex->signal(t->sched->ex, &t->x, sig);
+	if (sig == SIGKILL)
+		watch_kill(t, sig);
 	if (control_is_frozen(t->sched)) /* else it would come to it only with quern resume */
 		t->sched->ex->signal(t->sched->ex, &t->x, SIGCONT);
 }
@@ -334,6 +344,7 @@ void task_reattach(struct task *t)
 		.dir = t->dir, .lock_fd = -1, .on_line = on_line, .on_done = on_done, .data = t
 	};
 	s->ex->reattach(s->ex, &s->children, &t->x);
+	watch_add(t);
 }
 
 /* ---- with each tick */
@@ -348,7 +359,8 @@ static void record_pid(struct task *t)
 	if (t->pid_recorded || t->phase != TASK_CONVERT || pid <= 0)
 		return;
 	t->pid_recorded = true;
-	if (store_attempt_pid(t->sched->store, t->attempt_id, pid, proc_start_time(pid), &e) < 0)
+	if (sched_batch(t->sched, &e) < 0 ||
+	    store_attempt_pid(t->sched->store, t->attempt_id, pid, proc_start_time(pid), &e) < 0)
 		sched_fatal(t->sched, &e);
 }
 
@@ -424,8 +436,9 @@ void task_tick(struct task *t, int64_t mono_ms)
 	look_at_folder(t, mono_ms);
 	if (t->end_reason == END_BY_ITSELF)
 		look_for_cancel(t);
-	if (t->progress_dirty && store_attempt_progress(t->sched->store, t->attempt_id, t->stage,
-							t->unit, t->done, t->total, &e) < 0)
+	if (t->progress_dirty && (sched_batch(t->sched, &e) < 0 ||
+				  store_attempt_progress(t->sched->store, t->attempt_id, t->stage,
+							 t->unit, t->done, t->total, &e) < 0))
 		sched_fatal(t->sched, &e);
 	t->progress_dirty = false;
 }

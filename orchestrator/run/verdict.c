@@ -11,6 +11,7 @@
 #include "core/log.h"
 #include "core/path.h"
 #include "orchestrator/run/jobdir.h"
+#include "orchestrator/run/oom.h"
 
 /* Exit codes of docs/worker-protocol.md, and those of the sandbox (workers/launch/place.h). */
 enum {
@@ -85,6 +86,9 @@ static bool ended_by_us(enum task_end why, struct verdict *v)
 	case END_LOG:
 		set(v, false, "log too large", "its log grew beyond 64 MiB");
 		show(v, "limit", v->message);
+		return true;
+	case END_MEMORY: /* what it used is said later: oom.h */
+		set(v, true, OOM_CAUSE, "ended for its memory");
 		return true;
 	case END_FOLDER:
 		set(v, false, "folder too large",

@@ -18,7 +18,7 @@ struct verdict {
 	int said;		    /* the worker's word on another try: 1, 0; -1 none */
 	char cause[CAUSE_NAME_MAX]; /* one of db/cause.h */
 	char message[600];
-	char evidence_from[16]; /* log, result, signal, exit, limit, error; "" */
+	char evidence_from[16]; /* log, result, signal, exit, limit, error, memory, disk; "" */
 	char evidence[EVIDENCE_MAX];
 };
 

@@ -30,6 +30,7 @@ void check_add(struct checks *c, const char *name, enum check_level level, const
 /* doctor_machine.c: memory, clock, the disk under the work folder (made if absent only for the
  * probe). */
 void doctor_memory(struct checks *c);
+void doctor_limits(struct checks *c); /* what holds workers to their memory */
 void doctor_clock(struct checks *c, const char *work);
 void doctor_disk(struct checks *c, const char *work);
 

@@ -15,6 +15,7 @@
 #include "core/path.h"
 #include "core/proc.h"
 #include "core/units.h"
+#include "orchestrator/host/cgroup.h"
 #include "orchestrator/host/workdir.h"
 #include "orchestrator/view/doctor.h"
 
@@ -83,6 +84,30 @@ void doctor_memory(struct checks *c)
 			  "%s, only %s available", t, a);
 	else
 		check_add(c, "memory", CHECK_OK, NULL, "%s, %s available", t, a);
+}
+
+void doctor_limits(struct checks *c)
+{
+	struct cgroup g;
+
+	cgroup_look(&g);
+	if (g.usable)
+		check_add(c, "limits", CHECK_OK, NULL,
+			  "each attempt gets a control group with its limit of memory, if no other "
+			  "process is in %s",
+			  *g.dir ? g.dir : "/");
+	else if (access("/run/systemd/system", F_OK) == 0)
+		check_add(
+			c, "limits", CHECK_OK, NULL,
+			"quern run asks systemd for a scope, for a control group of each attempt; "
+			"without one, workers are watched (%s)",
+			g.why);
+	else
+		check_add(c, "limits", CHECK_WARN,
+			  "start quern run as a service of systemd's with Delegate=yes, for limits "
+			  "that the kernel keeps",
+			  "workers are watched once a second, and ended beyond their limit: %s",
+			  g.why);
 }
 
 /* ---- clock */

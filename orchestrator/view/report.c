@@ -25,6 +25,10 @@ int report_load(struct store *s, const char *work, struct arena *a, struct repor
 		r.n_samples = (size_t)rc;
 	if (rc >= 0)
 		rc = r.n_nights = store_nights(s, r.nights, REPORT_NIGHTS, e);
+	r.measured = arena_array(a, REPORT_MEASURED_MAX, sizeof(*r.measured));
+	if (rc >= 0)
+		rc = r.n_measured =
+			store_measures_of_run(s, r.run.id, a, r.measured, REPORT_MEASURED_MAX, e);
 	if (rc < 0)
 		return rc;
 	*out = r;

@@ -20,6 +20,7 @@
 #define REPORT_JOBS_MAX 20000 /* in the grid and in lists; counts and causes are of all */
 #define REPORT_CELLS_MAX 100000
 #define REPORT_NIGHTS 14
+#define REPORT_MEASURED_MAX 2000
 #define REPORT_TEXT_COLUMNS 60 /* a phone held upright */
 #define REPORT_NAMED 10	       /* jobs that a cause names */
 #define REPORT_ATTEMPTS_MAX 8
@@ -107,6 +108,8 @@ struct report {
 	size_t n_samples;
 	struct night_row nights[REPORT_NIGHTS]; /* this one first */
 	int n_nights;
+	struct measurement_row *measured; /* in this run, in their order */
+	int n_measured;			  /* at most REPORT_MEASURED_MAX */
 };
 
 /* ERR_NOTFOUND: no run yet. */
@@ -124,6 +127,10 @@ const struct report_job *report_largest_error(const struct report *r);
 
 /* What to change and what to type for a cause (report_advice.c). */
 void report_advice(struct arena *a, struct report_cause *c);
+
+/* report_measured.c: lines of text, each ended by a newline */
+void report_measured_text(const struct report *r, struct buf *b);
+void report_measured_json(const struct report *r, struct json_out *w);
 
 void report_text(const struct report *r, struct arena *a, struct buf *b);
 void report_json(const struct report *r, struct buf *b);

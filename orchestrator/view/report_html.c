@@ -340,6 +340,7 @@ void report_html(const struct report *r, struct arena *a, struct buf *b)
 	page_grid(r, a, &parts);
 	page_timeline(r, a, &parts);
 	page_quality(r, a, &parts);
+	page_measured(r, &parts);
 	page_longest(r, a, &parts);
 	page_nights(r, a, &parts);
 	page_jobs(r, a, &parts);

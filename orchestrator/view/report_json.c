@@ -144,6 +144,7 @@ void report_json(const struct report *r, struct buf *b)
 	json_repos(&w, r);
 	json_jobs(&w, r);
 	json_nights(&w, r);
+	report_measured_json(r, &w);
 	jw_end_object(&w);
 	buf_addc(b, '\n');
 }

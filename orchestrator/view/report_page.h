@@ -42,6 +42,8 @@ void page_jobs(const struct report *r, struct arena *a, struct buf *b);
 void page_quality(const struct report *r, struct arena *a, struct buf *b);
 void page_scatter(const struct report *r, struct arena *a, struct buf *b);
 /* report_timeline.c: when each attempt of the run went on, one lane above the other, as an SVG. */
+/* report_measured.c: how fast artifacts run, where they were tried. */
+void page_measured(const struct report *r, struct buf *b);
 void page_timeline(const struct report *r, struct arena *a, struct buf *b);
 /* report_data.c: what the script shows of each job, as JSON that cannot end its element. */
 void page_data(const struct report *r, struct arena *a, struct buf *b);

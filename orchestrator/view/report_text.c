@@ -192,6 +192,24 @@ static void add_nights(const struct report *r, struct buf *b, struct buf *line)
 	end_line(b, 2, line);
 }
 
+/* Each of its lines wrapped; a warning's second line stands deeper. */
+static void add_measured(const struct report *r, struct buf *b, struct buf *line)
+{
+	struct buf text;
+	const char *p, *end;
+
+	buf_init(&text, LINE_MAX_BYTES);
+	report_measured_text(r, &text);
+	for (p = buf_str(&text); *p; p = end + 1) {
+		end = strchr(p, '\n');
+		if (!end)
+			break;
+		buf_add(line, p, (size_t)(end - p));
+		end_line(b, 4, line);
+	}
+	buf_release(&text);
+}
+
 void report_text(const struct report *r, struct arena *a, struct buf *b)
 {
 	struct buf line;
@@ -202,6 +220,7 @@ void report_text(const struct report *r, struct arena *a, struct buf *b)
 	add_causes(r, b, &line);
 	add_longest(r, b, &line);
 	add_quality(r, a, b, &line);
+	add_measured(r, b, &line);
 	add_nights(r, b, &line);
 	buf_release(&line);
 }

@@ -257,6 +257,15 @@ static void print_run(const struct status *st, FILE *f, struct arena *a)
 	fputc('\n', f);
 }
 
+/* Only while the run lives: what it waited for when it died is no news. */
+static void print_waiting(const struct status *st, FILE *f)
+{
+	if (st->life != RUN_GOING || !st->run.waiting[0])
+		return;
+	cli_print_text(f, st->run.waiting);
+	fputc('\n', f);
+}
+
 static void print_counts(const struct status *st, FILE *f)
 {
 	const char *sep = ": ";
@@ -357,6 +366,7 @@ void status_print(const struct status *st, FILE *f, size_t width)
 
 	print_run(st, f, a);
 	print_counts(st, f);
+	print_waiting(st, f);
 	print_active(st, f, width, a);
 	print_failed(st, f, width, a);
 	n = status_next_steps(st, a, steps, ARRAY_LEN(steps));

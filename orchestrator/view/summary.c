@@ -10,6 +10,7 @@
 #include "orchestrator/command/upload_options.h"
 #include "orchestrator/host/workdir.h"
 
+#define HELD_MAX 10000 /* counted */
 #define FAILURES_SHOWN 10
 #define REPOS_SHOWN 20
 
@@ -222,12 +223,47 @@ static void first_line(FILE *f, const struct scheduler_result *r, const int64_t 
 	fprintf(f, "; %lld of %llu points done\n", (long long)good, (unsigned long long)t->points);
 }
 
+/* What measurements keep from being published, in this run or before. */
+static int64_t count_held(struct session *s)
+{
+	struct arena *a = arena_new();
+	struct hold_row *rows = arena_array(a, HELD_MAX, sizeof(*rows));
+	struct err ignored = ERR_INIT;
+	int n = store_holds(s->store, 0, a, rows, HELD_MAX, &ignored);
+
+	arena_free(a);
+	return n > 0 ? n : 0;
+}
+
+static int64_t show_measured(FILE *f, struct session *s, const struct scheduler_result *r)
+{
+	int64_t held = count_held(s);
+
+	if (held)
+		fprintf(f,
+			"%lld held back by measurements; quern upload --held publishes all the "
+			"same\n",
+			(long long)held);
+	if (!r->measured && !r->measure_failed && !r->not_measured)
+		return held;
+	fprintf(f, "%lld measured", (long long)r->measured);
+	if (r->measure_warned)
+		fprintf(f, ", %lld with warnings", (long long)r->measure_warned);
+	if (r->regressions)
+		fprintf(f, ", %lld regression%s", (long long)r->regressions,
+			plural((uint64_t)r->regressions));
+	if (r->measure_failed + r->not_measured)
+		fprintf(f, ", %lld not", (long long)(r->measure_failed + r->not_measured));
+	fputs("; quern show N has the numbers\n", f);
+	return held;
+}
+
 int summary_run(FILE *f, struct session *s, int64_t run_id, const struct plan_totals *t,
 		const struct scheduler_result *r, int64_t took_ms)
 {
 	int64_t counts[JOB_STATE_COUNT] = { 0 };
 	struct err e = ERR_INIT;
-	int64_t left;
+	int64_t left, held;
 
 	if (store_job_counts(s->store, run_id, counts, &e) < 0)
 		return cli_fail(&e);
@@ -241,9 +277,10 @@ int summary_run(FILE *f, struct session *s, int64_t run_id, const struct plan_to
 	left = counts[JOB_PENDING] + counts[JOB_RUNNING] + counts[JOB_VALIDATING];
 	if (left)
 		fprintf(f, "%lld not done yet; quern run goes on with them\n", (long long)left);
-	if (counts[JOB_READY] && s->cfg->upload.kind != HUB_NONE)
+	held = show_measured(f, s, r);
+	if (counts[JOB_READY] > held && s->cfg->upload.kind != HUB_NONE)
 		fprintf(f, "%lld converted but not published; quern upload does that\n",
-			(long long)counts[JOB_READY]);
+			(long long)(counts[JOB_READY] - held));
 	show_repos(f, s, run_id);
 	if (r->interrupted)
 		return EXIT_INTERRUPTED;
@@ -251,7 +288,7 @@ int summary_run(FILE *f, struct session *s, int64_t run_id, const struct plan_to
 		return EXIT_ENVIRONMENT;
 	if (r->time_over || r->drained)
 		left = 0; /* as was asked for */
-	if (counts[JOB_FAILED] || r->publish_failed || t->count[PLAN_ILLEGAL] || left)
+	if (counts[JOB_FAILED] || r->publish_failed || held || t->count[PLAN_ILLEGAL] || left)
 		return EXIT_JOBS_FAILED;
 	return EXIT_GOOD;
 }

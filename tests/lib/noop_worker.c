@@ -8,7 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -84,6 +86,95 @@ static void nap(long ms)
 
 	while (nanosleep(&t, &t) != 0 && errno == EINTR)
 		;
+}
+
+/* A MiB at a time, slowly enough to be seen growing; then it stays a while. */
+static void grow(long mib, int shared)
+{
+	for (long i = 0; i < mib; i++) {
+		char *p = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE,
+			       MAP_ANONYMOUS | (shared ? MAP_SHARED : MAP_PRIVATE), -1, 0);
+
+		if (p == MAP_FAILED) {
+			fprintf(stderr, "noop: %s\n", strerror(errno));
+			_exit(1);
+		}
+		memset(p, 1, 1 << 20);
+		nap(5);
+	}
+	nap(2000);
+}
+
+/* By a child, as toolkits do; away: in a session of its own. */
+static int grow_child(long mib, int shared, int away)
+{
+	pid_t child = fork();
+	int status;
+
+	if (child == 0) {
+		if (away)
+			setsid();
+		grow(mib, shared);
+		_exit(0);
+	}
+	waitpid(child, &status, 0);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	fputs("noop: a child of mine is gone\n", stderr);
+	return 1;
+}
+
+static int need_memory(const char *mode)
+{
+	char mib[16];
+	long n = atol(field("mib", mib, sizeof(mib)));
+
+	if (strcmp(mode, "grow") == 0)
+		grow(n, 0);
+	else if (strcmp(mode, "grow_child") == 0)
+		return grow_child(n, 0, 0);
+	else if (strcmp(mode, "grow_shared") == 0)
+		return grow_child(n, 1, 0);
+	else if (strcmp(mode, "grow_away") == 0)
+		return grow_child(n, 0, 1);
+	if (strcmp(mode, "speak_oom") == 0) {
+		fputs("Traceback (most recent call last):\nMemoryError\n", stderr);
+		return 1;
+	}
+	return 0;
+}
+
+/* So many MiB into a file; a disk that is full is said as it is. */
+static int fill(const char *path, long n)
+{
+	static char block[1 << 20];
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0644);
+
+	for (long i = 0; i < n; i++) {
+		if (write(fd, block, sizeof(block)) != (ssize_t)sizeof(block)) {
+			fprintf(stderr, "noop: %s: %s\n", path, strerror(errno));
+			return 1;
+		}
+		nap(5);
+	}
+	close(fd);
+	return 0;
+}
+
+/* An output of so many MiB, and not of the few bytes that others make. */
+static int fat(const char *name, const char *path)
+{
+	char text[512], mib[16];
+	long n = atol(field("mib", mib, sizeof(mib)));
+
+	if (fill(path, n) != 0)
+		return 1;
+	snprintf(text, sizeof(text),
+		 "{\"protocol\":1,\"status\":\"ok\",\"files\":[{\"path\":\"%s\",\"size\":%ld}],"
+		 "\"facts\":%s}\n",
+		 name, n << 20, facts("fat"));
+	put("result.json.tmp", text);
+	return rename("result.json.tmp", "result.json") != 0;
 }
 
 static void chatter(void)
@@ -200,7 +291,7 @@ static int misbehave(const char *mode, const char *name)
 
 static int convert(void)
 {
-	char mode[32], ms[16], file[256], name[300], path[320];
+	char mode[32], ms[16], mib[16], file[256], name[300], path[320];
 
 	field("mode", mode, sizeof(mode));
 	field("sleep_ms", ms, sizeof(ms));
@@ -208,6 +299,11 @@ static int convert(void)
 	snprintf(path, sizeof(path), "out/%s", name);
 	if (ms[0])
 		nap(atol(ms));
+	if (strcmp(mode, "fat") == 0)
+		return fat(name, path);
+	if (need_memory(mode) != 0 || (strcmp(mode, "fill") == 0 &&
+				       fill("scratch", atol(field("mib", mib, sizeof(mib)))) != 0))
+		return 1;
 	put(path, content);
 	result(name, CONTENT_SHA);
 	return misbehave(mode, name);

@@ -282,7 +282,7 @@ def test_a_disk_that_is_too_full_ends_the_run_with_4():
 def test_a_disk_that_fills_at_any_point_loses_nothing():
     """One line that says so, exit 4; with room again the next run goes on, and nothing counts as a failure."""
     outcomes = set()
-    for after in (0, *range(50000, 550000, 25000)):
+    for after in (0, *range(50000, 750000, 40000)):
         with Matrix(JOBS.replace("attempts: 2", "attempts: 1")) as m:
             done = m.quern("run", **preload("full_disk", FULL_DISK_AFTER=after))
             outcomes.add(done.returncode)

@@ -208,6 +208,8 @@ void place_enter(const struct place *p)
 {
 	if (getsid(0) != getpid() && setsid() < 0 && setpgid(0, 0) < 0)
 		die(PLACE_CANNOT_SET_UP, "process group", "");
+	if (p->group_fd && write(p->group_fd, "0", 1) != 1)
+		die(PLACE_CANNOT_SET_UP, "control group", "");
 	sign_lock(p->lock_fd);
 	close_others(p->lock_fd);
 	if (chdir(p->job) != 0)

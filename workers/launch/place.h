@@ -21,6 +21,7 @@ struct place {
 	const char *const *read;    /* what it may read, absolute; NULL-ended, or NULL */
 	const char *const *setenv;  /* NAME=VALUE; NULL-ended, or NULL */
 	int lock_fd;		    /* above 2; the worker inherits it, and its flock */
+	int group_fd;		    /* it enters this control group by; 0: none */
 	int network;		    /* leave it open */
 	int gpu;		    /* it may use NVIDIA's devices */
 	uint64_t memory_bytes;	    /* limits; 0: as it is */
