@@ -70,7 +70,7 @@ def test_status_is_for_monitoring():
         m.write(JOBS.replace("opt: [0, 1, 2]", "opt: [0, 1]"))
         expect(m.quern("run"), 0)
         expect(m.quern("status"), 0)
-        m.write(JOBS.replace("opt: [0, 1, 2]", "opt: 5\n    with: {sleep_ms: 600000}"))
+        m.write(JOBS.replace("opt: [0, 1, 2]", "opt: 5\n    with: {sleep_ms: 30000}"))
         p = m.start("run")
         while not m.running():
             assert p.poll() is None
