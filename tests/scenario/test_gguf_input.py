@@ -81,7 +81,7 @@ def test_faults_of_the_grammar():
         m.write(JOBS % ("given/m-F32.gguf, file: m-F32.gguf", ""))
         assert "remove `file`" in plan(m)["why"]
         m.write(JOBS % ("jobs.yaml", ""))
-        assert "neither a folder nor a GGUF file" in plan(m)["why"]
+        assert "neither a folder nor a GGUF" in plan(m)["why"]
 
 
 def test_quantized_ones_are_refused():

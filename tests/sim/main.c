@@ -108,7 +108,8 @@ static void live(struct night *n, int (*cmd)(int, char **), char **argv, enum tr
 }
 
 /* What a person would read after the night. */
-static void judge_end(const struct night *n, int status, enum trouble trouble)
+static void judge_end(const struct night *n, int (*cmd)(int, char **), int status,
+		      enum trouble trouble)
 {
 	int code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 
@@ -116,8 +117,10 @@ static void judge_end(const struct night *n, int status, enum trouble trouble)
 		sim_wrong("a life did not end in %d s", LIFE_SECONDS);
 	else if (WIFSIGNALED(status) && !(trouble == TROUBLE_MEMORY && WTERMSIG(status) == SIGABRT))
 		sim_wrong("a life ended by signal %d", WTERMSIG(status));
-	/* 2: a person asked for what cannot be, to cancel what has failed */
-	else if (code == SIM_EXIT_KILLED || (code >= 0 && code <= 2) || world->faulty)
+	/* A person may ask for what cannot be: to cancel what has failed (2), and to do something
+	 * with a store that no life has made yet (4). */
+	else if (code == SIM_EXIT_KILLED || (code >= 0 && code <= 2) ||
+		 (code == 4 && cmd != cmd_run) || world->faulty)
 		return;
 	else if (!WIFSIGNALED(status))
 		sim_wrong("a life ended with exit code %d; see %s/output", code, n->dir);
@@ -148,7 +151,7 @@ static int one_life(struct night *n, int (*cmd)(int, char **), char **argv, enum
 	close(pair[0]);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
-	judge_end(n, status, trouble);
+	judge_end(n, cmd, status, trouble);
 	if (world->faulty) {
 		n->ever_faulty = true;
 		sum.faults++;
