@@ -537,6 +537,7 @@ static void teardown(struct scheduler *s)
 	/* When recovery failed, pool threads are at work for jobs that it adopted: nothing is
 	 * started when they come back, and what they opened is closed. */
 	s->stop = STOP_NOW;
+	s->finished = true;
 	do {
 		uv_walk(&s->loop, close_handle, NULL);
 		uv_run(&s->loop, UV_RUN_DEFAULT);
