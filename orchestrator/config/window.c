@@ -30,7 +30,7 @@ int window_parse_time(const char *text)
 {
 	int t = read_time(&text);
 
-	return *text ? -1 : t;
+	return t < 0 || *text ? -1 : t; /* text is behind the end where it is no time */
 }
 
 int window_parse(const char *text, struct window *out)
