@@ -220,6 +220,7 @@ static int plan_json(struct session *s, const char *only, struct showing *show,
 	jw_array(&w);
 	show->w = &w;
 	rc = plan_walk(s, only, 0, json_point, show, t, e);
+	show->w = NULL;
 	jw_end_array(&w);
 	jw_key(&w, "models");
 	json_models(&w, s);
