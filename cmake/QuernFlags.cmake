@@ -26,6 +26,11 @@ if(QUERN_SANITIZE)
     -fsanitize=${QUERN_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(quern_flags INTERFACE -fsanitize=${QUERN_SANITIZE})
 endif()
+if(NOT QUERN_BUILD_TESTS)
+  # What is packed has the same bytes wherever it is built. A build id would be made of the debugging
+  # information too, which tells a compiler behind ccache from one without.
+  target_link_options(quern_flags INTERFACE -Wl,--build-id=none)
+endif()
 if(QUERN_SANITIZE MATCHES "address")
   # Programs in the sandbox of workers cannot be traced, which is how LeakSanitizer looks for leaks.
   add_library(quern_leaks STATIC ${CMAKE_CURRENT_LIST_DIR}/leaks.c)
