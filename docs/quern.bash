@@ -79,7 +79,7 @@ _quern_value() {
 _quern_operand() {
 	case $1 in
 	bench)
-		_quern_words "$(_quern_jobs ready done)"
+		_quern_words "$(_quern_jobs "ready" "done")"
 		mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$cur")
 		;;
 	show | logs | explain) _quern_words "$(_quern_jobs)" ;;
