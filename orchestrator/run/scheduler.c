@@ -140,7 +140,7 @@ static int refill(struct scheduler *s, int skip, struct err *e)
 	return s->window_n;
 }
 
-static const struct resolved *source_of(struct scheduler *s, const struct job_row *job)
+const struct resolved *sched_source(const struct scheduler *s, const struct job_row *job)
 {
 	for (size_t i = 0; i < s->cfg->n_models; i++) {
 		if (strcmp(s->cfg->models[i].name, job->spec.model) == 0)
@@ -238,7 +238,7 @@ static void leave_to_others(struct scheduler *s, const struct job_row *job,
 /* Try one candidate. 1: dealt with, 0: must wait, negative: fatal. */
 static int consider(struct scheduler *s, struct job_row *job, struct err *e)
 {
-	const struct resolved *source = source_of(s, job);
+	const struct resolved *source = sched_source(s, job);
 	uint64_t disk_free = 0, disk;
 	const char *why = "its model is no longer usable", *cause = "source";
 	enum making_state making;
@@ -280,8 +280,6 @@ static int consider(struct scheduler *s, struct job_row *job, struct err *e)
 		admit_blocked(&s->adm, job->id);
 		return 0;
 	case ADMIT_NO_MACHINE:
-		admit_blocked(&s->adm, job->id);
-		return 0;
 	case ADMIT_NOT_ALONE:
 	case ADMIT_NO_MEMORY:
 		admit_blocked(&s->adm, job->id);

@@ -196,6 +196,9 @@ void sched_fatal(struct scheduler *s, const struct err *e);
 /* Look for work to start, or for the end. Safe from any callback. */
 void sched_kick(struct scheduler *s);
 
+/* What a job is made from: its model, with the adapter if it has one. NULL: the matrix has no model
+ * of that name any more. */
+const struct resolved *sched_source(const struct scheduler *s, const struct job_row *job);
 /* What a job claims of memory, under the rungs that it stands on. */
 int64_t sched_claim(const struct scheduler *s, const struct job_row *job, bool *alone);
 

@@ -54,11 +54,7 @@ static struct task *task_new(struct scheduler *s, const struct job_row *job, int
 			s->cfg, job->spec.engine,
 			t->rungs.environment ? arena_printf(t->a, "+%s", t->rungs.environment)
 					     : job->spec.engine_version);
-	for (size_t i = 0; i < s->cfg->n_models; i++) {
-		if (strcmp(s->cfg->models[i].name, job->spec.model) == 0)
-			t->source = job->spec.lora ? sources_lora(s->session->sources, i, true)
-						   : sources_get(s->session->sources, i, true);
-	}
+	t->source = sched_source(s, job);
 	t->phase_ms = t->progress_ms = clock_mono_ms();
 	t->memory_by = "";
 	t->claim_bytes = (uint64_t)t->job.memory_bytes;
