@@ -11,36 +11,12 @@
 #include "core/json.h"
 #include "core/mem.h"
 #include "orchestrator/cli.h"
+#include "orchestrator/command/child_say.h"
 #include "orchestrator/command/commands.h"
 #include "upload/fetch.h"
 #include "upload/hub_env.h"
 
 #define LINE_MAX_BYTES (16u << 20) /* the list of files is in one of the lines */
-
-static void say(struct buf *b)
-{
-	puts(buf_str(b));
-	fflush(stdout);
-	buf_clear(b);
-}
-
-static int say_error(const struct err *e, const char *cause)
-{
-	struct json_out w;
-	struct buf b;
-
-	buf_init(&b, LINE_MAX_BYTES);
-	jw_init(&w, &b, 0);
-	jw_object(&w);
-	jw_kstr(&w, "event", "error");
-	jw_kstr(&w, "code", err_name(e->code));
-	jw_kstr(&w, "cause", cause);
-	jw_kstr(&w, "message", e->msg);
-	jw_end_object(&w);
-	say(&b);
-	buf_release(&b);
-	return EXIT_JOBS_FAILED;
-}
 
 static void say_model(const struct fetch_options *o, const struct fetch_model *m)
 {
@@ -73,8 +49,7 @@ static void say_model(const struct fetch_options *o, const struct fetch_model *m
 	}
 	jw_end_array(&w);
 	jw_end_object(&w);
-	say(&b);
-	buf_release(&b);
+	child_say(&b);
 	arena_free(a);
 }
 
@@ -204,5 +179,5 @@ int cmd_fetch_repo(int argc, char **argv)
 	if (rc >= 0)
 		rc = with_env(&q, &env, &cause, &e);
 	hub_env_release(&env);
-	return rc < 0 ? say_error(&e, cause) : EXIT_GOOD;
+	return rc < 0 ? child_say_error(&e, "cause", cause) : EXIT_GOOD;
 }

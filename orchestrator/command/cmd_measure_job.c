@@ -11,6 +11,7 @@
 #include "core/json.h"
 #include "core/mem.h"
 #include "orchestrator/cli.h"
+#include "orchestrator/command/child_say.h"
 #include "orchestrator/command/commands.h"
 #include "orchestrator/host/workdir.h"
 #include "orchestrator/measure/record.h"
@@ -23,13 +24,6 @@ struct request {
 	struct option_list set;
 	int64_t job, id;
 };
-
-static void say(struct buf *b)
-{
-	puts(buf_str(b));
-	fflush(stdout);
-	buf_release(b);
-}
 
 static void on_progress(void *ctx, const char *stage, int done, int total)
 {
@@ -59,24 +53,7 @@ static void say_measured(const struct measure_result *r, const char *held)
 	}
 	jw_end_array(&w);
 	jw_end_object(&w);
-	say(&b);
-}
-
-static int say_error(const struct err *e, const char *held)
-{
-	struct json_out w;
-	struct buf b;
-
-	buf_init(&b, LINE_MAX_BYTES);
-	jw_init(&w, &b, 0);
-	jw_object(&w);
-	jw_kstr(&w, "event", "error");
-	jw_kstr(&w, "code", err_name(e->code));
-	jw_kstr(&w, "held", held);
-	jw_kstr(&w, "message", e->msg);
-	jw_end_object(&w);
-	say(&b);
-	return EXIT_JOBS_FAILED;
+	child_say(&b);
 }
 
 /* The stage as the run read it: jobs.yaml may have been edited since. */
@@ -135,7 +112,7 @@ static int whole(struct arena *a, const struct request *q)
 	if (rc >= 0)
 		(void)store_open(workdir_db(a, cfg->work), 0, &s, &e);
 	if (!s)
-		return say_error(&e, held); /* the loop ends the row */
+		return child_say_error(&e, "held", held); /* the loop ends the row */
 	rc = measure(a, s, cfg, st, q, &r, &e);
 	if (rc >= 0)
 		rc = measure_record_done(s, st, q->id, q->job, &r, clock_wall_ms(), &held, &e);
@@ -144,7 +121,7 @@ static int whole(struct arena *a, const struct request *q)
 					    &store_err);
 	store_close(s);
 	if (rc < 0)
-		return say_error(&e, held);
+		return child_say_error(&e, "held", held);
 	say_measured(&r, held);
 	return EXIT_GOOD;
 }

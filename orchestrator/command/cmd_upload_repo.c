@@ -6,18 +6,12 @@
 #include "core/json.h"
 #include "core/mem.h"
 #include "orchestrator/cli.h"
+#include "orchestrator/command/child_say.h"
 #include "orchestrator/command/commands.h"
 #include "orchestrator/host/workdir.h"
 #include "orchestrator/view/card_load.h"
 #include "upload/hub_env.h"
 #include "upload/uploader.h"
-
-static void say(struct buf *b)
-{
-	puts(buf_str(b));
-	fflush(stdout);
-	buf_clear(b);
-}
 
 static void say_result(const struct uploader_result *r)
 {
@@ -35,27 +29,7 @@ static void say_result(const struct uploader_result *r)
 	jw_kint(&w, "bytes_dropped", (int64_t)r->bytes_dropped);
 	jw_kstr(&w, "commit", r->commit);
 	jw_end_object(&w);
-	say(&b);
-	buf_release(&b);
-}
-
-/* verdict: what the failure says about trying again. */
-static int say_error(const struct err *e, enum hub_verdict verdict)
-{
-	struct json_out w;
-	struct buf b;
-
-	buf_init(&b, 1u << 16);
-	jw_init(&w, &b, 0);
-	jw_object(&w);
-	jw_kstr(&w, "event", "error");
-	jw_kstr(&w, "code", err_name(e->code));
-	jw_kstr(&w, "verdict", hub_verdict_name(verdict));
-	jw_kstr(&w, "message", e->msg);
-	jw_end_object(&w);
-	say(&b);
-	buf_release(&b);
-	return EXIT_JOBS_FAILED;
+	child_say(&b);
 }
 
 int cmd_upload_repo(int argc, char **argv)
@@ -119,7 +93,7 @@ int cmd_upload_repo(int argc, char **argv)
 	store_close(s);
 	arena_free(a);
 	if (rc < 0)
-		return say_error(&e, verdict);
+		return child_say_error(&e, "verdict", hub_verdict_name(verdict));
 	say_result(&r);
 	return EXIT_GOOD;
 }
