@@ -91,14 +91,15 @@ class Model:
         assert n >= 0, n
         return list(out[:n])
 
-    def logits(self, ids):
-        """[len(ids), n_vocab] from an empty memory."""
+    def logits(self, ids, first=0):
+        """[len(ids) - first, n_vocab] from an empty memory: what follows each of ids[first:]."""
         n = len(ids)
         seq = (I32 * 1)(0)
         rows = (c.POINTER(I32) * n)(*[c.cast(seq, c.POINTER(I32))] * n)
-        batch = Batch(n, (I32 * n)(*ids), None, (I32 * n)(*range(n)), (I32 * n)(*[1] * n), rows, (c.c_int8 * n)(*[1] * n))
+        batch = Batch(n, (I32 * n)(*ids), None, (I32 * n)(*range(n)), (I32 * n)(*[1] * n), rows, (c.c_int8 * n)(*[i >= first for i in range(n)]))
         lib.llama_memory_clear(lib.llama_get_memory(self.ctx), True)
         assert lib.llama_decode(self.ctx, batch) == 0
+        n -= first
         flat = np.ctypeslib.as_array(lib.llama_get_logits(self.ctx), (n * self.n_vocab,))
         return flat.reshape(n, self.n_vocab).astype(np.float64)
 
@@ -107,7 +108,7 @@ class Model:
         rows, tokens = [], []
         for at in range(0, len(ids) - window + 1, window * every):
             part = ids[at:at + window]
-            x = self.logits(part)[window // 2:window - 1]
+            x = self.logits(part, window // 2)[:-1]
             x -= x.max(axis=1, keepdims=True)
             rows.append((x - np.log(np.exp(x).sum(axis=1, keepdims=True))).astype(np.float32))
             tokens += part[window // 2 + 1:]

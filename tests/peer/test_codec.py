@@ -43,7 +43,7 @@ def plain_weights(shape, rng):
     return np.vstack([rng.normal(0, 0.02, half), rng.laplace(0, 0.02, (shape[0] - half[0], shape[1]))]).astype(np.float32)
 
 
-def model_of(name, weights):
+def model_of(name, make):
     """A fake model in F32 with such matrices in place of its own."""
     folder = fake("llama-tiny:fill=random,dtype=F32,hidden=256,heads=8", name)
     path, rng = folder / "model.safetensors", np.random.default_rng(5)
@@ -52,7 +52,7 @@ def model_of(name, weights):
     for tensor, t in json.loads(raw[8:data]).items():
         if tensor != "__metadata__" and len(t["shape"]) == 2:
             begin, end = t["data_offsets"]
-            raw[data + begin:data + end] = weights(t["shape"], rng).tobytes()
+            raw[data + begin:data + end] = make(t["shape"], rng).tobytes()
     path.write_bytes(raw)
     return folder
 
@@ -84,16 +84,25 @@ def squared_error(x, y):
     return ((x.astype(np.float64) - y) ** 2).sum(axis=1)
 
 
-def errors(source, kind, *more):
-    """(tensor, rows, our squared error of each row, ggml's)"""
-    path, plain = pure(source, kind, *more), convert(source, "F32")
-    type_id, block, size = TYPES[kind]
+def weights(source, t):
+    return values(convert(source, "F32"), t["name"]).reshape(-1, t["shape"][0])
+
+
+def our_errors(source, kind, *more):
+    """(tensor, squared error of each row)"""
+    path = pure(source, kind, *more)
     for t in matrices(path, kind):
-        x = values(plain, t["name"]).reshape(-1, t["shape"][0])
-        equal = np.ones(x.shape[1], dtype=np.float32) if kind in WANT_IMPORTANCES else None
-        peer = llama.quantize_rows(x, type_id, block, size, equal).tobytes()
-        yield (t["name"], x, squared_error(x, values(path, t["name"]).reshape(x.shape)),
-               squared_error(x, llama.dequantize(peer, type_id, x.size).reshape(x.shape)))
+        x = weights(source, t)
+        yield t, squared_error(x, values(path, t["name"]).reshape(x.shape))
+
+
+def their_error(source, kind, t):
+    """Of each row, by ggml's encoder."""
+    type_id, block, size = TYPES[kind]
+    x = weights(source, t)
+    equal = np.ones(x.shape[1], dtype=np.float32) if kind in WANT_IMPORTANCES else None
+    peer = llama.quantize_rows(x, type_id, block, size, equal).tobytes()
+    return squared_error(x, llama.dequantize(peer, type_id, x.size).reshape(x.shape))
 
 
 def test_error_is_not_above_ggml():
@@ -101,11 +110,12 @@ def test_error_is_not_above_ggml():
     for kind in BLOCKS:
         for source in (PLAIN, KJV) if kind in ("Q8_0", "Q4_0", "Q4_K", "Q3_K", "IQ3_S", "IQ2_XXS") else (PLAIN,):
             total = np.zeros(2)
-            for name, _, ours, theirs in errors(source, kind):
-                total += ours.sum(), theirs.sum()
+            for t, ours in our_errors(source, kind):
+                ours, theirs = ours.sum(), their_error(source, kind, t).sum()
+                total += ours, theirs
                 slack = 1 + 1e-6 if kind == "Q1_0" else 1  # the same scale, summed otherwise
-                assert ours.sum() <= theirs.sum() * slack, (kind, source.name, name, ours.sum(), theirs.sum())
-            deep = sum(ours.sum() for _, _, ours, _ in errors(source, kind, "--opt", "1"))
+                assert ours <= theirs * slack, (kind, source.name, t["name"], ours, theirs)
+            deep = sum(ours.sum() for _, ours in our_errors(source, kind, "--opt", "1"))
             root = np.sqrt([total[0] / total[1], deep / total[1]])
             print(f"  {source.name} {kind}: error over ggml's {root[0]:.4f}, with opt 1 {root[1]:.4f}")
             # For one bit least squares has one answer.
@@ -119,10 +129,12 @@ def test_error_of_odd_rows():
                   'tensor_type={".*": "NVFP4"}')
     assert refused.returncode == 1 and "are too large for NVFP4" in refused.stdout, refused.stdout
     for kind in [b for b in BLOCKS if b != "NVFP4"]:
-        usual = sum(ours.sum() for _, _, ours, _ in errors(PLAIN, kind)) / sum(
-            (x.astype(np.float64) ** 2).sum() for _, x, _, _ in errors(PLAIN, kind))
-        name, x, ours, theirs = max(errors(ODD, kind), key=lambda found: found[1].size)
-        signal = (x[:22].astype(np.float64) ** 2).sum(axis=1)
+        plain = list(our_errors(PLAIN, kind))
+        usual = sum(ours.sum() for _, ours in plain) / sum(
+            (weights(PLAIN, t).astype(np.float64) ** 2).sum() for t, _ in plain)
+        t, ours = max(our_errors(ODD, kind), key=lambda found: found[1].size)
+        name, theirs = t["name"], their_error(ODD, kind, t)
+        signal = (weights(ODD, t)[:22].astype(np.float64) ** 2).sum(axis=1)
         worse = np.flatnonzero((ours[:22] > theirs[:22] * 1.2**2 + 1e-30) & (ours[:22] > usual * signal / 4))
         assert not worse.size, (kind, name, [(int(r), ours[r], theirs[r], signal[r]) for r in worse])
 
@@ -139,23 +151,23 @@ def write_imatrix_gguf(path, importances):
 def test_with_importances():
     """Errors count by importance: ours are not above ggml's. Both formats of the file say the same."""
     rng, plain = np.random.default_rng(3), convert(PLAIN, "F32")
-    weights = {t["name"]: np.exp(rng.normal(size=t["shape"][0])).astype(np.float32)
+    importances = {t["name"]: np.exp(rng.normal(size=t["shape"][0])).astype(np.float32)
                for t in inspect(plain)["tensors"] if len(t["shape"]) == 2}
-    write_imatrix(PLAIN / "imatrix.dat", weights)
-    write_imatrix_gguf(PLAIN / "imatrix.gguf", weights)
+    write_imatrix(PLAIN / "imatrix.dat", importances)
+    write_imatrix_gguf(PLAIN / "imatrix.gguf", importances)
     for kind in [b for b in BLOCKS if not b.startswith("TQ")]:
         type_id, block, size = TYPES[kind]
         path, total = pure(PLAIN, kind, "--with", "imatrix=imatrix.dat"), np.zeros(2)
         for t in matrices(path, kind):
-            x, m = values(plain, t["name"]).reshape(-1, t["shape"][0]), weights[t["name"]].astype(np.float64)
-            peer = llama.quantize_rows(x, type_id, block, size, weights[t["name"]]).tobytes()
+            x, m = values(plain, t["name"]).reshape(-1, t["shape"][0]), importances[t["name"]].astype(np.float64)
+            peer = llama.quantize_rows(x, type_id, block, size, importances[t["name"]]).tobytes()
             peer = llama.dequantize(peer, type_id, x.size).reshape(x.shape)
             total += [(m * (x - y) ** 2).sum() for y in (values(path, t["name"]).reshape(x.shape), peer)]
         print(f"  {kind} with importances: error over ggml's {np.sqrt(total[0] / total[1]):.4f}")
         assert total[0] < total[1], (kind, total)
     other = pure(PLAIN, "Q4_K", "--with", "imatrix=imatrix.gguf")
     ours = pure(PLAIN, "Q4_K", "--with", "imatrix=imatrix.dat")
-    assert inspect(ours)["metadata"]["quantize.imatrix.entries_count"] == len(weights)
+    assert inspect(ours)["metadata"]["quantize.imatrix.entries_count"] == len(importances)
     for t in inspect(ours)["tensors"]:
         assert values(ours, t["name"]).tobytes() == values(other, t["name"]).tobytes(), t["name"]
 

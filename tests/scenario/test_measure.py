@@ -305,11 +305,14 @@ def test_alone_means_after_the_conversions():
 
 # ---- nights
 
+SLOWER = "regression: generation with \"short\" went from 1000 to 333"
+
+
 def test_a_regression_is_reported():
     with LlmServer("timings", pause=0.001) as s, matrix(stage(f"endpoint: \"{s.url}\"", again="1ms", regression="20%")) as m:
         expect(m.quern("run"), 0, "1 measured")
         s.server.pause = 0.003
-        expect(m.quern("run"), 0, "regression: generation with \"short\" went from 1000 to 333", "1 regression")
+        expect(m.quern("run"), 0, SLOWER, "1 measured")  # the time to the first token is this machine's: it may be one more
         expect(m.quern("show", 1), 0, "regression")
         expect(m.quern("report"), 0, "regression")
 
@@ -320,7 +323,7 @@ def test_another_engine_version_is_compared_with_the_one_before():
         path = m.root / "model" / "model.safetensors"
         path.write_bytes(path.read_bytes()[:-1] + b"\1")
         s.server.pause = 0.003
-        expect(m.quern("run"), 0, "1 measured", "1 regression")
+        expect(m.quern("run"), 0, SLOWER, "1 measured")
 
 
 def test_no_measure():
