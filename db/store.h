@@ -52,6 +52,16 @@ int store_run_begin(struct store *s, const char *name, const char *config_path, 
 		    int64_t *run_id, struct err *e);
 int store_run_totals(struct store *s, int64_t run_id, int64_t points, int64_t added,
 		     int64_t changed, int64_t duplicates, int64_t illegal, struct err *e);
+/* Points of a run that nobody begins, one row for each reason. */
+struct refusal_row {
+	const char *cause, *message;
+	const char *label; /* of the first of them */
+	int64_t points;
+};
+int store_refusal_put(struct store *s, int64_t run_id, const struct refusal_row *r, struct err *e);
+/* At most n, the most frequent first. Returns how many. */
+int store_refusals(struct store *s, int64_t run_id, struct arena *a, struct refusal_row *out, int n,
+		   struct err *e);
 int store_run_end(struct store *s, int64_t run_id, int exit_code, int64_t now_ms, struct err *e);
 /* run_id 0: the last one. ERR_NOTFOUND. */
 int store_run_get(struct store *s, int64_t run_id, struct arena *a, struct run_row *out,
