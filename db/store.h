@@ -25,9 +25,7 @@ struct store;
 /* Open (creating and migrating if writable). ERR_INVALID: made by a newer quern (says which
  * version); ERR_CORRUPT: damaged (says how to move it away); ERR_NOTFOUND: read-only and absent. */
 int store_open(const char *path, int read_only, struct store **out, struct err *e);
-/* Another connection to the same file, from any thread. A process that has a store open takes this:
- * store_open() reads the file before SQLite does, and closing it then drops the process's locks,
- * after which other processes take the WAL away. */
+/* Another connection to the same file, from any thread, for writing if the first one is. */
 int store_open_again(const struct store *s, struct store **out, struct err *e);
 void store_close(struct store *s); /* NULL is fine */
 
