@@ -24,6 +24,13 @@ INSERT INTO run (started_ms, pid, host, name, config) VALUES (?1, ?2, ?3, ?4, ?5
 -- name: RUN_TOTALS
 UPDATE run SET points = ?2, added = ?3, changed = ?4, duplicates = ?5, illegal = ?6 WHERE id = ?1
 
+-- name: REFUSAL_PUT
+-- ?1 run, ?2 cause, ?3 message, ?4 points, ?5 label
+INSERT INTO refusal (run_id, cause, message, points, label) VALUES (?1, ?2, ?3, ?4, ?5)
+
+-- name: REFUSALS
+SELECT cause, message, points, label FROM refusal WHERE run_id = ?1 ORDER BY points DESC, label LIMIT ?2
+
 -- name: RUN_END
 UPDATE run SET ended_ms = ?2, exit_code = ?3 WHERE id = ?1
 

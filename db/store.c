@@ -318,6 +318,7 @@ void store_close(struct store *s)
 		return;
 	for (size_t i = 0; i < Q_COUNT; i++)
 		(void)sqlite3_finalize(s->statements[i]);
+	store_note_closed(s);
 	(void)sqlite3_close(s->db);
 	free(s->repo);
 	free(s->path);

@@ -25,9 +25,7 @@ struct store;
 /* Open (creating and migrating if writable). ERR_INVALID: made by a newer quern (says which
  * version); ERR_CORRUPT: damaged (says how to move it away); ERR_NOTFOUND: read-only and absent. */
 int store_open(const char *path, int read_only, struct store **out, struct err *e);
-/* Another connection to the same file, from any thread. A process that has a store open takes this:
- * store_open() reads the file before SQLite does, and closing it then drops the process's locks,
- * after which other processes take the WAL away. */
+/* Another connection to the same file, from any thread, for writing if the first one is. */
 int store_open_again(const struct store *s, struct store **out, struct err *e);
 void store_close(struct store *s); /* NULL is fine */
 
@@ -52,6 +50,16 @@ int store_run_begin(struct store *s, const char *name, const char *config_path, 
 		    int64_t *run_id, struct err *e);
 int store_run_totals(struct store *s, int64_t run_id, int64_t points, int64_t added,
 		     int64_t changed, int64_t duplicates, int64_t illegal, struct err *e);
+/* Points of a run that nobody begins, one row for each reason. */
+struct refusal_row {
+	const char *cause, *message;
+	const char *label; /* of the first of them */
+	int64_t points;
+};
+int store_refusal_put(struct store *s, int64_t run_id, const struct refusal_row *r, struct err *e);
+/* At most n, the most frequent first. Returns how many. */
+int store_refusals(struct store *s, int64_t run_id, struct arena *a, struct refusal_row *out, int n,
+		   struct err *e);
 int store_run_end(struct store *s, int64_t run_id, int exit_code, int64_t now_ms, struct err *e);
 /* run_id 0: the last one. ERR_NOTFOUND. */
 int store_run_get(struct store *s, int64_t run_id, struct arena *a, struct run_row *out,

@@ -2,6 +2,7 @@
  * its schema up to date. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,6 +65,51 @@ static int read_int(struct store *s, const char *sql, int64_t *out, struct err *
 	return rc < 0 ? rc : 0;
 }
 
+/* ---- files that this process has open: it may not open and close one of them beside SQLite */
+
+static pthread_mutex_t open_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct store *open_stores;
+
+static void note_open(struct store *s)
+{
+	struct stat st;
+
+	if (stat(s->path, &st) != 0)
+		return; /* it was removed meanwhile; nobody else comes to this one */
+	s->device = st.st_dev;
+	s->inode = st.st_ino;
+	(void)pthread_mutex_lock(&open_lock);
+	s->next_open = open_stores;
+	open_stores = s;
+	(void)pthread_mutex_unlock(&open_lock);
+}
+
+void store_note_closed(struct store *s)
+{
+	(void)pthread_mutex_lock(&open_lock);
+	for (struct store **p = &open_stores; *p; p = &(*p)->next_open) {
+		if (*p == s) {
+			*p = s->next_open;
+			break;
+		}
+	}
+	(void)pthread_mutex_unlock(&open_lock);
+}
+
+static bool is_open_here(const char *path)
+{
+	bool found = false;
+	struct stat st;
+
+	if (stat(path, &st) != 0)
+		return false;
+	(void)pthread_mutex_lock(&open_lock);
+	for (const struct store *s = open_stores; s && !found; s = s->next_open)
+		found = s->device == st.st_dev && s->inode == st.st_ino;
+	(void)pthread_mutex_unlock(&open_lock);
+	return found;
+}
+
 /* ---- the file before SQLite sees it */
 
 static uint32_t big_endian_32(const unsigned char *p)
@@ -90,7 +136,7 @@ static int check_header(const char *path, const unsigned char *h, ssize_t n, str
 
 /* SQLite would look at all this as well, but only at the first statement, and it would take an
  * empty or foreign file for its own. Closing the file here gives up all locks that this process has
- * on it (fcntl(2)): no store of it may be open. */
+ * on it (fcntl(2)), after which other processes take the WAL away: no store of it may be open. */
 static int check_file(const char *path, int read_only, struct err *e)
 {
 	unsigned char header[HEADER_BYTES];
@@ -360,13 +406,14 @@ static int open_checked(const char *path, int read_only, struct store **out, str
 		store_close(s);
 		return rc;
 	}
+	note_open(s);
 	*out = s;
 	return 0;
 }
 
 int store_open(const char *path, int read_only, struct store **out, struct err *e)
 {
-	int rc = check_file(path, read_only, e);
+	int rc = is_open_here(path) ? 0 : check_file(path, read_only, e);
 
 	return rc < 0 ? rc : open_checked(path, read_only, out, e);
 }

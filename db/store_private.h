@@ -26,12 +26,15 @@ struct store {
 	char *repo;	   /* name and id of the repository that was asked for last; jobs of one */
 	int64_t repo_id; /* stand together. Forgotten at a rollback, which may have undone the row.
 			  */
+	struct store *next_open; /* those of this process, with the file's identity */
+	uint64_t device, inode;
 	int64_t wal_limit_bytes; /* above this a commit moves the WAL into the file itself */
 	sqlite3_stmt *statements[Q_COUNT]; /* prepared on first use */
 };
 
 /* store_open.c */
 int store_migrate(struct store *s, struct err *e);
+void store_note_closed(struct store *s); /* also of one that was never open */
 
 /* The text of a statement, and its name, for tests and messages. */
 const char *store_query_sql(enum store_query q);

@@ -59,6 +59,40 @@ int store_run_totals(struct store *s, int64_t run_id, int64_t points, int64_t ad
 	return store_write_one(s, st, "run", run_id, e);
 }
 
+int store_refusal_put(struct store *s, int64_t run_id, const struct refusal_row *r, struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, Q_REFUSAL_PUT, e);
+
+	if (!st)
+		return e->code;
+	bind_int(st, 1, run_id);
+	bind_text(st, 2, r->cause);
+	bind_text(st, 3, r->message);
+	bind_int(st, 4, r->points);
+	bind_text(st, 5, r->label);
+	return store_write_one(s, st, "refusal", run_id, e);
+}
+
+int store_refusals(struct store *s, int64_t run_id, struct arena *a, struct refusal_row *out, int n,
+		   struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, Q_REFUSALS, e);
+	int rc = 0, found = 0;
+
+	if (!st)
+		return e->code;
+	bind_int(st, 1, run_id);
+	bind_int(st, 2, n);
+	while (found < n && (rc = store_step(s, st, e)) > 0) {
+		out[found++] = (struct refusal_row){ .cause = column_text(st, 0, a),
+						     .message = column_text(st, 1, a),
+						     .points = sqlite3_column_int64(st, 2),
+						     .label = column_text(st, 3, a) };
+	}
+	(void)sqlite3_reset(st);
+	return rc < 0 ? rc : found;
+}
+
 int store_run_end(struct store *s, int64_t run_id, int exit_code, int64_t now_ms, struct err *e)
 {
 	sqlite3_stmt *st = store_query(s, Q_RUN_END, e);

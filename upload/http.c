@@ -313,12 +313,28 @@ static void attempt_over(struct http_pool *p, struct http_transfer *t, CURLcode 
 	append(p, t);
 }
 
+/* What a hub has told another request lasts longer than this one may wait: it ends as the other
+ * did.
+ */
+static void give_up(struct http_transfer *t, int64_t wait_ms)
+{
+	const struct http_policy *policy = t->rq.policy ? t->rq.policy : &t->h->policy;
+
+	if (t->verdict != HTTP_FAULT_NONE || !policy->deadline_ms || wait_ms <= policy->deadline_ms)
+		return;
+	t->verdict = t->rs.fault.class = HTTP_FAULT_SLOW_DOWN;
+	t->rs.fault.status = 429;
+	t->rs.fault.wait_ms = wait_ms;
+}
+
 /* The first that may start now, out of the queue; NULL: none. */
 static struct http_transfer *take_ready(struct http_pool *p, int64_t now_ms)
 {
-	bool all_wait = http_budget_wait_ms(p->h->budget, now_ms) > 0;
+	int64_t shared_ms = http_budget_wait_ms(p->h->budget, now_ms);
+	bool all_wait = shared_ms > 0;
 
 	for (struct http_transfer **at = &p->waiting, *t; (t = *at); at = &t->next) {
+		give_up(t, shared_ms);
 		if (t->verdict == HTTP_FAULT_NONE && (all_wait || t->not_before_ms > now_ms))
 			continue;
 		*at = t->next;

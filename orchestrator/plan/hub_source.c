@@ -1,7 +1,7 @@
 #include "orchestrator/plan/hub_source.h"
 
+#include <stdio.h>
 #include <stdlib.h>
-
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -126,7 +126,8 @@ static int read_answer(struct arena *a, const struct json *v, struct hub_source 
 }
 
 /* What one child said, and how it ended. */
-static int read_reply(struct arena *a, const struct capture *c, struct hub_source *s, struct err *e)
+static int read_reply(struct arena *a, const struct capture *c, struct hub_source *s,
+		      char cause[32], struct err *e)
 {
 	struct json *v = NULL;
 
@@ -135,6 +136,7 @@ static int read_reply(struct arena *a, const struct capture *c, struct hub_sourc
 			*e = c->err; /* the last words of its standard error */
 		return c->rc > 0 ? ERR_IO : c->rc < 0 ? c->rc : e->code;
 	}
+	snprintf(cause, 32, "%s", json_str(v, "cause", ""));
 	return read_answer(a, v, s, e);
 }
 
@@ -164,7 +166,7 @@ void hub_source_look(struct arena *a, const char *work, struct hub_question *v, 
 	capture_run(c, n, HUB_QUESTIONS_AT_ONCE);
 	for (size_t i = 0; i < n; i++) {
 		v[i].err = (struct err)ERR_INIT;
-		v[i].rc = read_reply(a, &c[i], &all[i], &v[i].err);
+		v[i].rc = read_reply(a, &c[i], &all[i], v[i].cause, &v[i].err);
 		v[i].answer = v[i].rc < 0 ? NULL : &all[i];
 		buf_release(&out[i]);
 	}

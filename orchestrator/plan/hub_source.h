@@ -38,6 +38,7 @@ struct hub_question {
 	struct hub_source *answer; /* NULL when rc is negative */
 	int rc;
 	struct err err;
+	char cause[32]; /* of a negative rc: what the hub has to do with it; "": nothing */
 };
 
 /* Ask about all n, blocking, HUB_QUESTIONS_AT_ONCE children at a time: one request each when the

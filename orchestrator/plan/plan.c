@@ -189,9 +189,10 @@ static int judge_by_store(struct walk *w, struct plan_point *p, struct err *e)
 	return rc < 0 ? rc : 0;
 }
 
-static int illegal(struct plan_point *p, const char *why)
+static int illegal(struct plan_point *p, const char *cause, const char *why)
 {
 	p->status = PLAN_ILLEGAL;
+	p->cause = cause;
 	p->why = why;
 	return 1;
 }
@@ -250,7 +251,7 @@ static int judge_preflight(struct walk *w, const struct matrix_point *m, struct 
 		p->spec.engine_version = arena_printf(w->scratch, "%s+%s", p->engine->version,
 						      environment_id(w->scratch, r.environment));
 	}
-	return r.refusal ? illegal(p, r.refusal) : 0;
+	return r.refusal ? illegal(p, r.cause, r.refusal) : 0;
 }
 
 /* What was measured of the like stands for the manifest's formula. A job that was measured had room
@@ -277,21 +278,22 @@ static int judge_legal(struct walk *w, const struct matrix_point *m, struct plan
 	char need[24], have[24], note[RULE_NOTE_MAX];
 
 	if (m->illegal)
-		return illegal(p, m->illegal);
+		return illegal(p, p->engine ? "illegal parameters" : "environment", m->illegal);
 	if (p->source->fault)
-		return illegal(p, p->source->fault);
+		return illegal(p, p->source->fault_cause, p->source->fault);
 	if (!p->engine) /* m->illegal has said so; this keeps it true */
-		return illegal(p, "its engine is not installed");
+		return illegal(p, "environment", "its engine is not installed");
 	if (p->engine->missing)
-		return illegal(p, p->engine->missing);
+		return illegal(p, "environment", p->engine->missing);
 	if (p->spec.lora && !p->engine->lora)
 		return illegal(
-			p, arena_printf(w->scratch,
-					"lora %s: engine %s merges no adapters; merge it and name "
-					"the merged folder with `path`",
-					p->spec.lora, p->engine->name));
+			p, "illegal parameters",
+			arena_printf(w->scratch,
+				     "lora %s: engine %s merges no adapters; merge it and name "
+				     "the merged folder with `path`",
+				     p->spec.lora, p->engine->name));
 	if (p->spec.lora && p->source->lora_fault)
-		return illegal(p, p->source->lora_fault);
+		return illegal(p, p->source->lora_cause, p->source->lora_fault);
 	if (judge_preflight(w, m, p))
 		return 1;
 	learn_point(w, p);
@@ -299,7 +301,7 @@ static int judge_legal(struct walk *w, const struct matrix_point *m, struct plan
 		units_format_size(p->need.memory_bytes, need, sizeof(need));
 		units_format_size(c->resources.memory_bytes, have, sizeof(have));
 		return illegal(
-			p,
+			p, "out of memory",
 			arena_printf(w->scratch,
 				     "needs %s of memory, resources.memory is %s; raise it if the "
 				     "machine has more%s",
@@ -315,7 +317,7 @@ static int repo_is_refused(struct walk *w, struct plan_point *p)
 
 	if (!p->repo[0] || hub_repo_check(p->repo, &why) >= 0)
 		return 0;
-	return illegal(p, arena_strdup(w->scratch, why.msg));
+	return illegal(p, "illegal parameters", arena_strdup(w->scratch, why.msg));
 }
 
 static int claims_taken_name(struct walk *w, struct plan_point *p)
@@ -333,7 +335,7 @@ static int claims_taken_name(struct walk *w, struct plan_point *p)
 	if (set_add(&w->names, h))
 		return 0;
 	return illegal(
-		p,
+		p, "illegal parameters",
 		arena_printf(
 			w->scratch,
 			"its file %s%s is already the name of another point; let upload.file tell "

@@ -34,6 +34,7 @@ struct json;
 struct plan_point {
 	enum plan_status status;
 	const char *why;	 /* "" when there is nothing to say */
+	const char *cause;	 /* of PLAN_ILLEGAL: one of db/cause.h */
 	struct job_spec spec;	 /* complete, with versions */
 	uint8_t key[SHA256_LEN]; /* not set for illegal points and when nothing has run yet */
 	char label[256];

@@ -283,25 +283,50 @@ static void choose(struct arena *a, const struct preflight *p, struct preflight_
 		}
 		out->environment = env;
 		out->refusal = env->fault;
+		out->cause = "environment";
 		out->passed_over =
 			architecture ? say_chosen(a, s, env, architecture, reasons) : reasons;
 		return;
 	}
-	if (!n)
+	if (!n) {
 		out->refusal = no_environment(a, p->engine);
-	else
+		out->cause = "environment";
+	} else {
 		out->refusal = all_same ? last : reasons;
+	}
+}
+
+/* Is it the model that nobody here knows, and not what is asked of it? */
+static bool knows_model(const struct preflight *p, const struct preflight_result *r)
+{
+	const struct engine_settings *s = environments_of(p->cfg, p->engine->name);
+	struct err ignored = ERR_INIT;
+	bool known = !p->engine->package || r->environment || !s || !s->n_environments;
+
+	if (engine_check_model(p->engine, &p->source->facts, &ignored) < 0)
+		return false;
+	for (size_t i = 0; s && i < s->n_environments && !known; i++) {
+		const struct engine_case c = { .engine = p->engine,
+					       .spec = p->spec,
+					       .facts = &p->source->facts,
+					       .version = s->environments[i].version };
+
+		known = check_architecture(&c, &ignored) == 0;
+	}
+	return known;
 }
 
 void preflight(struct arena *a, const struct preflight *p, struct preflight_result *out)
 {
 	struct err why = ERR_INIT;
 
-	*out = (struct preflight_result){ 0 };
+	*out = (struct preflight_result){ .cause = "illegal parameters" };
 	if (preflight_source(p, &why) < 0)
 		out->refusal = arena_strdup(a, why.msg);
 	else if (p->engine->package)
 		choose(a, p, out);
 	else if (check_with(a, p, NULL, &out->warning, &why) < 0)
 		out->refusal = arena_strdup(a, why.msg);
+	if (out->refusal && !knows_model(p, out))
+		out->cause = "unsupported architecture";
 }

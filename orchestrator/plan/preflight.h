@@ -22,6 +22,7 @@ struct preflight {
 
 struct preflight_result {
 	const char *refusal;		       /* NULL: it can be done */
+	const char *cause;		       /* of the refusal: one of db/cause.h */
 	const char *warning;		       /* NULL, or what speaks against it */
 	const struct environment *environment; /* NULL: the engine needs none */
 	const char *passed_over; /* NULL, or why environments before it cannot do the point */

@@ -218,6 +218,21 @@ static struct hub_question question_of(const struct model *m, bool adapter)
 				      .code = !adapter && m->trust_remote_code };
 }
 
+/* Of what is on this machine: damaged, or not what it should be. */
+static const char *cause_of_code(int code)
+{
+	return code == ERR_INVALID || code == ERR_CORRUPT ? "bad source"
+	       : code == ERR_ENV			  ? "environment"
+							  : "source";
+}
+
+static const char *cause_of_answer(struct sources *s, const struct hub_question *q)
+{
+	if (q->cause[0])
+		return arena_strdup(s->a, q->cause); /* the question ends before the answer */
+	return cause_of_code(q->rc);
+}
+
 static void take_model(struct sources *s, struct resolved *r, const struct hub_question *q)
 {
 	r->tried = true;
@@ -227,6 +242,7 @@ static void take_model(struct sources *s, struct resolved *r, const struct hub_q
 	if (q->rc < 0) {
 		r->fault = arena_strdup(s->a, q->err.msg);
 		r->fault_code = q->rc;
+		r->fault_cause = cause_of_answer(s, q);
 		return;
 	}
 	r->hub = q->answer;
@@ -238,8 +254,10 @@ static void take_model(struct sources *s, struct resolved *r, const struct hub_q
 static void take_adapter(struct sources *s, struct resolved *r, const struct hub_question *q)
 {
 	r->lora_tried = true;
-	if (q->rc < 0)
+	if (q->rc < 0) {
 		r->lora_fault = arena_printf(s->a, "lora: %s", q->err.msg);
+		r->lora_cause = cause_of_answer(s, q);
+	}
 	r->lora = q->answer;
 	if (r->lora) {
 		r->lora_dir = r->lora->dir;
@@ -285,6 +303,7 @@ static void resolve_adapter(struct sources *s, struct resolved *r, bool need_ver
 		rc = hash_folder(s, &files, NULL, &r->lora_version, &e);
 	if (rc < 0)
 		r->lora_fault = arena_printf(s->a, "lora_path: %s", e.msg);
+	r->lora_cause = rc < 0 ? cause_of_code(rc) : NULL;
 }
 
 static void ask_one(struct sources *s, struct resolved *r, bool adapter)
@@ -348,6 +367,8 @@ static void resolve(struct sources *s, struct resolved *r, bool need_version)
 	r->tried = true;
 	r->fault = rc < 0 ? arena_strdup(s->a, e.msg) : NULL;
 	r->fault_code = rc < 0 ? rc : 0;
+	if (rc < 0)
+		r->fault_cause = rc != ERR_INVALID || r->model->path ? cause_of_code(rc) : "source";
 	if (!r->version)
 		r->version = "";
 	if (!r->kind) {

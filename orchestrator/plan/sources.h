@@ -15,10 +15,11 @@
 struct resolved {
 	const struct model *model;
 	bool tried;
-	const char *fault;  /* NULL, or why no point of this model can be done */
-	int fault_code;	    /* its err_code */
-	const char *kind;   /* "path", "fake" or "hub": job_spec.source_kind */
-	const char *origin; /* job_spec.source */
+	const char *fault;	 /* NULL, or why no point of this model can be done */
+	int fault_code;		 /* its err_code */
+	const char *fault_cause; /* of db/cause.h */
+	const char *kind;	 /* "path", "fake" or "hub": job_spec.source_kind */
+	const char *origin;	 /* job_spec.source */
 	const char
 		*version; /* job_spec.source_version; 64 hex digits, or the generator's version */
 	const char *dir;  /* what the worker reads, absolute */
@@ -29,7 +30,7 @@ struct resolved {
 
 	/* of the adapter, after sources_lora() */
 	bool lora_tried;
-	const char *lora_fault;
+	const char *lora_fault, *lora_cause;
 	const struct hub_source *lora; /* NULL without one of a hub */
 	const char *lora_dir;	       /* where it is, or will be fetched to */
 	const char *lora_version;      /* its commit, or a hash of its files; NULL: not known */

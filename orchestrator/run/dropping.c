@@ -134,7 +134,7 @@ static void wanted_work(uv_work_t *w)
 	struct scheduler *s = d->sched;
 	struct store *own;
 
-	d->rc = store_open(workdir_db(d->a, s->cfg->work), 1, &own, &d->err);
+	d->rc = store_open_again(s->store, &own, &d->err);
 	if (d->rc < 0)
 		return;
 	d->rc = store_sources_wanted(own, s->opt.run_id, d->a, &d->wanted, &d->n_wanted, &d->err);

@@ -15,6 +15,7 @@
 
 #define ILLEGAL_SAID 10	 /* by name; a wrong line of a large matrix would fill the screen */
 #define WARNINGS_SAID 10 /* different ones; each with how many points it is about */
+#define REFUSALS_KEPT 50 /* reasons, for the report; the run's row counts all points */
 
 /* A matrix gives many points the same warning: it is said once, with the first of them. */
 struct warning {
@@ -29,6 +30,8 @@ struct adding {
 	int64_t to_do;
 	struct model_work *work;
 	int said_illegal;
+	struct refusal_row refusals[REFUSALS_KEPT];
+	int n_refusals;
 	struct warning warnings[WARNINGS_SAID];
 	int n_warnings;
 	int64_t more_warnings; /* points with further ones */
@@ -43,6 +46,34 @@ static void say_illegal(struct adding *x, const struct plan_point *p)
 	fputs(": ", stderr);
 	cli_print_text(stderr, p->why);
 	fputc('\n', stderr);
+}
+
+/* What many points have in common is kept once, with the first of them. */
+static void note_refusal(struct adding *x, const struct plan_point *p)
+{
+	for (int i = 0; i < x->n_refusals; i++) {
+		if (strcmp(x->refusals[i].cause, p->cause) == 0 &&
+		    strcmp(x->refusals[i].message, p->why) == 0) {
+			x->refusals[i].points++;
+			return;
+		}
+	}
+	if (x->n_refusals == REFUSALS_KEPT)
+		return;
+	x->refusals[x->n_refusals++] =
+		(struct refusal_row){ .cause = arena_strdup(x->s->a, p->cause),
+				      .message = arena_strdup(x->s->a, p->why),
+				      .label = arena_strdup(x->s->a, p->label),
+				      .points = 1 };
+}
+
+static int keep_refusals(struct adding *x, struct err *e)
+{
+	int rc = 0;
+
+	for (int i = 0; rc >= 0 && i < x->n_refusals; i++)
+		rc = store_refusal_put(x->s->store, x->run_id, &x->refusals[i], e);
+	return rc;
 }
 
 static void note_one(struct adding *x, const struct plan_point *p, const char *text, size_t n)
@@ -162,8 +193,10 @@ static int add_point(void *ctx, const struct plan_point *p, struct err *e)
 	int64_t id;
 	int rc;
 
-	if (p->status == PLAN_ILLEGAL)
+	if (p->status == PLAN_ILLEGAL) {
 		say_illegal(x, p);
+		note_refusal(x, p);
+	}
 	if (p->status == PLAN_ILLEGAL || p->status == PLAN_DUPLICATE)
 		return 0;
 	rc = store_job_add(x->s->store, &j, x->run_id, x->now_ms, &how, &id, &state, e);
@@ -192,6 +225,8 @@ static int fill_store(struct adding *x, const char *only, struct plan_totals *t,
 				      (int64_t)t->count[PLAN_NEW], (int64_t)t->count[PLAN_CHANGED],
 				      (int64_t)t->count[PLAN_DUPLICATE],
 				      (int64_t)t->count[PLAN_ILLEGAL], e);
+	if (rc >= 0)
+		rc = keep_refusals(x, e);
 	if (rc >= 0)
 		rc = store_wake(x->s->store, x->run_id, e);
 	if (rc >= 0)

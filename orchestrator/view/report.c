@@ -20,6 +20,8 @@ int report_load(struct store *s, const char *work, struct arena *a, struct repor
 	r.samples = arena_array(a, SAMPLES_MAX, sizeof(*r.samples));
 	rc = report_load_jobs(s, &r, a, e);
 	if (rc >= 0)
+		rc = report_load_refusals(s, &r, a, e);
+	if (rc >= 0)
 		rc = store_samples(s, r.run.id, r.samples, SAMPLES_MAX, e);
 	if (rc >= 0)
 		r.n_samples = (size_t)rc;

@@ -23,6 +23,7 @@
 #define REPORT_MEASURED_MAX 2000
 #define REPORT_TEXT_COLUMNS 60 /* a phone held upright */
 #define REPORT_NAMED 10	       /* jobs that a cause names */
+#define REPORT_REFUSALS 50     /* reasons why points were not begun */
 #define REPORT_ATTEMPTS_MAX 8
 #define REPORT_FILES_MAX 16
 
@@ -72,8 +73,16 @@ struct report_cause {
 	const char *evidence;	     /* the same; "" */
 	const char *advice;	     /* what to change before the command; "" for nothing */
 	const char *command;	     /* what to type */
+	const char *then;	     /* and when that has told what to mend; "" for nothing */
 	int64_t jobs[REPORT_NAMED];
 	int64_t n; /* all such jobs, also those that are not named */
+};
+
+/* Points that were not begun for one reason: they have no job. */
+struct report_refusal {
+	const char *cause, *message, *label; /* label: of the first */
+	const char *advice, *command;
+	int64_t n;
 };
 
 /* What this run committed to one repository. */
@@ -99,6 +108,9 @@ struct report {
 	struct report_column *columns; /* as many as variants */
 	struct report_cause *causes;   /* the most frequent first */
 	size_t n_causes;
+	struct report_refusal *refusals; /* the same */
+	size_t n_refusals;
+	int64_t refused_more; /* points whose reason is in none of them */
 	struct report_repo *repos;
 	size_t n_repos;
 	struct report_span *spans; /* by start */
@@ -127,6 +139,7 @@ const struct report_job *report_largest_error(const struct report *r);
 
 /* What to change and what to type for a cause (report_advice.c). */
 void report_advice(struct arena *a, struct report_cause *c);
+int report_load_refusals(struct store *s, struct report *r, struct arena *a, struct err *e);
 
 /* report_measured.c: lines of text, each ended by a newline */
 void report_measured_text(const struct report *r, struct buf *b);

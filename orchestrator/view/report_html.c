@@ -120,7 +120,8 @@ static void document_head(const struct report *r, struct buf *b)
 		    "<meta name=\"color-scheme\" content=\"light dark\">\n<title>");
 	page_text(b, r->run.name);
 	buf_addf(b, ": %lld of %lld done</title>\n<style>%s</style>\n</head>\n<body>\n",
-		 (long long)r->counts[JOB_DONE], (long long)r->total, report_css);
+		 (long long)r->counts[JOB_DONE], (long long)(r->total + r->run.illegal),
+		 report_css);
 }
 
 /* ---- the verdict */
@@ -151,6 +152,7 @@ static void numbers(const struct report *r, struct arena *a, struct buf *b)
 	buf_adds(b, "<ul class=\"numbers\">\n");
 	count(b, a, "done", r->counts[JOB_DONE], "done");
 	count(b, a, "failed", r->counts[JOB_FAILED], "failed");
+	count(b, a, "failed", r->run.illegal, "not begun");
 	count(b, a, "ready", r->counts[JOB_READY], "not published");
 	count(b, a, "wait", waiting(r), "waiting");
 	count(b, a, "wait", r->counts[JOB_CANCELLED], "cancelled");
@@ -240,6 +242,22 @@ void page_job_link(struct buf *b, const struct report *r, int64_t id)
 	buf_adds(b, "</a>");
 }
 
+static void advice(struct buf *b, const char *text)
+{
+	if (!text[0])
+		return;
+	buf_adds(b, "<p>");
+	page_text(b, text);
+	buf_adds(b, "</p>\n");
+}
+
+static void command(struct buf *b, const char *text)
+{
+	buf_adds(b, "<p class=\"command\"><code>");
+	page_text(b, text);
+	buf_adds(b, "</code></p>\n");
+}
+
 static void cause(const struct report *r, const struct report_cause *c, struct buf *b)
 {
 	buf_addf(b, "<article class=\"cause\">\n<h3><span class=\"times\">%lld &times;</span> ",
@@ -253,14 +271,11 @@ static void cause(const struct report *r, const struct report_cause *c, struct b
 		page_text(b, c->evidence);
 		buf_adds(b, "</p>\n");
 	}
-	if (c->advice[0]) {
-		buf_adds(b, "<p>");
-		page_text(b, c->advice);
-		buf_adds(b, "</p>\n");
-	}
-	buf_adds(b, "<p class=\"command\"><code>");
-	page_text(b, c->command);
-	buf_adds(b, "</code></p>\n<p class=\"soft\">");
+	advice(b, c->advice);
+	command(b, c->command);
+	if (c->then[0])
+		command(b, c->then);
+	buf_adds(b, "<p class=\"soft\">");
 	for (int64_t k = 0; k < c->n && k < REPORT_NAMED; k++) {
 		buf_adds(b, k ? ", " : c->n == 1 ? "job " : "jobs ");
 		page_job_link(b, r, c->jobs[k]);
@@ -270,13 +285,37 @@ static void cause(const struct report *r, const struct report_cause *c, struct b
 	buf_adds(b, "</p>\n</article>\n");
 }
 
+static void refusal(const struct report_refusal *f, struct buf *b)
+{
+	buf_addf(b, "<article class=\"cause\">\n<h3><span class=\"times\">%lld not begun:</span> ",
+		 (long long)f->n);
+	page_text(b, f->cause);
+	buf_adds(b, "</h3>\n<p class=\"said\">");
+	page_text(b, f->message);
+	buf_adds(b, "</p>\n");
+	advice(b, f->advice);
+	command(b, f->command);
+	buf_adds(b, "<p class=\"soft\">");
+	page_text(b, f->label);
+	if (f->n > 1)
+		buf_addf(b, " and %lld more", (long long)(f->n - 1));
+	buf_adds(b, "</p>\n</article>\n");
+}
+
 static void causes(const struct report *r, struct buf *b)
 {
-	if (!r->n_causes)
+	if (!r->n_causes && !r->run.illegal)
 		return;
 	page_section(b, "failures", "What failed, and what to type");
 	for (size_t i = 0; i < r->n_causes; i++)
 		cause(r, &r->causes[i], b);
+	for (size_t i = 0; i < r->n_refusals; i++)
+		refusal(&r->refusals[i], b);
+	if (r->refused_more > 0) {
+		buf_addf(b, "<p>%lld not begun for other reasons</p>\n",
+			 (long long)r->refused_more);
+		command(b, "quern plan");
+	}
 	page_section_end(b);
 }
 

@@ -19,6 +19,7 @@ static void json_run(struct json_out *w, const struct report *r)
 	for (int i = 0; i < JOB_STATE_COUNT; i++)
 		jw_kint(w, job_state_name((enum job_state)i), r->counts[i]);
 	jw_kint(w, "total", r->total);
+	jw_kint(w, "not_begun", r->run.illegal);
 	jw_end_object(w);
 }
 
@@ -35,11 +36,31 @@ static void json_causes(struct json_out *w, const struct report *r)
 		jw_kstr(w, "message", c->message);
 		jw_kstr(w, "advice", c->advice);
 		jw_kstr(w, "command", c->command);
+		jw_kstr(w, "then", c->then);
 		jw_key(w, "jobs");
 		jw_array(w);
 		for (int64_t k = 0; k < c->n && k < REPORT_NAMED; k++)
 			jw_int(w, c->jobs[k]);
 		jw_end_array(w);
+		jw_end_object(w);
+	}
+	jw_end_array(w);
+}
+
+static void json_refusals(struct json_out *w, const struct report *r)
+{
+	jw_key(w, "not_begun");
+	jw_array(w);
+	for (size_t i = 0; i < r->n_refusals; i++) {
+		const struct report_refusal *f = &r->refusals[i];
+
+		jw_object(w);
+		jw_kstr(w, "cause", f->cause);
+		jw_kint(w, "count", f->n);
+		jw_kstr(w, "message", f->message);
+		jw_kstr(w, "label", f->label);
+		jw_kstr(w, "advice", f->advice);
+		jw_kstr(w, "command", f->command);
 		jw_end_object(w);
 	}
 	jw_end_array(w);
@@ -141,6 +162,7 @@ void report_json(const struct report *r, struct buf *b)
 	jw_object(&w);
 	json_run(&w, r);
 	json_causes(&w, r);
+	json_refusals(&w, r);
 	json_repos(&w, r);
 	json_jobs(&w, r);
 	json_nights(&w, r);

@@ -13,6 +13,7 @@
 #define LONGEST 3
 #define REPOS_NAMED 8
 #define NIGHTS_NAMED 7
+#define REFUSALS_NAMED 10
 #define LINE_MAX_BYTES 65536 /* of one paragraph */
 
 /* ---- lines */
@@ -88,9 +89,12 @@ static void add_verdict(const struct report *r, struct arena *a, struct buf *b, 
 		 : r->life == RUN_DIED ? "; it ended without a word, quern run goes on"
 				       : "");
 	end_line(b, 2, line);
-	buf_addf(line, "%lld of %lld done", (long long)r->counts[JOB_DONE], (long long)r->total);
+	buf_addf(line, "%lld of %lld done", (long long)r->counts[JOB_DONE],
+		 (long long)(r->total + r->run.illegal));
 	if (r->counts[JOB_FAILED])
 		buf_addf(line, ", %lld failed", (long long)r->counts[JOB_FAILED]);
+	if (r->run.illegal)
+		buf_addf(line, ", %lld not begun", (long long)r->run.illegal);
 	if (r->counts[JOB_READY])
 		buf_addf(line, ", %lld converted but not published",
 			 (long long)r->counts[JOB_READY]);
@@ -145,8 +149,34 @@ static void add_causes(const struct report *r, struct buf *b, struct buf *line)
 		if (c->advice[0])
 			wrap(b, 2, 2, c->advice);
 		add_command(b, c->command);
+		if (c->then[0])
+			add_command(b, c->then);
 	}
-	if (r->n_causes)
+}
+
+/* Points without a job: the reason says what is wrong, and a run takes them up. */
+static void add_refusals(const struct report *r, struct buf *b, struct buf *line)
+{
+	int64_t more = r->refused_more;
+
+	for (size_t i = 0; i < r->n_refusals; i++) {
+		const struct report_refusal *f = &r->refusals[i];
+
+		if (i >= REFUSALS_NAMED) {
+			more += f->n;
+			continue;
+		}
+		buf_addc(b, '\n');
+		buf_addf(line, "%lld not begun, %s: %s", (long long)f->n, f->cause, f->message);
+		end_line(b, 2, line);
+		wrap(b, 2, 2, f->label);
+		if (f->advice[0])
+			wrap(b, 2, 2, f->advice);
+		add_command(b, f->command);
+	}
+	if (more > 0)
+		buf_addf(b, "\n%lld not begun for other reasons\n  quern plan\n", (long long)more);
+	if (r->n_causes || r->run.illegal)
 		buf_addc(b, '\n');
 }
 
@@ -218,6 +248,7 @@ void report_text(const struct report *r, struct arena *a, struct buf *b)
 	add_verdict(r, a, b, &line);
 	add_repos(r, b, &line);
 	add_causes(r, b, &line);
+	add_refusals(r, b, &line);
 	add_longest(r, b, &line);
 	add_quality(r, a, b, &line);
 	add_measured(r, b, &line);

@@ -11,7 +11,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
-from matrix import Matrix, expect, run_all  # noqa: E402
+from matrix import Matrix, expect, make_model, run_all  # noqa: E402
 
 MATRIX = """\
 version: 1
@@ -119,9 +119,48 @@ def test_failures_by_cause_with_what_to_type():
         assert len(commands) == 2, done.stdout
         for command in commands:
             expect(m.quern(*command.split()), 0)
+        # And what to type when the log has said what to mend.
+        assert re.findall(r"^  (quern retry .*)$", done.stdout, re.M) == [
+            f"quern retry --cause '{cause}' && quern run" for cause in ("failed", "refused")], done.stdout
         expect(m.quern("retry", "--cause", "refused"), 0, "back in the queue")
         assert [s for s in m.states().values()].count("pending") == 2
         expect(m.quern("retry", "--cause", "refused"), 0, "no job has failed for this cause")
+
+
+def test_points_that_were_not_begun():
+    """They have no job; the report has them all the same, by why, and what to type."""
+    with Matrix(MATRIX.replace("name: m2}", "name: m2}\n  - {path: cut, name: cut}\n  - {path: gone, name: gone}")
+                .replace("targets:", "targets:\n  - {engine: noop, quant: none, opt: 9, with: {mode: ok}}", 1)) as m:
+        make_model(m.root / "cut")
+        weights = m.root / "cut/model.safetensors"
+        whole = weights.read_bytes()
+        weights.write_bytes(whole[:-1])
+        expect(m.quern("run"), 1, "12 not legal")
+        done = expect(m.quern("report"), 0, "6 of 24 done, 6 failed, 12 not begun", "6 not begun, bad source:", "cut short",
+                      "6 not begun, source:", "correct the model's files, or name another source")
+        assert max(map(len, done.stdout.splitlines())) <= 60, done.stdout
+        assert len(re.findall("^  quern run$", done.stdout, re.M)) == 2, done.stdout
+        r = json.loads(m.quern("report", "--json").stdout)
+        assert [(f["cause"], f["count"], f["label"].split("/")[0], f["command"]) for f in r["not_begun"]] == [
+            ("bad source", 6, "cut", "quern run"), ("source", 6, "gone", "quern run")], r["not_begun"]
+        assert r["counts"]["not_begun"] == 12 and r["counts"]["total"] == 12
+        p, _ = page(m)
+        assert "not begun" in "".join(p.words) and any("cut short" in w for w in p.words)
+        weights.write_bytes(whole)
+        shutil.copytree(m.root / "model", m.root / "gone")
+        expect(m.quern("run"), 1, "6 converted")
+        assert "not begun" not in expect(m.quern("report"), 0, "12 of 24 done, 12 failed").stdout
+
+
+def test_reasons_are_counted_and_not_all_kept():
+    gone = "".join(f"\n  - {{path: gone{i}, name: gone{i}}}" for i in range(60))
+    with Matrix(MATRIX.replace("name: m2}", "name: m2}" + gone)) as m:
+        expect(m.quern("run"), 1)
+        r = json.loads(m.quern("report", "--json").stdout)
+        assert r["counts"]["not_begun"] == 300 and [f["count"] for f in r["not_begun"]] == [5] * 50, r["not_begun"]
+        expect(m.quern("report"), 0, "300 not begun", "250 not begun for other reasons\n  quern plan\n")
+        p, _ = page(m)
+        assert "50 not begun for other reasons" in p.words
 
 
 def test_json_has_what_the_text_has():

@@ -346,6 +346,43 @@ static int64_t waited_after_slow_down(struct http_budget *one, struct http_budge
 	return fake.slept_ms;
 }
 
+/* Who may wait a minute does not wait the fifty that another request was told, and asks nobody. */
+static void a_shared_wait_beyond_the_deadline_ends_at_once(void **state)
+{
+	const struct server_step slow = {
+		"HTTP/1.1 429 Slow\r\nRetry-After: 3000\r\nContent-Length: 0\r\n\r\n", SERVER_KEEP
+	};
+	const struct http_policy minute = {
+		.attempts = 3, .first_ms = 1, .max_ms = 1, .deadline_ms = 60000
+	};
+	struct http_budget *b = http_budget_new(NULL);
+	struct server *s = server_start(&slow, 1);
+	struct http_options o = {
+		.endpoint = server_url(s), .policy = &minute, .clock = &fake_clock, .budget = b
+	};
+	struct http_request rq = { .url = "/x" };
+
+	(void)state;
+	restart_time();
+	for (int i = 0; i < 2; i++) {
+		struct http_response rs;
+		struct http *h = NULL;
+		struct err e = ERR_INIT;
+
+		assert_int_equal(http_open(&o, &h, &e), 0);
+		assert_int_equal(http_call(h, &rq, &rs, &e), ERR_BUSY);
+		assert_int_equal(rs.fault.class, HTTP_FAULT_SLOW_DOWN);
+		assert_non_null(strstr(e.msg, "50m"));
+		assert_string_equal(http_last_cause(h), "hub limit");
+		http_response_release(&rs);
+		http_close(h);
+	}
+	assert_int_equal(server_count(s), 1);
+	assert_int_equal(fake.slept_ms, 0);
+	server_stop(s);
+	http_budget_free(b);
+}
+
 static void one_slow_down_delays_all_that_share_the_budget(void **state)
 {
 	struct http_budget *b = http_budget_new(NULL);
@@ -640,6 +677,7 @@ int main(void)
 		cmocka_unit_test(those_without_a_token_are_told_how_to_get_one),
 		cmocka_unit_test(too_many_requests_wait_as_long_as_the_hub_says),
 		cmocka_unit_test(a_wait_past_the_deadline_ends_at_once),
+		cmocka_unit_test(a_shared_wait_beyond_the_deadline_ends_at_once),
 		cmocka_unit_test(one_slow_down_delays_all_that_share_the_budget),
 		cmocka_unit_test(broken_connections_are_tried_again),
 		cmocka_unit_test(an_address_that_nobody_knows_is_said),

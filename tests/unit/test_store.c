@@ -487,6 +487,12 @@ static void test_a_second_connection_leaves_the_locks(void **state)
 	OK(store_checkpoint(again, &e));
 	store_close(again);
 	assert_true(is_in_use());
+	for (int read_only = 0; read_only < 2; read_only++) {
+		OK(store_open(DB, read_only, &again, &e));
+		assert_true(is_in_use());
+		store_close(again);
+		assert_true(is_in_use());
+	}
 }
 
 int main(void)
