@@ -44,6 +44,15 @@ def test_of_several_bad_scales_the_first_is_named():
                    f"{tensors[2]['size_bytes'] // 34 * 32 - 32} has a scale that is not finite")
 
 
+def test_a_local_source_is_not_read_for_a_key():
+    """Nobody else looks for the key of a throw-away run. A hole of 1 TiB would be read for most of an hour."""
+    with Matrix() as m:
+        expect(m.quern("fake", "llama-tiny", "hole"), 0)
+        (m.root / "hole/imatrix.dat").touch()  # belongs to the model
+        os.truncate(m.root / "hole/imatrix.dat", 1 << 40)
+        expect(convert(m, "hole", "x.noop"), 0, "x.noop: ")
+
+
 def test_settings_reach_the_engine():
     with Matrix() as m:
         expect(m.quern("fake", "llama-tiny", "llama"), 0)

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 
 #include "core/mem.h"
+#include "core/threads.h"
 #include "workers/common/fileio.h"
-#include "workers/common/threads.h"
 #include "workers/gguf/type.h"
 
 #define PIECE (256u * 1024) /* elements looked at together; a multiple of every block */
