@@ -6,13 +6,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "core/hash.h"
 #include "core/json.h"
 #include "core/mem.h"
 #include "core/path.h"
 #include "core/source_card.h"
 #include "orchestrator/host/launch.h"
 #include "orchestrator/host/workdir.h"
+#include "orchestrator/plan/folder_hash.h"
 #include "upload/fetch.h"
 
 #define DESCRIBE_MAX (1u << 20)
@@ -21,6 +21,7 @@ struct sources {
 	struct arena *a;
 	const struct config *cfg;
 	struct store *store;
+	enum folder_hash how;
 	struct resolved *v; /* one a model */
 };
 
@@ -43,53 +44,9 @@ void sources_free(struct sources *s)
 	free(s);
 }
 
-/* SHA-256 of one file, from the store when nothing about the file has changed since. */
-static int hash_file(struct sources *s, const struct source_file *f, uint8_t sha[SHA256_LEN],
-		     struct err *e)
+void sources_by_look(struct sources *s)
 {
-	struct err ignored = ERR_INIT;
-	int rc;
-
-	if (s->store && store_hash_get(s->store, f->path, (int64_t)f->size_bytes, f->mtime_ns,
-				       f->ctime_ns, f->inode, sha, &ignored) == 1)
-		return 0;
-	rc = sha256_file(f->path, sha, NULL, e);
-	if (rc == 0 && s->store) /* a cache only: a read-only store is no reason to stop */
-		(void)store_hash_put(s->store, f->path, (int64_t)f->size_bytes, f->mtime_ns,
-				     f->ctime_ns, f->inode, sha, &ignored);
-	return rc;
-}
-
-/* The version of a folder: SHA-256 over "NAME\0SIZE\0SHA256\n" of each file that counts, by name.
- * file: the GGUF file that is the model, or NULL. */
-static int hash_folder(struct sources *s, const struct source_files *files, const char *file,
-		       const char **version, struct err *e)
-{
-	char hex[SHA256_HEX], size[24];
-	uint8_t sha[SHA256_LEN];
-	struct buf all;
-	int rc = 0;
-
-	buf_init(&all, 16u << 20);
-	for (size_t i = 0; rc == 0 && i < files->n; i++) {
-		if (!source_belongs(files->v[i].name, file))
-			continue;
-		rc = hash_file(s, &files->v[i], sha, e);
-		hex_encode(sha, SHA256_LEN, hex);
-		snprintf(size, sizeof(size), "%llu", (unsigned long long)files->v[i].size_bytes);
-		buf_add(&all, files->v[i].name, strlen(files->v[i].name) + 1);
-		buf_add(&all, size, strlen(size) + 1);
-		buf_addf(&all, "%s\n", hex);
-	}
-	if (rc == 0 && all.overflow)
-		rc = err_set(e, ERR_INVALID, "too many files");
-	if (rc == 0) {
-		sha256_bytes(all.data, all.len, sha);
-		hex_encode(sha, SHA256_LEN, hex);
-		*version = arena_strdup(s->a, hex);
-	}
-	buf_release(&all);
-	return rc;
+	s->how = FOLDER_BY_LOOK;
 }
 
 static const char *card_json(struct arena *a, const struct resolved *r,
@@ -168,7 +125,7 @@ static int resolve_path(struct sources *s, struct resolved *r, bool need_version
 	if (rc == 0)
 		r->card_facts = card_json(s->a, r, &card);
 	if (rc == 0 && need_version)
-		rc = hash_folder(s, &files, r->facts.file, &r->version, e);
+		rc = folder_hash(s->a, s->how, s->store, &files, r->facts.file, &r->version, e);
 	return rc;
 }
 
@@ -300,7 +257,7 @@ static void resolve_adapter(struct sources *s, struct resolved *r, bool need_ver
 	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(names); i++)
 		rc = stat_file(s, r->lora_dir, names[i], &v[i], &e);
 	if (rc == 0 && need_version)
-		rc = hash_folder(s, &files, NULL, &r->lora_version, &e);
+		rc = folder_hash(s->a, s->how, s->store, &files, NULL, &r->lora_version, &e);
 	if (rc < 0)
 		r->lora_fault = arena_printf(s->a, "lora_path: %s", e.msg);
 	r->lora_cause = rc < 0 ? cause_of_code(rc) : NULL;

@@ -41,6 +41,9 @@ struct sources;
 /* store may be NULL: then hashes are not remembered. */
 struct sources *sources_new(const struct config *cfg, struct store *store);
 void sources_free(struct sources *s); /* NULL is fine */
+/* Before the first is looked up: know local folders by sizes, times and inodes instead of reading
+ * them. For a work folder that is thrown away, where no run looks for a key of another. */
+void sources_by_look(struct sources *s);
 
 /* The model at index. need_version false leaves out what is dear (hashing a folder): version is
  * then "". Never fails as a call: what is wrong is in ->fault. */

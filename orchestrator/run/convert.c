@@ -137,7 +137,7 @@ int convert_one(const char *yaml, size_t len, const struct config_set *set, cons
 	if (rc >= 0)
 		rc = path_write(file, yaml, len, 0644, e);
 	if (rc >= 0)
-		rc = session_open(&s, SESSION_RUN, file, set, "convert", e);
+		rc = session_open(&s, SESSION_ONCE, file, set, "convert", e);
 	if (rc >= 0) {
 		rc = run_one(&s, out, e);
 		session_close(&s);

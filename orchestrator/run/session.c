@@ -92,9 +92,11 @@ static int open_matrix(struct session *s, enum session_mode mode, const struct m
 	s->a = arena_new();
 	rc = read_all(s, m, set, e);
 	if (rc >= 0)
-		rc = mode == SESSION_RUN ? open_for_run(s, command, e) : open_to_look(s, e);
+		rc = mode == SESSION_LOOK ? open_to_look(s, e) : open_for_run(s, command, e);
 	if (rc >= 0)
 		s->sources = sources_new(s->cfg, s->store);
+	if (rc >= 0 && mode == SESSION_ONCE)
+		sources_by_look(s->sources);
 	if (rc < 0)
 		session_close(s);
 	return rc < 0 ? rc : 0;

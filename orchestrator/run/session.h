@@ -22,6 +22,8 @@ struct session {
 enum session_mode {
 	SESSION_LOOK, /* change nothing that a run would miss: no work folder is made */
 	SESSION_RUN,  /* create the work folder, take the lock, open the store for writing */
+	SESSION_ONCE, /* the same for a work folder that is thrown away afterwards: what is in local
+			 folders is not read for the sake of keys */
 };
 
 /* Read and check everything. Faults of jobs.yaml and manifests are printed to stderr, one line

@@ -1,4 +1,5 @@
 """quern convert: one conversion without a matrix, from a folder, a hub or a spec; its exit codes; nothing left behind."""
+import json
 import os
 import pty
 import subprocess
@@ -26,6 +27,30 @@ def test_every_shipped_engine():
         expect(convert(m, "fake:llama-tiny", "b", engine="fake"), 0)
         assert ".quern.json" not in os.listdir(m.root / "b") and "config.json" in os.listdir(m.root / "b")
         expect(convert(m, "./b", "c.gguf", engine="gguf", quant="F16"), 0)
+
+
+def test_of_several_bad_scales_the_first_is_named():
+    """Whatever number of threads reads the file, and whichever comes to its piece first."""
+    with Matrix() as m:
+        expect(convert(m, "fake:llama-tiny", "a.gguf", engine="gguf", quant="Q8_0"), 0)
+        tensors = [t for t in json.loads(m.quern("inspect", "--json", "a.gguf").stdout)["tensors"] if t["type"] == "Q8_0"]
+        data = bytearray((m.root / "a.gguf").read_bytes())
+        for t in tensors[2:]:
+            last = t["offset"] + t["size_bytes"] - 34
+            data[last:last + 2] = b"\xff\x7f"  # a NaN in its last block
+        (m.root / "a.gguf").write_bytes(data)
+        for _ in range(10):
+            expect(m.quern("verify", "a.gguf"), 1, f"tensor {tensors[2]['name']}: the block at element "
+                   f"{tensors[2]['size_bytes'] // 34 * 32 - 32} has a scale that is not finite")
+
+
+def test_a_local_source_is_not_read_for_a_key():
+    """Nobody else looks for the key of a throw-away run. A hole of 1 TiB would be read for most of an hour."""
+    with Matrix() as m:
+        expect(m.quern("fake", "llama-tiny", "hole"), 0)
+        (m.root / "hole/imatrix.dat").touch()  # belongs to the model
+        os.truncate(m.root / "hole/imatrix.dat", 1 << 40)
+        expect(convert(m, "hole", "x.noop"), 0, "x.noop: ")
 
 
 def test_settings_reach_the_engine():

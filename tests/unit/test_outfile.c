@@ -17,8 +17,8 @@
 #include <cmocka.h>
 
 #include "core/mem.h"
+#include "core/threads.h"
 #include "workers/common/outfile.h"
-#include "workers/common/threads.h"
 
 static char path[] = "outfile-XXXXXX";
 

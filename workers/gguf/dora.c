@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "core/mem.h"
+#include "core/threads.h"
 #include "workers/common/fileio.h"
-#include "workers/common/threads.h"
 #include "workers/gguf/scales.h"
 
 struct shared {

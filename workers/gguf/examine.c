@@ -13,11 +13,13 @@
 #include "core/safetensors.h"
 #include "workers/common/fileio.h"
 #include "workers/common/protocol.h"
+#include "workers/gguf/check_file.h"
 #include "workers/gguf/facts.h"
 #include "workers/gguf/shards.h"
 #include "workers/gguf/type.h"
 
-#define PIECE (256u * 1024) /* elements looked at together; a multiple of every block */
+#define PIECE (256u * 1024) /* elements printed together; a multiple of every block */
+#define VERIFY_THREADS_MAX 8
 #define JSON_OUT_MAX (256u << 20)
 
 static int open_gguf(struct arena *a, const char *path, struct gguf_file *f, struct err *e)
@@ -39,50 +41,17 @@ static int say(const struct err *e)
 	return worker_exit_of(e);
 }
 
-/* ---- pieces of a tensor */
-
-typedef int (*piece_fn)(const struct gguf_tensor_info *t, const void *data, uint64_t at, size_t n,
-			struct err *e);
-
-static int each_piece(int fd, const struct gguf_tensor_info *t, piece_fn fn, struct err *e)
-{
-	void *data = mem_alloc((size_t)gguf_type_bytes(t->type, PIECE));
-	int rc = 0;
-
-	for (uint64_t at = 0; rc == 0 && at < t->n; at += PIECE) {
-		size_t n = t->n - at < PIECE ? (size_t)(t->n - at) : PIECE;
-
-		rc = file_read_at(fd, data, (size_t)gguf_type_bytes(t->type, n),
-				  t->offset + gguf_type_bytes(t->type, at), t->name, e);
-		if (rc == 0)
-			rc = fn(t, data, at, n, e);
-	}
-	free(data);
-	return rc;
-}
-
-static int check_piece(const struct gguf_tensor_info *t, const void *data, uint64_t at, size_t n,
-		       struct err *e)
-{
-	int64_t bad = type_check(type_by_id(t->type->id), data, n);
-
-	if (bad < 0)
-		return 0;
-	return err_set(e, ERR_INVALID,
-		       "tensor %s: the block at element %llu has a scale that is not finite",
-		       t->name, (unsigned long long)at + (unsigned long long)bad * t->type->block);
-}
-
 /* ---- verify */
 
-static int check_blocks(struct arena *a, const char *path, struct gguf_file *f, struct err *e)
+static int check_blocks(struct arena *a, const char *path, int threads, struct gguf_file *f,
+			struct err *e)
 {
-	int fd = open_gguf(a, path, f, e), rc = fd < 0 ? fd : 0;
+	int fd = open_gguf(a, path, f, e), rc;
 
-	for (size_t i = 0; rc == 0 && i < f->n_tensors; i++)
-		rc = each_piece(fd, &f->tensors[i], check_piece, e);
-	if (fd >= 0)
-		close(fd);
+	if (fd < 0)
+		return fd;
+	rc = check_file(fd, f, threads, e);
+	close(fd);
 	return rc;
 }
 
@@ -122,7 +91,7 @@ static int join(struct arena *a, const struct gguf_file *files, size_t n, struct
 	return 0;
 }
 
-int examine_gguf(const char *const *paths, size_t n, struct buf *facts, struct err *e)
+int examine_gguf(const char *const *paths, size_t n, int threads, struct buf *facts, struct err *e)
 {
 	struct arena *a = arena_new();
 	struct gguf_file *files = arena_array(a, n, sizeof(*files)), all;
@@ -130,7 +99,7 @@ int examine_gguf(const char *const *paths, size_t n, struct buf *facts, struct e
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < n; i++) {
-		rc = check_blocks(a, paths[i], &files[i], e);
+		rc = check_blocks(a, paths[i], threads, &files[i], e);
 		if (rc == 0 && shard_check(&files[i], i, n, e) < 0)
 			rc = err_wrap(e, "%s", paths[i]);
 	}
@@ -146,12 +115,20 @@ int examine_gguf(const char *const *paths, size_t n, struct buf *facts, struct e
 	return rc;
 }
 
+/* A person waits: nobody has said how many threads there may be. */
+static int processors(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n < 1 ? 1 : n > VERIFY_THREADS_MAX ? VERIFY_THREADS_MAX : (int)n;
+}
+
 /* One file of several is good by itself; only the first has the metadata. */
 static int verify_one(const char *path, struct err *e)
 {
 	struct arena *a = arena_new();
 	struct gguf_file f = { 0 };
-	int rc = check_blocks(a, path, &f, e);
+	int rc = check_blocks(a, path, processors(), &f, e);
 
 	if (rc == 0 && !gguf_find(&f, "general.architecture") && shard_tensors(&f) < 0)
 		rc = err_set(e, ERR_INVALID, "%s: general.architecture is missing", path);
@@ -171,17 +148,25 @@ int verify_main(const char *path)
 
 /* ---- dequantize */
 
-static int print_piece(const struct gguf_tensor_info *t, const void *data, uint64_t at, size_t n,
-		       struct err *e)
+static int print_tensor(int fd, const struct gguf_tensor_info *t, struct err *e)
 {
-	float *x = mem_array(n, sizeof(*x));
+	void *data = mem_alloc((size_t)gguf_type_bytes(t->type, PIECE));
+	float *x = mem_array(PIECE, sizeof(*x));
 	int rc = 0;
 
-	(void)at;
-	type_by_id(t->type->id)->decode(data, x, n);
-	if (fwrite(x, sizeof(*x), n, stdout) != n)
-		rc = err_errno(e, "standard output");
+	for (uint64_t at = 0; rc == 0 && at < t->n; at += PIECE) {
+		size_t n = t->n - at < PIECE ? (size_t)(t->n - at) : PIECE;
+
+		rc = file_read_at(fd, data, (size_t)gguf_type_bytes(t->type, n),
+				  t->offset + gguf_type_bytes(t->type, at), t->name, e);
+		if (rc < 0)
+			break;
+		type_by_id(t->type->id)->decode(data, x, n);
+		if (fwrite(x, sizeof(*x), n, stdout) != n)
+			rc = err_errno(e, "standard output");
+	}
 	free(x);
+	free(data);
 	return rc;
 }
 
@@ -203,7 +188,7 @@ int dequantize_main(const char *path, const char *tensor)
 		rc = err_set(&e, ERR_INVALID, "%s: type %s is not decoded by this version", path,
 			     t->type->name);
 	else if (rc == 0)
-		rc = each_piece(fd, t, print_piece, &e);
+		rc = print_tensor(fd, t, &e);
 	if (fd >= 0)
 		close(fd);
 	arena_free(a);

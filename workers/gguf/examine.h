@@ -16,6 +16,6 @@ int dequantize_main(const char *path, const char *tensor);
  * block's scale. ERR_INVALID says which tensor or file. facts (may be NULL): what they say of
  * themselves is appended, as a JSON object. */
 struct buf;
-int examine_gguf(const char *const *paths, size_t n, struct buf *facts, struct err *e);
+int examine_gguf(const char *const *paths, size_t n, int threads, struct buf *facts, struct err *e);
 
 #endif

@@ -9,9 +9,9 @@
 #include <unistd.h>
 
 #include "core/mem.h"
+#include "core/threads.h"
 #include "workers/common/fileio.h"
 #include "workers/common/protocol.h"
-#include "workers/common/threads.h"
 
 /* Elements that are read and written together; a multiple of every block. What is read (512 KiB of
  * BF16) and what is written then stay in the second-level cache; four times as much is slower by a

@@ -49,7 +49,7 @@ static int check_files(struct arena *a, const struct worker_job *j, struct buf *
 				       name);
 		paths[i] = arena_printf(a, "%s/%s", j->out, name);
 	}
-	return examine_gguf((const char *const *)paths, files->count, facts, e);
+	return examine_gguf((const char *const *)paths, files->count, j->threads, facts, e);
 }
 
 int validate_main(const char *job_path)

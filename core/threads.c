@@ -1,4 +1,4 @@
-#include "workers/common/threads.h"
+#include "core/threads.h"
 
 #include <pthread.h>
 #include <stdlib.h>
