@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -13,7 +14,7 @@
 #define HEAD_MAX ((size_t)64 << 10) /* bytes in which front matter has to end */
 #define LICENSE_HEAD 1024	    /* bytes of a licence file that are looked at */
 #define VALUE_MAX 200
-#define LANGUAGES_MAX 200 /* ISO 639-1 has 183 */
+#define WORDS_MAX 200 /* of a list; ISO 639-1 has 183 languages */
 
 /* ---- front matter: only lines that YAML reads in one way and that we read in the same */
 
@@ -68,27 +69,50 @@ static const char *plain(struct arena *a, struct piece p)
 	return is_plain(p.s, p.n) ? arena_strndup(a, p.s, p.n) : NULL;
 }
 
-static void add_language(struct arena *a, struct source_card *c, struct piece p)
+/* A key whose value is a list, or one word. */
+struct list_key {
+	const char *key;
+	const char *(*take)(struct arena *a, struct piece p); /* NULL: nothing that is sure */
+	size_t at;					      /* in struct source_card */
+};
+
+static const struct list_key list_keys[] = {
+	{ "language", word, offsetof(struct source_card, languages) },
+	{ "tags", plain, offsetof(struct source_card, tags) },
+	{ "base_model", plain, offsetof(struct source_card, base_models) },
+	{ "datasets", plain, offsetof(struct source_card, datasets) },
+};
+
+static struct source_words *words_of(struct source_card *c, const struct list_key *k)
 {
-	if (!c->languages)
-		c->languages = arena_array(a, LANGUAGES_MAX, sizeof(*c->languages));
-	if (c->n_languages < LANGUAGES_MAX && is_word(p.s, p.n))
-		c->languages[c->n_languages++] = arena_strndup(a, p.s, p.n);
+	return (struct source_words *)((char *)c + k->at);
+}
+
+static void add_word(struct arena *a, const struct list_key *k, struct source_words *w,
+		     struct piece p)
+{
+	const char *s = w->n < WORDS_MAX ? k->take(a, p) : NULL;
+
+	if (!w->v)
+		w->v = arena_array(a, WORDS_MAX, sizeof(*w->v));
+	if (s)
+		w->v[w->n++] = s;
 }
 
 /* "[en, de]" or "en". */
-static void add_languages(struct arena *a, struct source_card *c, struct piece p)
+static void add_words(struct arena *a, const struct list_key *k, struct source_words *w,
+		      struct piece p)
 {
 	const char *end = p.s + p.n;
 
 	if (p.n < 2 || p.s[0] != '[' || end[-1] != ']') {
-		add_language(a, c, p);
+		add_word(a, k, w, p);
 		return;
 	}
 	for (const char *s = p.s + 1; s < end;) {
 		size_t n = strcspn(s, ",]");
 
-		add_language(a, c, trimmed(s, n));
+		add_word(a, k, w, trimmed(s, n));
 		s += n + 1;
 	}
 }
@@ -115,17 +139,17 @@ static int key_of(const char *line, size_t n, const char *key, struct piece *val
 	return 1;
 }
 
-/* One line of front matter. in_list: the lines of a block list of languages go on. */
+/* One line of front matter. list: the key whose block list goes on, or NULL. */
 static void read_line(struct arena *a, struct source_card *c, const char *line, size_t n,
-		      int *in_list)
+		      const struct list_key **list)
 {
 	struct piece v;
 
-	if (*in_list && list_item(line, n, &v)) {
-		add_language(a, c, v);
+	if (*list && list_item(line, n, &v)) {
+		add_word(a, *list, words_of(c, *list), v);
 		return;
 	}
-	*in_list = 0;
+	*list = NULL;
 	if (key_of(line, n, "license", &v)) {
 		c->license = word(a, v);
 	} else if (key_of(line, n, "license_name", &v)) {
@@ -134,10 +158,16 @@ static void read_line(struct arena *a, struct source_card *c, const char *line, 
 		c->license_link = plain(a, v);
 	} else if (key_of(line, n, "pipeline_tag", &v)) {
 		c->pipeline_tag = word(a, v);
-	} else if (key_of(line, n, "language", &v)) {
-		c->n_languages = 0;
-		*in_list = v.n == 0;
-		add_languages(a, c, v);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(list_keys); i++) {
+		const struct list_key *k = &list_keys[i];
+
+		if (!key_of(line, n, k->key, &v))
+			continue;
+		words_of(c, k)->n = 0;
+		if (v.n == 0)
+			*list = k;
+		add_words(a, k, words_of(c, k), v);
 	}
 }
 
@@ -149,7 +179,8 @@ static int is_absolute_link(const char *s)
 void source_card_parse(struct arena *a, const char *readme, struct source_card *out)
 {
 	struct source_card c = { 0 };
-	int inside = 0, in_list = 0;
+	const struct list_key *list = NULL;
+	int inside = 0;
 
 	while (*readme) {
 		size_t n = strcspn(readme, "\n");
@@ -159,7 +190,7 @@ void source_card_parse(struct arena *a, const char *readme, struct source_card *
 		if (fence == inside)
 			break; /* the front matter ended, or never began */
 		if (!fence)
-			read_line(a, &c, readme, n, &in_list);
+			read_line(a, &c, readme, n, &list);
 		inside = 1;
 		readme += n + (readme[n] == '\n');
 	}
@@ -313,22 +344,26 @@ static int read_license_files(struct arena *a, const char *dir, struct source_ca
 	return 0;
 }
 
-int source_read_card(struct arena *a, const char *dir, struct source_card *out, struct err *e)
+int source_read_readme(struct arena *a, const char *dir, struct source_card *out, struct err *e)
 {
 	char *readme = read_head(dir, "README.md", HEAD_MAX, e);
-	struct source_card c = { 0 };
-	int rc = 0;
 
 	if (!readme && e->code < 0)
 		return e->code;
-	if (readme)
-		source_card_parse(a, readme, &c);
+	source_card_parse(a, readme ? readme : "", out);
 	free(readme);
-	if (!c.license)
-		rc = read_license_files(a, dir, &c, e);
-	if (rc == 0)
-		*out = c;
-	return rc;
+	return 0;
+}
+
+int source_read_card(struct arena *a, const char *dir, struct source_card *out, struct err *e)
+{
+	struct source_card c = { 0 };
+
+	if (source_read_readme(a, dir, &c, e) < 0 ||
+	    (!c.license && read_license_files(a, dir, &c, e) < 0))
+		return e->code;
+	*out = c;
+	return 0;
 }
 
 static void put(struct json_out *w, const char *key, const char *value)
@@ -346,11 +381,11 @@ void source_card_json(const struct source_card *c, const char *architecture, str
 	jw_init(&w, b, 0);
 	jw_object(&w);
 	put(&w, "architecture", architecture);
-	if (c->n_languages) {
+	if (c->languages.n) {
 		jw_key(&w, "language");
 		jw_array(&w);
-		for (size_t i = 0; i < c->n_languages; i++)
-			jw_str(&w, c->languages[i]);
+		for (size_t i = 0; i < c->languages.n; i++)
+			jw_str(&w, c->languages.v[i]);
 		jw_end_array(&w);
 	}
 	put(&w, "license", c->license);

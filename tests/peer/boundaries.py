@@ -42,7 +42,7 @@ CJK_OLD, CJK = "[一-龥ࠀ-一가-퟿]+", "[一-龥぀-ゟ゠-ヿ]+"
 LETTERS = "A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-Ֆ"
 
 # The same of models whose rules are less common: Qwen3.5, DeepSeek LLM, Coder and V3, Mistral NeMo, GPT-4o, Falcon,
-# BLOOM, Ling, Seed-Coder.
+# BLOOM, MiniCPM5, Viking, Ling, Seed-Coder.
 MORE_RULES = {
     "qwen35": (_sequence(_split(CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}"
                                 + r"| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*" + SPACES), _bytes(False)), False),
@@ -59,6 +59,8 @@ MORE_RULES = {
     "falcon": (_sequence({"type": "Punctuation", "behavior": "Contiguous"}, _bytes(True),
                          {"type": "Digits", "individual_digits": False}, _split("[0-9][0-9][0-9]")), False),
     "bloom": (_sequence(_split(r" ?[^(\s|[.,!?…。，、।۔،])]+"), _bytes(False)), False),
+    "minicpm5": (_sequence(_split(r"\p{N}{1,3}"), _split(CONTRACTIONS + "|" + WORDS + r"|\p{N}+" + TAIL), _bytes(False)), False),
+    "viking": (_sequence(_split(r" ?[^(\s|[.,!?…。，、।۔،])]+"), DIGITS, _bytes(False)), False),
     "bailingmoe": (_sequence(_split(r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*"
                                     + r"|\s*[\r\n]|\s+(?!\S)|\s+"), _bytes(False)), False),
     "seed-coder": (_sequence(_split(CONTRACTIONS + "|" + WORDS + r"|\p{N}{1}| ?[^\s\p{L}\p{N}\r\n]+" + SPACES),

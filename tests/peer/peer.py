@@ -13,6 +13,11 @@ SOURCE = Path(os.environ["QUERN_SOURCE"])
 WORKER = Path(os.environ["QUERN_BUILD"]) / "bin" / "quern-gguf"
 KJV = SOURCE / "tests" / "data" / "kjv-llama"
 REFERENCE = json.loads((KJV / "reference.json").read_text())
+# A small preset of quern fake for each architecture, and for its kinds.
+ARCHITECTURES = [
+    "llama", "mistral", "mixtral", "internlm3", "telechat2", "smollm3", "granite", "minicpm", "internlm2", "qwen2",
+    "qwen3", "qwen2-moe", "qwen3-moe", "gemma", "gemma2", "gemma3", "gemma3-vision", "phi2", "phi3", "minicpm3",
+    "deepseek2", "deepseek2-lite", "deepseek3", "chatglm", "stablelm", "gpt2", "falcon", "falcon-grouped", "olmo2"]
 TEMP = tempfile.TemporaryDirectory(prefix="quern-peer-")
 WORK = Path(TEMP.name)
 

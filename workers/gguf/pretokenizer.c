@@ -51,6 +51,8 @@ static const struct {
 	/* Qwen3.5 */
 	{ { CONTRACTIONS "|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*" SPACES,
 	    "@bytes" }, -1, "qwen35" },
+	/* MiniCPM5 */
+	{ { "\\p{N}{1,3}", CONTRACTIONS "|" WORDS "|\\p{N}+" TAIL, "@bytes" }, -1, "minicpm5" },
 	/* DeepSeek LLM: the second pattern lists the letters of many alphabets */
 	{ { "[\r\n]", "\\s?[A-Za-z\xc2\xb5" ELLIPSIS, "\\s?[!-/:-~" ELLIPSIS, "\\s+$", CJK_OLD, "@digits", "@bytes" },
 	  -1, "deepseek-llm" },
