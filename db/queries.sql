@@ -202,7 +202,8 @@ UPDATE attempt SET ended_ms = max(?2, started_ms), verb = coalesce(?3, verb), ex
 WHERE id = ?1
 
 -- name: ATTEMPT_USED
-UPDATE attempt SET memory_bytes = ?2, memory_by = ?3, limit_bytes = ?4, scratch_bytes = ?5, output_bytes = ?6
+UPDATE attempt SET memory_bytes = ?2, memory_by = ?3, limit_bytes = ?4, scratch_bytes = ?5, output_bytes = ?6,
+	paused_ms = iif(?7 < 0, NULL, ?7)
 WHERE id = ?1
 
 -- name: ATTEMPTS
@@ -219,12 +220,14 @@ WHERE attempt.ended_ms IS NULL AND job.state NOT IN (1, 2) ORDER BY attempt.id
 
 -- name: DURATION
 -- The longest of the last five good attempts at jobs of one model: ?1, ?2 the range of its points, ?3
--- its name, ?4 engine, ?5 quant (NULL: any). NULL: none.
+-- its name, ?4 engine, ?5 quant (NULL: any). NULL: none. Where nobody knows how long it was paused, it
+-- tells nothing.
 SELECT max(took) FROM (
-	SELECT attempt.ended_ms - attempt.started_ms AS took
+	SELECT attempt.ended_ms - attempt.started_ms - attempt.paused_ms AS took
 	FROM job JOIN attempt ON attempt.job_id = job.id
 	WHERE job.point BETWEEN ?1 AND ?2 AND job.model = ?3 AND job.engine = ?4
-		AND (?5 IS NULL OR job.quant = ?5) AND attempt.cause = '' AND attempt.ended_ms > attempt.started_ms
+		AND (?5 IS NULL OR job.quant = ?5) AND attempt.cause = ''
+		AND attempt.ended_ms > attempt.started_ms + attempt.paused_ms
 	ORDER BY attempt.id DESC LIMIT 5)
 
 -- name: METRIC_ATTEMPTS

@@ -198,6 +198,7 @@ struct attempt_row {
 	const char *memory_by; /* "cgroup", "pss", "rss" or "" */
 	int64_t limit_bytes;   /* 0: none */
 	int64_t scratch_bytes, output_bytes;
+	int64_t paused_ms; /* of its time; -1: not known. Not read back */
 };
 int store_attempt_begin(struct store *s, int64_t job_id, int number, int64_t run_id, int64_t now_ms,
 			int64_t *attempt_id, struct err *e);
@@ -206,7 +207,7 @@ int store_attempt_pid(struct store *s, int64_t attempt_id, int64_t pid, uint64_t
 int store_attempt_progress(struct store *s, int64_t attempt_id, const char *stage, const char *unit,
 			   int64_t done, int64_t total, struct err *e);
 int store_attempt_end(struct store *s, const struct attempt_row *r, struct err *e); /* by r->id */
-/* The last five members, by r->id. */
+/* The last six members, by r->id. */
 int store_attempt_used(struct store *s, const struct attempt_row *r, struct err *e);
 /* Attempts that never ended, of jobs that are not in work: a person moved the job while quern was
  * dead, and its worker may live. each returns < 0 to stop. */
