@@ -27,14 +27,6 @@ void log_set_level(enum log_level level)
 
 /* -------------------------------------------------------------- visible text */
 
-/* Characters that reorder, break or hide the text around them (UAX 9 and the line separators):
- * as harmful on a terminal as an escape sequence. */
-static int is_deceptive(uint32_t cp)
-{
-	return cp == 0x61c || cp == 0x200e || cp == 0x200f || cp == 0x2028 || cp == 0x2029 ||
-	       (cp >= 0x202a && cp <= 0x202e) || (cp >= 0x2066 && cp <= 0x2069) || cp == 0xfeff;
-}
-
 /* The visible form of the character at s, and how many bytes of s it stands for. */
 static size_t visible_char(const char *s, size_t n, char out[12])
 {
@@ -45,7 +37,7 @@ static size_t visible_char(const char *s, size_t n, char out[12])
 		(void)snprintf(out, 12, "\\x%02x", (unsigned char)*s);
 		return 1;
 	}
-	if (utf8_is_control(cp) || is_deceptive(cp)) {
+	if (utf8_is_control(cp) || utf8_is_deceptive(cp)) {
 		(void)snprintf(out, 12, "\\u%04x", cp & 0xffff);
 	} else {
 		memcpy(out, s, (size_t)len);

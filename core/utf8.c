@@ -74,6 +74,12 @@ int utf8_is_control(uint32_t cp)
 	return cp < 0x20 || (cp >= 0x7f && cp <= 0x9f);
 }
 
+int utf8_is_deceptive(uint32_t cp)
+{
+	return cp == 0x61c || cp == 0x200e || cp == 0x200f || cp == 0x2028 || cp == 0x2029 ||
+	       (cp >= 0x202a && cp <= 0x202e) || (cp >= 0x2066 && cp <= 0x2069) || cp == 0xfeff;
+}
+
 size_t utf8_cut(const char *s, size_t n)
 {
 	size_t back = 0;

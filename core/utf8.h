@@ -15,6 +15,9 @@ int utf8_put(uint32_t cp, char out[4]);
 int utf8_valid(const char *p, size_t n);
 /* C0, DEL or C1. */
 int utf8_is_control(uint32_t cp);
+/* Characters that reorder, break or hide the text around them (UAX 9 and the line separators): as
+ * harmful as an escape sequence. */
+int utf8_is_deceptive(uint32_t cp);
 /* The longest prefix of s[0..n) that does not end inside a character. */
 size_t utf8_cut(const char *s, size_t n);
 

@@ -209,7 +209,8 @@ UPDATE attempt SET ended_ms = max(?2, started_ms), verb = coalesce(?3, verb), ex
 WHERE id = ?1
 
 -- name: ATTEMPT_USED
-UPDATE attempt SET memory_bytes = ?2, memory_by = ?3, limit_bytes = ?4, scratch_bytes = ?5, output_bytes = ?6
+UPDATE attempt SET memory_bytes = ?2, memory_by = ?3, limit_bytes = ?4, scratch_bytes = ?5, output_bytes = ?6,
+	paused_ms = iif(?7 < 0, NULL, ?7)
 WHERE id = ?1
 
 -- name: ATTEMPTS
@@ -226,12 +227,14 @@ WHERE attempt.ended_ms IS NULL AND job.state NOT IN (1, 2) ORDER BY attempt.id
 
 -- name: DURATION
 -- The longest of the last five good attempts at jobs of one model: ?1, ?2 the range of its points, ?3
--- its name, ?4 engine, ?5 quant (NULL: any). NULL: none.
+-- its name, ?4 engine, ?5 quant (NULL: any). NULL: none. Where nobody knows how long it was paused, it
+-- tells nothing.
 SELECT max(took) FROM (
-	SELECT attempt.ended_ms - attempt.started_ms AS took
+	SELECT attempt.ended_ms - attempt.started_ms - attempt.paused_ms AS took
 	FROM job JOIN attempt ON attempt.job_id = job.id
 	WHERE job.point BETWEEN ?1 AND ?2 AND job.model = ?3 AND job.engine = ?4
-		AND (?5 IS NULL OR job.quant = ?5) AND attempt.cause = '' AND attempt.ended_ms > attempt.started_ms
+		AND (?5 IS NULL OR job.quant = ?5) AND attempt.cause = ''
+		AND attempt.ended_ms > attempt.started_ms + attempt.paused_ms
 	ORDER BY attempt.id DESC LIMIT 5)
 
 -- name: METRIC_ATTEMPTS
@@ -261,13 +264,23 @@ SELECT id, job_id, name, size_bytes, mtime_ns, sha256, facts, created_ms, droppe
 FROM artifact WHERE job_id = ?1 ORDER BY name LIMIT ?2
 
 -- name: ARTIFACTS_CONFIRMED
--- Files of done jobs that the hub ?1 was seen to have in repository ?2, and that are still here.
+-- Files of done jobs that the hub ?1 was seen to have in repository ?2, that are still here and that no
+-- measurement waits for.
 SELECT artifact.id, artifact.job_id, job.key, artifact.name, artifact.size_bytes
 FROM job JOIN artifact ON artifact.job_id = job.id
 WHERE job.repo_id = (SELECT id FROM repo WHERE name = ?2) AND job.state = 5 AND artifact.dropped_ms IS NULL
 	AND EXISTS (SELECT 1 FROM upload WHERE upload.job_id = job.id AND upload.sha256 = artifact.sha256
 		AND upload.state = 'done' AND upload.hub = ?1 AND upload.repo = ?2)
+	AND NOT EXISTS (SELECT 1 FROM hold WHERE hold.job_id = job.id)
 LIMIT ?3
+
+-- name: ARTIFACT_MAY_LEAVE
+-- Of done job ?1 a file that a hub has and that is still here, with nothing that keeps it.
+SELECT 1 FROM artifact
+WHERE job_id = ?1 AND dropped_ms IS NULL AND NOT EXISTS (SELECT 1 FROM hold WHERE hold.job_id = ?1)
+	AND EXISTS (SELECT 1 FROM upload WHERE upload.job_id = ?1 AND upload.sha256 = artifact.sha256
+		AND upload.state = 'done')
+LIMIT 1
 
 -- name: ARTIFACT_DROP
 UPDATE artifact SET dropped_ms = ?2 WHERE id = ?1
@@ -318,7 +331,7 @@ DELETE FROM upload_part WHERE sha256 = ?1
 -- What is held is not ready to be published.
 SELECT name FROM repo
 WHERE EXISTS (SELECT 1 FROM job WHERE repo_id = repo.id AND state IN (3, 4)
-	AND NOT EXISTS (SELECT 1 FROM hold WHERE hold.job_id = job.id))
+	AND NOT EXISTS (SELECT 1 FROM hold WHERE hold.job_id = job.id AND hold.reason <> 'kept'))
 ORDER BY name
 
 -- name: REPO_PENDING
@@ -445,6 +458,12 @@ SELECT coalesce(max(started_ms) FILTER (WHERE state = 'done'), 0), count(*) FILT
 		AND good.settings = ?3 AND good.state IN ('done', 'failed')), 0))
 FROM measurement WHERE job_id = ?1 AND stage = ?2 AND settings = ?3
 
+-- name: MEASURE_FAILURES
+-- Of job ?1 in stage ?2 with settings ?3, since it was measured last.
+SELECT count(*) FROM measurement WHERE job_id = ?1 AND stage = ?2 AND settings = ?3 AND state = 'failed'
+	AND id > coalesce((SELECT max(id) FROM measurement AS good WHERE good.job_id = ?1 AND good.stage = ?2
+		AND good.settings = ?3 AND good.state = 'done'), 0)
+
 -- name: MEASURES_OF_JOB
 SELECT id, job_id, run_id, stage, settings, kind, started_ms, ended_ms, state, message, host, machine, warnings, result
 FROM measurement WHERE job_id = ?1 ORDER BY id DESC LIMIT ?2
@@ -480,11 +499,19 @@ ON CONFLICT (job_id, stage) DO UPDATE SET reason = excluded.reason,
 -- name: HOLD_CLEAR
 DELETE FROM hold WHERE job_id = ?1 AND stage = ?2
 
+-- name: HOLD_KEEP_WAITING
+-- They are published now, and what waits for its measurement stays here until then.
+UPDATE hold SET reason = 'kept' WHERE reason = 'waiting'
+
 -- name: HOLD_CLEAR_ALL
-DELETE FROM hold
+DELETE FROM hold WHERE reason <> 'kept'
 
 -- name: HOLDS_OF_JOB
 SELECT job_id, stage, reason, since_ms FROM hold WHERE job_id = ?1 ORDER BY stage LIMIT ?2
 
+-- name: JOB_IS_HELD
+SELECT 1 FROM hold WHERE job_id = ?1 AND reason <> 'kept' LIMIT 1
+
 -- name: HOLDS
-SELECT job_id, stage, reason, since_ms FROM hold ORDER BY job_id, stage LIMIT ?2
+-- What keeps any job from being published; ?1: and what keeps its files on this disk only.
+SELECT job_id, stage, reason, since_ms FROM hold WHERE ?1 OR reason <> 'kept' ORDER BY job_id, stage LIMIT ?2

@@ -301,6 +301,20 @@ int store_write_one(struct store *s, sqlite3_stmt *st, const char *what, int64_t
 	return rc < 0 ? rc : 0;
 }
 
+int store_exists(struct store *s, enum store_query q, int64_t id, struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, q, e);
+	int rc;
+
+	if (!st)
+		return e->code;
+	bind_int(st, 1, id);
+	rc = store_step(s, st, e);
+	if (rc > 0)
+		(void)sqlite3_reset(st);
+	return rc;
+}
+
 int store_checkpoint(struct store *s, struct err *e)
 {
 	/* PASSIVE never makes a writer wait. When all is moved and nobody reads the old part, the

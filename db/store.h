@@ -206,6 +206,7 @@ struct attempt_row {
 	const char *memory_by; /* "cgroup", "pss", "rss" or "" */
 	int64_t limit_bytes;   /* 0: none */
 	int64_t scratch_bytes, output_bytes;
+	int64_t paused_ms; /* of its time; -1: not known. Not read back */
 };
 int store_attempt_begin(struct store *s, int64_t job_id, int number, int64_t run_id, int64_t now_ms,
 			int64_t *attempt_id, struct err *e);
@@ -214,7 +215,7 @@ int store_attempt_pid(struct store *s, int64_t attempt_id, int64_t pid, uint64_t
 int store_attempt_progress(struct store *s, int64_t attempt_id, const char *stage, const char *unit,
 			   int64_t done, int64_t total, struct err *e);
 int store_attempt_end(struct store *s, const struct attempt_row *r, struct err *e); /* by r->id */
-/* The last five members, by r->id. */
+/* The last six members, by r->id. */
 int store_attempt_used(struct store *s, const struct attempt_row *r, struct err *e);
 /* Attempts that never ended, of jobs that are not in work: a person moved the job while quern was
  * dead, and its worker may live. each returns < 0 to stop. */
@@ -343,6 +344,8 @@ int store_artifacts_confirmed(struct store *s, const char *hub, const char *repo
 int store_artifact_drop(struct store *s, int64_t artifact_id, int64_t now_ms, struct err *e);
 /* Files of a job that have not left. */
 int store_artifacts_left(struct store *s, int64_t job_id, int64_t *n, struct err *e);
+/* 1: a done job has a file here that a hub has, and nothing keeps it; 0: not. */
+int store_artifact_may_leave(struct store *s, int64_t job_id, struct err *e);
 int store_artifacts_clear(struct store *s, int64_t job_id, struct err *e);
 
 /* ---- uploads: one row per (hub, repository, path): what should be there and what is */
@@ -422,18 +425,32 @@ int store_measures_of_run(struct store *s, int64_t run_id, struct arena *a,
 int store_measure_before(struct store *s, int64_t id, const char *host, struct arena *a,
 			 struct measurement_row *out, struct err *e);
 
-/* What keeps a ready job from being published. */
+/* How often it failed since then. */
+int store_measure_failures(struct store *s, int64_t job_id, const char *stage, const char *settings,
+			   int64_t *n, struct err *e);
+
+/* What keeps a ready job from being published, or HOLD_KEPT: only its files from leaving the disk.
+ */
+#define HOLD_KEPT "kept"
 struct hold_row {
 	int64_t job_id;
-	const char *stage, *reason; /* "waiting": for the measurement; else what it found */
+	/* "waiting" and "kept": for the measurement; else what it found */
+	const char *stage, *reason;
 	int64_t since_ms;
 };
 int store_hold_put(struct store *s, const struct hold_row *r, struct err *e); /* by job, stage */
-/* stage NULL: every hold of every job. Returns how many there were. */
+/* stage NULL: everything that keeps any job from being published. Returns how many there were. */
 int store_hold_clear(struct store *s, int64_t job_id, const char *stage, struct err *e);
-/* job_id 0: of all jobs. Returns how many, at most n. */
+/* What waits for its measurement may be published, and stays on the disk until then. */
+int store_holds_keep_waiting(struct store *s, struct err *e);
+/* Of a job, of all jobs, and of all jobs but HOLD_KEPT. Return how many, at most n. */
 int store_holds(struct store *s, int64_t job_id, struct arena *a, struct hold_row *out, int n,
 		struct err *e);
+int store_holds_all(struct store *s, struct arena *a, struct hold_row *out, int n, struct err *e);
+int store_holds_publication(struct store *s, struct arena *a, struct hold_row *out, int n,
+			    struct err *e);
+/* 1: something keeps the job from being published, 0: nothing. */
+int store_job_is_held(struct store *s, int64_t job_id, struct err *e);
 
 /* ---- cache of local file hashes, so that a plan does not read models again */
 int store_hash_get(struct store *s, const char *path, int64_t size_bytes, int64_t mtime_ns,

@@ -128,6 +128,11 @@ int store_artifacts_left(struct store *s, int64_t job_id, int64_t *n, struct err
 	return rc < 0 ? rc : 0;
 }
 
+int store_artifact_may_leave(struct store *s, int64_t job_id, struct err *e)
+{
+	return store_exists(s, Q_ARTIFACT_MAY_LEAVE, job_id, e);
+}
+
 /* ---- uploads */
 
 int store_upload_put(struct store *s, const struct upload_row *r, struct err *e)

@@ -107,6 +107,7 @@ int store_attempt_used(struct store *s, const struct attempt_row *r, struct err 
 	bind_int(st, 4, r->limit_bytes);
 	bind_int(st, 5, r->scratch_bytes);
 	bind_int(st, 6, r->output_bytes);
+	bind_int(st, 7, r->paused_ms);
 	return store_write_one(s, st, "attempt", r->id, e);
 }
 

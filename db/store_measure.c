@@ -165,6 +165,25 @@ int store_measure_settled(struct store *s, int64_t job_id, const char *stage, co
 	return rc < 0 ? rc : 0;
 }
 
+int store_measure_failures(struct store *s, int64_t job_id, const char *stage, const char *settings,
+			   int64_t *n, struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, Q_MEASURE_FAILURES, e);
+	int rc;
+
+	if (!st)
+		return e->code;
+	bind_int(st, 1, job_id);
+	bind_text(st, 2, stage);
+	bind_text(st, 3, settings);
+	rc = store_step(s, st, e);
+	if (rc > 0) {
+		*n = sqlite3_column_int64(st, 0);
+		(void)sqlite3_reset(st);
+	}
+	return rc < 0 ? rc : 0;
+}
+
 /* ---- holds */
 
 int store_hold_put(struct store *s, const struct hold_row *r, struct err *e)
@@ -193,16 +212,22 @@ int store_hold_clear(struct store *s, int64_t job_id, const char *stage, struct 
 	return write_any(s, st, e);
 }
 
-int store_holds(struct store *s, int64_t job_id, struct arena *a, struct hold_row *out, int n,
-		struct err *e)
+int store_holds_keep_waiting(struct store *s, struct err *e)
 {
-	sqlite3_stmt *st = store_query(s, job_id ? Q_HOLDS_OF_JOB : Q_HOLDS, e);
+	sqlite3_stmt *st = store_query(s, Q_HOLD_KEEP_WAITING, e);
+
+	return st ? write_any(s, st, e) : e->code;
+}
+
+static int read_holds(struct store *s, enum store_query q, int64_t first, struct arena *a,
+		      struct hold_row *out, int n, struct err *e)
+{
+	sqlite3_stmt *st = store_query(s, q, e);
 	int rc = 0, found = 0;
 
 	if (!st)
 		return e->code;
-	if (job_id)
-		bind_int(st, 1, job_id);
+	bind_int(st, 1, first);
 	bind_int(st, 2, n);
 	while (found < n && (rc = store_step(s, st, e)) > 0) {
 		out[found].job_id = sqlite3_column_int64(st, 0);
@@ -212,4 +237,26 @@ int store_holds(struct store *s, int64_t job_id, struct arena *a, struct hold_ro
 	}
 	(void)sqlite3_reset(st);
 	return rc < 0 ? rc : found;
+}
+
+int store_holds(struct store *s, int64_t job_id, struct arena *a, struct hold_row *out, int n,
+		struct err *e)
+{
+	return read_holds(s, Q_HOLDS_OF_JOB, job_id, a, out, n, e);
+}
+
+int store_holds_all(struct store *s, struct arena *a, struct hold_row *out, int n, struct err *e)
+{
+	return read_holds(s, Q_HOLDS, 1, a, out, n, e);
+}
+
+int store_holds_publication(struct store *s, struct arena *a, struct hold_row *out, int n,
+			    struct err *e)
+{
+	return read_holds(s, Q_HOLDS, 0, a, out, n, e);
+}
+
+int store_job_is_held(struct store *s, int64_t job_id, struct err *e)
+{
+	return store_exists(s, Q_JOB_IS_HELD, job_id, e);
 }

@@ -59,6 +59,9 @@ int store_finish(struct store *s, int rc, struct err *e);
  * the row in ERR_NOTFOUND, which is said when nothing changed. */
 int store_write_one(struct store *s, sqlite3_stmt *st, const char *what, int64_t id, struct err *e);
 
+/* A statement with one number: 1 when it has a row, 0 when it has none. */
+int store_exists(struct store *s, enum store_query q, int64_t id, struct err *e);
+
 /* store_repo.c: number of a repository, made when it is new; 0 for NULL and "". Inside a
  * transaction. */
 int store_repo_id(struct store *s, const char *name, int64_t *id, struct err *e);

@@ -41,8 +41,8 @@ void card_set_release(struct card_set *s);
 
 /* ---- card_text.c: foreign text made harmless */
 
-/* As Markdown text on one line: markup, HTML and pipes are escaped, control characters are blanks.
- */
+/* As Markdown text on one line: markup, HTML and pipes are escaped; control characters and those
+ * that deceive are blanks. */
 void md_text(struct buf *b, const char *s);
 /* As a code span; in_table: pipes are escaped as tables want it. */
 void md_code(struct buf *b, const char *s, bool in_table);

@@ -9,14 +9,14 @@
 #include "core/utf8.h"
 #include "upload/card_private.h"
 
-/* The next character, valid or not, as bytes to show: control characters and broken bytes become
- * one blank. Returns how many bytes were taken. */
+/* The next character, valid or not, as bytes to show: control characters, deceptive ones and broken
+ * bytes become one blank. Returns how many bytes were taken. */
 static size_t take_char(const char *s, size_t n, const char **shown, size_t *shown_len)
 {
 	uint32_t cp;
 	int len = utf8_next(s, n, &cp);
 
-	if (len == 0 || utf8_is_control(cp)) {
+	if (len == 0 || utf8_is_control(cp) || utf8_is_deceptive(cp)) {
 		*shown = " ";
 		*shown_len = 1;
 		return len ? (size_t)len : 1;
@@ -26,8 +26,15 @@ static size_t take_char(const char *s, size_t n, const char **shown, size_t *sho
 	return (size_t)len;
 }
 
+/* GFM makes a link of what begins with it, without a scheme that could be escaped. */
+static bool ends_www(const char *begin, const char *s)
+{
+	return s - begin >= 3 && strncasecmp(s - 3, "www", 3) == 0;
+}
+
 void md_text(struct buf *b, const char *s)
 {
+	const char *begin = s;
 	size_t n = strlen(s);
 
 	while (n > 0) {
@@ -40,7 +47,8 @@ void md_text(struct buf *b, const char *s)
 			buf_adds(b, "&gt;");
 		else if (*shown == '&')
 			buf_adds(b, "&amp;");
-		else if (strchr("\\`*_{}[]()#+!|~$:@", *shown) && len == 1)
+		else if ((strchr("\\`*_{}[]()#+!|~$:@", *shown) && len == 1) ||
+			 (*shown == '.' && ends_www(begin, s)))
 			buf_addf(b, "\\%c", *shown);
 		else
 			buf_add(b, shown, len);
@@ -67,6 +75,12 @@ void md_code(struct buf *b, const char *s, bool in_table)
 	/* A blank at both ends is taken away again; it parts the fence from text like its own. */
 	bool padded = fence > 1 || n == 0 || *s == ' ' || s[n - 1] == ' ';
 
+	/* Readers differ in where a cell ends at two backslashes and a pipe, and a span that is cut
+	 * in two is none. */
+	if (in_table && strstr(s, "\\|")) {
+		md_text(b, s);
+		return;
+	}
 	for (size_t i = 0; i < fence; i++)
 		buf_addc(b, '`');
 	if (padded)
@@ -89,18 +103,29 @@ void md_code(struct buf *b, const char *s, bool in_table)
 
 static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./-";
 
+/* What cannot be shown is matched by a glob of one character. */
 void sh_word(struct buf *b, const char *s)
 {
+	size_t n = strlen(s);
+	uint32_t cp = 0;
+
 	if (*s && s[strspn(s, plain)] == '\0' && *s != '-') {
 		buf_adds(b, s);
 		return;
 	}
 	buf_addc(b, '\'');
-	for (; *s; s++) {
+	while (n > 0) {
+		int len = utf8_next(s, n, &cp);
+		size_t taken = len ? (size_t)len : 1;
+
 		if (*s == '\'')
 			buf_adds(b, "'\\''");
+		else if (len == 0 || utf8_is_control(cp) || utf8_is_deceptive(cp))
+			buf_adds(b, "'?'");
 		else
-			buf_addc(b, *s);
+			buf_add(b, s, taken);
+		s += taken;
+		n -= taken;
 	}
 	buf_addc(b, '\'');
 }
@@ -124,9 +149,12 @@ static bool yaml_is_plain(const char *s)
 	return letter && s[strspn(s, plain)] == '\0' && !yaml_is_word(s);
 }
 
+/* Control characters and others that YAML has no place for, or takes for the end of a line, are
+ * written as escapes: a reader gets the same value. Bytes that are no character become blanks. */
 void yaml_scalar(struct buf *b, const char *s)
 {
 	size_t n = strlen(s);
+	uint32_t cp = 0;
 
 	if (yaml_is_plain(s)) {
 		buf_adds(b, s);
@@ -134,20 +162,19 @@ void yaml_scalar(struct buf *b, const char *s)
 	}
 	buf_addc(b, '"');
 	while (n > 0) {
-		const char *shown;
-		size_t len, taken = take_char(s, n, &shown, &len);
+		int len = utf8_next(s, n, &cp);
 
-		if (*shown == '"' || *shown == '\\')
-			buf_addc(b, '\\');
-		/* YAML has no place for these two non-characters and the byte order mark. */
-		if (len == 3 && (memcmp(shown, "\xef\xbf\xbe", 3) == 0 ||
-				 memcmp(shown, "\xef\xbf\xbf", 3) == 0 ||
-				 memcmp(shown, "\xef\xbb\xbf", 3) == 0))
+		if (len == 0)
 			buf_addc(b, ' ');
+		else if (*s == '"' || *s == '\\')
+			buf_addf(b, "\\%c", *s);
+		else if (utf8_is_control(cp) || utf8_is_deceptive(cp) || cp == 0xfffe ||
+			 cp == 0xffff)
+			buf_addf(b, "\\u%04x", cp);
 		else
-			buf_add(b, shown, len);
-		s += taken;
-		n -= taken;
+			buf_add(b, s, (size_t)len);
+		s += len ? len : 1;
+		n -= len ? (size_t)len : 1;
 	}
 	buf_addc(b, '"');
 }

@@ -255,11 +255,10 @@ static void group_paths(struct upload *u)
 /* What a measurement holds, or what waits for one, is not ready to be published. */
 static int leave_out_held(struct upload *u, struct up_ids *ids, struct err *e)
 {
-	struct hold_row hold;
 	size_t n = 0;
 
 	for (size_t i = 0; i < ids->n; i++) {
-		int rc = store_holds(u->store, ids->v[i], u->a, &hold, 1, e);
+		int rc = store_job_is_held(u->store, ids->v[i], e);
 
 		if (rc < 0)
 			return rc;

@@ -137,6 +137,20 @@ static void json_params(struct json_out *w, const struct engine *en)
 	jw_end_array(w);
 }
 
+static void json_renews(struct json_out *w, const struct engine *en)
+{
+	jw_key(w, "renews");
+	if (!en->renew_format) {
+		jw_null(w);
+		return;
+	}
+	jw_object(w);
+	jw_kstr(w, "format", en->renew_format);
+	jw_kstr(w, "quant", en->renew_quant);
+	jw_kstr(w, "since", en->renew_since);
+	jw_end_object(w);
+}
+
 static void json_engine(struct json_out *w, const struct engine *en)
 {
 	jw_object(w);
@@ -162,6 +176,7 @@ static void json_engine(struct json_out *w, const struct engine *en)
 		jw_int(w, en->opts[i]);
 	jw_end_array(w);
 	json_params(w, en);
+	json_renews(w, en);
 	jw_end_object(w);
 }
 

@@ -301,10 +301,14 @@ static void print_measures(const struct job_view *v)
 			putchar('\n');
 		}
 	}
-	for (int i = 0; i < v->n_holds; i++)
-		printf("%sheld%s since %s by %s: %s\n", cli_style(stdout, STYLE_YELLOW),
-		       cli_style(stdout, STYLE_PLAIN), show_time(v->a, v->holds[i].since_ms),
-		       v->holds[i].stage, v->holds[i].reason);
+	for (int i = 0; i < v->n_holds; i++) {
+		const struct hold_row *h = &v->holds[i];
+		bool kept = strcmp(h->reason, HOLD_KEPT) == 0;
+
+		printf("%s%s%s since %s by %s: %s\n", cli_style(stdout, STYLE_YELLOW),
+		       kept ? "kept here" : "held", cli_style(stdout, STYLE_PLAIN),
+		       show_time(v->a, h->since_ms), h->stage, kept ? "to be measured" : h->reason);
+	}
 }
 
 static void print_text(const struct job_view *v)

@@ -45,9 +45,11 @@ static int mind_held(struct session *s, bool publish, struct err *e)
 	struct hold_row *rows = arena_array(s->a, HELD_SHOWN + 1, sizeof(*rows));
 	int n, rc = 0;
 
-	if (publish)
+	if (publish && config_drops_artifacts(s->cfg))
+		rc = store_holds_keep_waiting(s->store, e);
+	if (rc >= 0 && publish)
 		rc = store_hold_clear(s->store, 0, NULL, e);
-	n = rc < 0 ? rc : store_holds(s->store, 0, s->a, rows, HELD_SHOWN + 1, e);
+	n = rc < 0 ? rc : store_holds_publication(s->store, s->a, rows, HELD_SHOWN + 1, e);
 	for (int i = 0; i < n && i < HELD_SHOWN; i++)
 		printf("job %lld is held by %s: %s; quern show %lld says more\n",
 		       (long long)rows[i].job_id, rows[i].stage, rows[i].reason,

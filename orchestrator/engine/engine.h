@@ -100,10 +100,14 @@ struct engine_factor {
 	double by;
 };
 
-/* Bytes of memory for each weight, by the value of a parameter. */
-struct engine_share {
-	const char *value;
-	double bytes;
+/* Numbers by the value of a parameter; by NULL: one for all. */
+struct engine_shares {
+	const char *by;
+	struct engine_share {
+		const char *value;
+		double number;
+	} * v;
+	size_t n;
 };
 
 /* One row of `causes`: lines of the log that tell a cause. */
@@ -186,12 +190,12 @@ struct engine {
 	 * source_share*source bytes */
 	double mem_base, mem_per_thread, mem_per_row, mem_source_share;
 	/* and + per_weight*params, all of it times each factor whose condition is met */
-	const char *mem_by; /* the parameter that says which of mem_shares; NULL: none */
-	struct engine_share *mem_shares;
-	size_t n_mem_shares;
+	struct engine_shares per_weight; /* bytes */
 	struct engine_factor *mem_factors;
 	size_t n_mem_factors;
-	/* output bytes = matrix params*bits/8 + vector params*vector_bits/8 + tokenizer + base */
+	/* output bytes = matrix params*bits/8 + vector params*vector_bits/8 + tokenizer + base;
+	 * bits are the quant's, but for values that out_bits lists */
+	struct engine_shares out_bits;
 	double vector_bits, out_base;
 	double scratch_output_share; /* scratch beside the output, as a share of it */
 	double scratch_per_weight;   /* and bytes for each weight */

@@ -10,25 +10,32 @@ static uint64_t bytes(double v)
 	return v <= 0 ? 0 : v >= 9e18 ? (uint64_t)9e18 : (uint64_t)v;
 }
 
+/* The number of the parameter's value; of a value that is not listed, or without a parameter,
+ * `other`. */
+static double share(const struct engine_case *c, const struct engine_shares *list, double other)
+{
+	char text[32];
+	const char *value = list->by ? engine_case_value(c, list->by, text) : NULL;
+
+	for (size_t i = 0; value && i < list->n; i++) {
+		if (strcmp(list->v[i].value, value) == 0)
+			return list->v[i].number;
+	}
+	return other;
+}
+
 /* Bytes of memory for a weight: of a value that the manifest does not list, the most that it has.
  */
 static double per_weight(const struct engine_case *c)
 {
-	const struct engine *en = c->engine;
-	const char *value;
+	const struct engine_shares *list = &c->engine->per_weight;
 	double most = 0;
-	char text[32];
 
-	value = en->mem_by ? engine_case_value(c, en->mem_by, text) : NULL;
-	for (size_t i = 0; i < en->n_mem_shares; i++) {
-		const struct engine_share *s = &en->mem_shares[i];
-
-		if (value && s->value && strcmp(s->value, value) == 0)
-			return s->bytes;
-		if (s->bytes > most)
-			most = s->bytes;
+	for (size_t i = 0; i < list->n; i++) {
+		if (list->v[i].number > most)
+			most = list->v[i].number;
 	}
-	return most;
+	return share(c, list, most);
 }
 
 void engine_estimate(const struct engine *en, const struct job_spec *spec, const struct json *with,
@@ -41,6 +48,7 @@ void engine_estimate(const struct engine *en, const struct job_spec *spec, const
 		if (strcmp(en->quants[i].name, spec->quant) == 0)
 			bits = en->quants[i].bits;
 	}
+	bits = share(&c, &en->out_bits, bits);
 	output = (double)facts->matrix_params * bits / 8 +
 		 (double)facts->vector_params * en->vector_bits / 8 +
 		 (double)facts->tokenizer_bytes + en->out_base;

@@ -266,30 +266,44 @@ static void read_renews(struct reader *r, const struct ynode *v, void *target)
 			   "{format: rkllm, quant: keep}");
 }
 
-/* A number, or {PARAMETER: {VALUE: number, ...}}. */
+/* {PARAMETER: {VALUE: number, ...}}; 0 where it has another form. */
+static int read_shares(struct reader *r, const struct ynode *v, double max,
+		       struct engine_shares *to)
+{
+	const struct ynode *by = v->type == YNODE_MAP && v->n == 1 ? v->entries[0].value : NULL;
+
+	if (!by || by->type != YNODE_MAP || !by->n)
+		return 0;
+	to->by = v->entries[0].key;
+	to->v = arena_array(r->a, by->n, sizeof(*to->v));
+	for (to->n = 0; to->n < by->n; to->n++) {
+		to->v[to->n].value = by->entries[to->n].key;
+		(void)read_number(r, by->entries[to->n].value, 0, max, &to->v[to->n].number);
+	}
+	return 1;
+}
+
 static void read_per_weight(struct reader *r, const struct ynode *v, void *target)
 {
 	struct engine *en = target;
-	const struct ynode *by = v->type == YNODE_MAP && v->n == 1 ? v->entries[0].value : NULL;
 
-	if (by && by->type == YNODE_MAP && by->n) {
-		en->mem_by = v->entries[0].key;
-		en->mem_shares = arena_array(r->a, by->n, sizeof(*en->mem_shares));
-		for (size_t i = 0; i < by->n; i++) {
-			struct engine_share *to = &en->mem_shares[en->n_mem_shares++];
-
-			to->value = by->entries[i].key;
-			(void)read_number(r, by->entries[i].value, 0, 1000, &to->bytes);
-		}
+	if (read_shares(r, v, 1000, &en->per_weight))
 		return;
-	}
 	if (v->type != YNODE_SCALAR) {
 		read_wrong(r, v, "a number, or {PARAMETER: {VALUE: number}},");
 		return;
 	}
-	en->mem_shares = arena_array(r->a, 1, sizeof(*en->mem_shares));
-	en->n_mem_shares = 1;
-	(void)read_number(r, v, 0, 1000, &en->mem_shares[0].bytes);
+	en->per_weight.v = arena_array(r->a, 1, sizeof(*en->per_weight.v));
+	en->per_weight.n = 1;
+	(void)read_number(r, v, 0, 1000, &en->per_weight.v[0].number);
+}
+
+static void read_out_bits(struct reader *r, const struct ynode *v, void *target)
+{
+	struct engine *en = target;
+
+	if (!read_shares(r, v, 64, &en->out_bits))
+		read_wrong(r, v, "{PARAMETER: {VALUE: bits}},");
 }
 
 static void read_memory(struct reader *r, const struct ynode *v, void *target)
@@ -311,6 +325,7 @@ static void read_output(struct reader *r, const struct ynode *v, void *target)
 {
 	struct engine *en = target;
 	const struct key keys[] = {
+		{ "bits", read_out_bits, en },
 		{ "vector_bits", read_bits, &en->vector_bits },
 		{ "base", read_bytes, &en->out_base },
 		{ "scratch_share", read_share, &en->scratch_output_share },

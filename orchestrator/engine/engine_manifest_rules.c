@@ -295,8 +295,10 @@ void manifest_check_rules(struct reader *r, const struct ynode *root, const stru
 	}
 	for (size_t i = 0; i < en->n_mem_factors; i++)
 		check_when(r, memory->at, en, &en->mem_factors[i].when, quants);
-	if (en->mem_by)
-		check_param(r, memory->at, en, en->mem_by);
+	if (en->per_weight.by)
+		check_param(r, memory->at, en, en->per_weight.by);
+	if (en->out_bits.by)
+		check_param(r, ynode_get(root, "output")->at, en, en->out_bits.by);
 	for (size_t i = 0; en->platform_facts && i < en->n_platforms; i++) {
 		for (size_t k = 0; k < en->platform_facts[i].n_values; k++)
 			check_param(r,

@@ -18,6 +18,7 @@ struct play {
 	const struct bill_limits *l;
 	struct bill *out;
 	bool timed; /* only jobs with a duration; else each takes as long as the others */
+	const struct bill_span *span; /* in which all that starts has to end; NULL: any time */
 	struct admission adm;
 	struct running *running; /* slots of them */
 	int n_running;
@@ -53,8 +54,11 @@ static bool start(struct play *p, size_t i)
 	/* A job that is larger than the budget would wait for ever: it has all of it. */
 	uint64_t memory =
 		j->memory_bytes < p->l->memory_bytes ? j->memory_bytes : p->l->memory_bytes;
-	enum admit may = admit_check(&p->adm, id, memory, 0, UINT64_MAX);
+	enum admit may;
 
+	if (p->span && p->now_ms + j->ms > p->span->end_ms)
+		return false;
+	may = admit_check(&p->adm, id, memory, 0, UINT64_MAX);
 	if (may != ADMIT_YES) {
 		if (may == ADMIT_NO_MEMORY)
 			admit_blocked(&p->adm, id);
@@ -117,8 +121,41 @@ static void play(struct play *p)
 	}
 }
 
+static size_t left_over(const struct play *p)
+{
+	size_t n = p->n_waiting;
+
+	for (size_t i = p->next; i < p->n; i++)
+		n += p->jobs[i].ms > 0;
+	return n;
+}
+
+/* Night after night. One that is whole and in which nothing begins has no better one behind it. */
+static void play_spans(struct play *p)
+{
+	struct bill *out = p->out;
+	size_t done = 0;
+
+	for (size_t i = 0; i < p->l->n_open && left_over(p); i++) {
+		p->span = &p->l->open[i];
+		if (p->now_ms < p->span->start_ms)
+			p->now_ms = p->span->start_ms;
+		done = left_over(p);
+		play(p);
+		if (left_over(p) < done) {
+			out->spans++;
+			out->done_ms = p->now_ms;
+		} else if (i) {
+			break;
+		}
+	}
+	out->too_long = left_over(p);
+	p->span = NULL;
+}
+
 static void begin(struct play *p, bool timed)
 {
+	p->out->done_in_time = 0;
 	p->timed = timed;
 	p->adm = (struct admission){ .slots = p->l->slots,
 				     .memory_bytes = p->l->memory_bytes,
@@ -127,7 +164,6 @@ static void begin(struct play *p, bool timed)
 	p->next = p->n_waiting = 0;
 	p->now_ms = 0;
 	p->stays = p->in_work = 0;
-	play(p);
 }
 
 void bill_make(const struct bill_job *jobs, size_t n, const struct bill_limits *l, struct bill *out)
@@ -142,8 +178,14 @@ void bill_make(const struct bill_job *jobs, size_t n, const struct bill_limits *
 		out->measured += jobs[i].ms > 0;
 	}
 	begin(&p, false); /* what all of them take at once */
-	begin(&p, true);  /* and how long those take whose time is known */
-	out->ms = p.now_ms;
+	play(&p);
+	begin(&p, true); /* and how long those take whose time is known */
+	play(&p);
+	out->ms = out->done_ms = p.now_ms;
+	if (l->n_open) {
+		begin(&p, true);
+		play_spans(&p);
+	}
 	free(p.running);
 	free(p.waiting);
 }

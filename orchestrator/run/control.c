@@ -38,10 +38,16 @@ bool control_waits(struct scheduler *s)
 	       (counts[JOB_PENDING] || (s->opt.upload && counts[JOB_READY]));
 }
 
+/* With its worker, when that is stopped. */
+static bool stands_still(const struct task *t)
+{
+	return (t->phase == TASK_CONVERT || t->phase == TASK_VALIDATE) && !t->judged;
+}
+
 static void signal_workers(struct scheduler *s, int sig)
 {
 	for (struct task *t = s->tasks; t; t = t->next) {
-		if ((t->phase == TASK_CONVERT || t->phase == TASK_VALIDATE) && !t->judged)
+		if (stands_still(t))
 			s->ex->signal(s->ex, &t->x, sig);
 	}
 }
@@ -52,6 +58,8 @@ static void put_clocks_forward(struct scheduler *s, int64_t mono_ms)
 	int64_t by = mono_ms - s->control.frozen_ms;
 
 	for (struct task *t = s->tasks; t; t = t->next) {
+		if (stands_still(t))
+			t->paused_ms += by;
 		t->phase_ms += by;
 		t->progress_ms += by;
 		if (t->killed_ms)

@@ -18,7 +18,10 @@
 #include "orchestrator/run/scheduler_private.h"
 
 #define INTERRUPTED_MAX 3 /* in a row: it may be what kills the machine */
-#define AWAY_MAX 2    /* failures in a row after which a machine is not asked any more tonight */
+#define KEPT_MAX                                                                                   \
+	3	   /* failures of a machine that is away: it may be the file that it cannot take   \
+		    */
+#define AWAY_MAX 2 /* failures in a row after which a machine is not asked any more tonight */
 #define LATE_MS 30000 /* the child keeps its time limit itself; after so much more it is ended */
 #define ASK_MS 10000  /* from SIGTERM to SIGKILL */
 #define HOLDS_MAX 100000
@@ -96,36 +99,98 @@ static int is_wanted(struct measuring *m, int64_t job_id, int stage, struct err 
 	return interrupted < INTERRUPTED_MAX;
 }
 
+static void want_refresh(struct measuring *m, const char *repo)
+{
+	struct repo_name **r = &m->refresh;
+
+	if (!repo[0])
+		return;
+	for (; *r; r = &(*r)->next)
+		if (strcmp((*r)->name, repo) == 0)
+			return;
+	*r = mem_zalloc(sizeof(**r));
+	(*r)->name = mem_strdup(repo);
+}
+
+/* resources.keep: none: published or not, its files stay here until it was measured. */
+static int keep_files(struct scheduler *s, const struct measure_stage *st, int64_t job_id,
+		      struct err *e)
+{
+	const struct hold_row row = {
+		.job_id = job_id, .stage = st->name, .reason = HOLD_KEPT, .since_ms = sched_now(s)
+	};
+
+	return config_drops_artifacts(s->cfg) ? store_hold_put(s->store, &row, e) : 0;
+}
+
+/* Nothing is to be measured: what a hub has leaves with the next publication. */
+static int let_leave(struct measuring *m, const struct job_row *row, const struct hold_row *holds,
+		     int n, struct err *e)
+{
+	int rc = 0;
+
+	for (int i = 0; rc >= 0 && i < n; i++)
+		if (strcmp(holds[i].reason, HOLD_KEPT) == 0)
+			rc = store_hold_clear(m->sched->store, row->id, holds[i].stage, e);
+	if (rc >= 0 && config_drops_artifacts(m->sched->cfg))
+		rc = store_artifact_may_leave(m->sched->store, row->id, e);
+	if (rc > 0)
+		want_refresh(m, row->repo);
+	return rc;
+}
+
+static bool waits_for(const struct hold_row *holds, int n, const char *stage)
+{
+	for (int i = 0; i < n; i++)
+		if (strcmp(holds[i].stage, stage) == 0 &&
+		    strcmp(holds[i].reason, HOLD_WAITING) == 0)
+			return true;
+	return false;
+}
+
+/* *later: it is not settled, but cannot be measured in this run. */
+static int consider_stage(struct measuring *m, const struct job_row *row, int stage, bool waits,
+			  bool *later, struct err *e)
+{
+	const struct stage_state *x = &m->stages[stage];
+	int rc = is_wanted(m, row->id, stage, e);
+
+	*later |= x->fault != NULL;
+	if (rc < 0)
+		return rc;
+	if (rc > 0) {
+		*later = true;
+		add_item(m, row->id, stage, waits);
+		return waits ? 0 : keep_files(m->sched, x->st, row->id, e);
+	}
+	/* Nobody would ever let it go. */
+	return waits ? measure_record_given_up(m->sched->store, x->st, row->id, sched_now(m->sched),
+					       e)
+		     : 0;
+}
+
 static int consider_job(void *ctx, const struct job_row *row, struct err *e)
 {
 	struct measuring *m = ctx;
 	struct arena *a = arena_new();
 	struct hold_row holds[64];
-	int n = row->state == JOB_READY
-			? store_holds(m->sched->store, row->id, a, holds, ARRAY_LEN(holds), e)
-			: 0;
+	bool later = false;
+	int64_t here = 1;
+	int rc = 0, n = store_holds(m->sched->store, row->id, a, holds, ARRAY_LEN(holds), e);
 
-	for (size_t i = 0; n >= 0 && i < m->n_stages; i++) {
+	if (n >= 0 && row->state == JOB_DONE)
+		rc = store_artifacts_left(m->sched->store, row->id, &here, e);
+	for (size_t i = 0; n >= 0 && rc >= 0 && here && i < m->n_stages; i++) {
 		const struct measure_stage *st = m->stages[i].st;
-		bool waits = false;
-		int rc;
 
-		if (!measure_stage_is_for(st, &row->spec))
-			continue;
-		rc = is_wanted(m, row->id, (int)i, e);
-		for (int k = 0; k < n; k++)
-			waits |= strcmp(holds[k].stage, st->name) == 0 &&
-				 strcmp(holds[k].reason, HOLD_WAITING) == 0;
-		if (rc > 0)
-			add_item(m, row->id, (int)i, waits);
-		else if (rc == 0 && waits) /* nobody would ever let it go */
-			rc = measure_record_given_up(m->sched->store, st, row->id,
-						     sched_now(m->sched), e);
-		if (rc < 0)
-			n = rc;
+		if (measure_stage_is_for(st, &row->spec))
+			rc = consider_stage(m, row, (int)i, waits_for(holds, n, st->name), &later,
+					    e);
 	}
+	if (n >= 0 && rc >= 0 && here && !later && row->state == JOB_DONE)
+		rc = let_leave(m, row, holds, n, e);
 	arena_free(a);
-	return n < 0 ? n : 0;
+	return n < 0 ? n : rc < 0 ? rc : 0;
 }
 
 /* A hold of a stage that is gone, or that holds no more, lets go. */
@@ -133,16 +198,21 @@ static int drop_stale_holds(struct scheduler *s, struct err *e)
 {
 	struct arena *a = arena_new();
 	struct hold_row *rows = arena_array(a, HOLDS_MAX, sizeof(*rows));
-	int n = store_holds(s->store, 0, a, rows, HOLDS_MAX, e), rc = n;
+	int n = store_holds_all(s->store, a, rows, HOLDS_MAX, e), rc = n;
+	struct job_row job;
 
 	for (int i = 0; rc >= 0 && i < n; i++) {
-		bool known = false;
+		bool kept = strcmp(rows[i].reason, HOLD_KEPT) == 0, known = false;
 
 		for (size_t k = 0; k < s->cfg->n_measure; k++)
-			known |= s->cfg->measure[k].hold &&
+			known |= (kept || s->cfg->measure[k].hold) &&
 				 strcmp(s->cfg->measure[k].name, rows[i].stage) == 0;
-		if (!known && strcmp(rows[i].reason, HOLD_WAITING) == 0)
+		if (!known && (kept || strcmp(rows[i].reason, HOLD_WAITING) == 0))
 			rc = store_hold_clear(s->store, rows[i].job_id, rows[i].stage, e);
+		if (rc >= 0 && kept && !known)
+			rc = store_job_get(s->store, rows[i].job_id, a, &job, e);
+		if (rc >= 0 && kept && !known)
+			want_refresh(s->measuring, job.repo);
 	}
 	arena_free(a);
 	return rc < 0 ? rc : 0;
@@ -231,8 +301,7 @@ int measuring_job_ready(struct scheduler *s, const struct job_row *job, struct e
 		rc = i < m->n_stages ? is_wanted(m, job->id, (int)i, e) : 1;
 		if (rc <= 0)
 			continue;
-		if (st->hold)
-			rc = store_hold_put(s->store, &hold, e);
+		rc = st->hold ? store_hold_put(s->store, &hold, e) : keep_files(s, st, job->id, e);
 		if (rc >= 0 && i < m->n_stages)
 			add_item(m, job->id, (int)i, st->hold != 0);
 	}
@@ -240,19 +309,6 @@ int measuring_job_ready(struct scheduler *s, const struct job_row *job, struct e
 }
 
 /* ---- publication */
-
-static void want_refresh(struct measuring *m, const char *repo)
-{
-	struct repo_name **r = &m->refresh;
-
-	if (!repo[0])
-		return;
-	for (; *r; r = &(*r)->next)
-		if (strcmp((*r)->name, repo) == 0)
-			return;
-	*r = mem_zalloc(sizeof(**r));
-	(*r)->name = mem_strdup(repo);
-}
 
 void measuring_published(struct scheduler *s, const char *repo)
 {
@@ -287,14 +343,16 @@ static void say_released(struct measuring *m, int64_t job_id)
 /* The job need not wait for it any more. */
 static void let_go(struct measuring *m, struct item *item)
 {
+	const struct measure_stage *st = m->stages[item->stage].st;
 	struct err e = ERR_INIT;
 
 	if (!item->holds)
 		return;
 	item->holds = false;
 	if (sched_batch(m->sched, &e) < 0 ||
-	    measure_record_given_up(m->sched->store, m->stages[item->stage].st, item->job_id,
-				    sched_now(m->sched), &e) < 0)
+	    measure_record_given_up(m->sched->store, st, item->job_id, sched_now(m->sched), &e) <
+		    0 ||
+	    (!(st->hold & MEASURE_HOLD_FAILED) && keep_files(m->sched, st, item->job_id, &e) < 0))
 		sched_fatal(m->sched, &e);
 	else
 		say_released(m, item->job_id);
@@ -456,6 +514,18 @@ static void say_failure(struct trial *t)
 		give_machine_up(t->m, x->machine, t->message);
 }
 
+/* The next run asks the machine again. */
+static int keep_for_later(struct trial *t, struct err *e)
+{
+	const struct stage_state *x = &t->m->stages[t->item.stage];
+	int64_t failures = 0;
+	int rc = store_measure_failures(t->m->sched->store, t->item.job_id, x->st->name,
+					x->settings, &failures, e);
+
+	return rc < 0 || failures >= KEPT_MAX ? rc
+					      : keep_files(t->m->sched, x->st, t->item.job_id, e);
+}
+
 /* The child puts what came of it into the store when it can; this is for when it could not. */
 static void end_row(struct trial *t)
 {
@@ -469,6 +539,8 @@ static void end_row(struct trial *t)
 	else if (rc >= 0)
 		rc = measure_record_failed(s->store, st, t->id, t->item.job_id, t->message,
 					   sched_now(s), NULL, &e);
+	if (rc >= 0 && t->away && !(st->hold & MEASURE_HOLD_FAILED))
+		rc = keep_for_later(t, &e);
 	if (rc < 0)
 		sched_fatal(s, &e);
 }

@@ -221,12 +221,15 @@ void publish_for_room(struct scheduler *s)
 {
 	struct publisher *p = s->publisher;
 
-	/* Once for what is ready now: a hub that refused it will not take it a moment later. */
-	if (!s->opt.upload || !config_drops_artifacts(s->cfg) || p->repo ||
-	    p->room_at == s->res->finished + 1)
+	if (!s->opt.upload || !config_drops_artifacts(s->cfg) || p->repo)
 		return;
-	p->room_at = s->res->finished + 1;
-	want_all_ready(s);
+	if (measuring_refresh(s)) /* what was measured need not stay */
+		want(p, measuring_refresh(s));
+	/* Once for what is ready now: a hub that refused it will not take it a moment later. */
+	if (p->room_at != s->res->finished + 1) {
+		p->room_at = s->res->finished + 1;
+		want_all_ready(s);
+	}
 	start_next(p);
 }
 

@@ -368,7 +368,7 @@ static void look_for_work(struct scheduler *s)
 	waiting_end(s);
 	if (rc < 0) {
 		sched_fatal(s, &e);
-	} else if (s->stop == STOP_NOT && stuck_for_disk(s)) {
+	} else if (s->stop == STOP_NOT && stuck_for_disk(s) && !measuring_start(s, true)) {
 		char *dir = path_join(s->cfg->work, "");
 
 		display_say(s->display,

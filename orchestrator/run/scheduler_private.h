@@ -84,7 +84,8 @@ struct task {
 	bool group_has_files;	 /* in memory: what it counts is not only its processes' */
 	uint64_t group_kills;	 /* of the kernel, in it */
 	const char *kernel_line; /* of the kernel's log, about a process that it killed; or NULL */
-	int64_t worked_ms;	 /* its workers together */
+	int64_t worked_ms;	 /* its workers together, without pauses */
+	int64_t paused_ms;	 /* its workers together */
 	uint64_t scratch_bytes, output_bytes; /* of its folder, at most */
 	int lines_logged;
 	const char *file_facts; /* JSON object that validation read from the files; NULL: none */

@@ -202,6 +202,7 @@ int task_memory_record(struct task *t, bool good, const struct verdict *v, struc
 	used.memory_bytes = (int64_t)peak_of(t, ran_out, &used.memory_by);
 	used.limit_bytes = (int64_t)t->limit_bytes;
 	used.scratch_bytes = (int64_t)t->scratch_bytes;
+	used.paused_ms = t->adopted ? -1 : t->paused_ms;
 	for (size_t i = 0; good && i < t->seal.sealed.n; i++)
 		used.output_bytes += (int64_t)t->seal.sealed.files[i].size_bytes;
 	rc = store_attempt_used(t->sched->store, &used, e);

@@ -9,10 +9,12 @@
 #include "core/path.h"
 #include "core/units.h"
 #include "orchestrator/cli.h"
+#include "orchestrator/config/window.h"
 #include "orchestrator/host/workdir.h"
 
 #define JOBS_MAX 100000 /* 3 MiB; a night is shorter */
 #define DISKS_MAX 3
+#define NIGHTS_MAX 400 /* of run.window: more than a year */
 
 void bill_sheet_add(struct bill_sheet *b, const struct plan_point *p)
 {
@@ -115,17 +117,42 @@ static void find_disks(const struct bill_sheet *b, const struct bill *bill, cons
 	arena_free(a);
 }
 
+/* The nights of run.window from now on, the one that goes on first. */
+static size_t list_nights(const struct bill_sheet *b, const char *window, struct bill_span *nights)
+{
+	struct window w = { 0 };
+	int64_t at_ms = b->now_ms, turn_ms;
+	size_t n = 0;
+
+	if (!window || !window_parse(window, &w))
+		return 0;
+	if (!window_is_open(&w, at_ms, &turn_ms))
+		at_ms = turn_ms;
+	for (; n < NIGHTS_MAX && window_is_open(&w, at_ms, &turn_ms); n++) {
+		nights[n] = (struct bill_span){ at_ms - b->now_ms, turn_ms - b->now_ms };
+		at_ms = window_next(w.start_min, turn_ms);
+	}
+	return n;
+}
+
+/* Without an end that is asked about, it is that of the first night. */
 static void play(struct bill_sheet *b, const struct session *s, struct bill *out)
 {
 	const struct config *c = s->cfg;
-	const struct bill_limits l = {
+	struct bill_span *nights = mem_array(NIGHTS_MAX, sizeof(*nights));
+	struct bill_limits l = {
 		.slots = c->resources.jobs,
 		.memory_bytes = c->resources.memory_bytes,
-		.until_ms = b->until_ms ? b->until_ms - b->now_ms : 0,
 		.keep = !config_drops_artifacts(c),
+		.open = nights,
+		.n_open = list_nights(b, c->window, nights),
 	};
 
+	if (!b->until_ms && l.n_open)
+		b->until_ms = b->now_ms + nights[0].end_ms;
+	l.until_ms = b->until_ms ? b->until_ms - b->now_ms : 0;
 	bill_make(b->v, b->n, &l, out);
+	free(nights);
 }
 
 /* ---- for people */
@@ -155,7 +182,28 @@ static void print_disks(FILE *f, const struct disks *d)
 	}
 }
 
-static void print_time(FILE *f, const struct bill_sheet *b, const struct bill *bill)
+static void print_window(FILE *f, const struct bill_sheet *b, const struct bill *bill,
+			 const char *window)
+{
+	time_t at = (time_t)((b->now_ms + bill->done_ms) / 1000);
+	char when[32] = "";
+	struct tm tm;
+
+	if (!window)
+		return;
+	fprintf(f, "            in run.window %s: ", window);
+	if (bill->spans && localtime_r(&at, &tm)) {
+		strftime(when, sizeof(when), "%a %Y-%m-%d %H:%M", &tm);
+		fprintf(f, "%zu night%s, done %s", bill->spans, plural(bill->spans), when);
+	}
+	if (bill->too_long)
+		fprintf(f, "%s%zu job%s take%s longer than it is open", bill->spans ? "; " : "",
+			bill->too_long, plural(bill->too_long), bill->too_long == 1 ? "s" : "");
+	fputc('\n', f);
+}
+
+static void print_time(FILE *f, const struct bill_sheet *b, const struct bill *bill,
+		       const char *window)
 {
 	char took[24], by[32];
 	size_t unknown = bill->jobs - bill->measured;
@@ -172,6 +220,7 @@ static void print_time(FILE *f, const struct bill_sheet *b, const struct bill *b
 	if (unknown)
 		fprintf(f, "; %zu not measured yet", unknown);
 	fputc('\n', f);
+	print_window(f, b, bill, window);
 	if (!b->until_ms || !localtime_r(&at, &tm))
 		return;
 	strftime(by, sizeof(by), "%H:%M", &tm);
@@ -204,7 +253,7 @@ void bill_print(FILE *f, struct bill_sheet *b, const struct session *s, const st
 		units_format_size(t->upload_bytes, size, sizeof(size));
 		fprintf(f, "  upload    %s\n", size);
 	}
-	print_time(f, b, &bill);
+	print_time(f, b, &bill, s->cfg->window);
 }
 
 /* ---- for programs */
@@ -241,6 +290,16 @@ void bill_json(struct json_out *w, struct bill_sheet *b, const struct session *s
 		jw_num(w, (double)bill.ms / 1000);
 	else
 		jw_null(w);
+	if (s->cfg->window) {
+		jw_kstr(w, "window", s->cfg->window);
+		jw_kint(w, "nights", (int64_t)bill.spans);
+		jw_key(w, "done_ms");
+		if (bill.spans)
+			jw_int(w, b->now_ms + bill.done_ms);
+		else
+			jw_null(w);
+		jw_kint(w, "jobs_too_long", (int64_t)bill.too_long);
+	}
 	if (b->until_ms) {
 		jw_kint(w, "until_ms", b->until_ms);
 		jw_kint(w, "jobs_done_until", (int64_t)bill.done_in_time);

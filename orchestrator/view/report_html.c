@@ -268,6 +268,8 @@ static void cause(const struct report *r, const struct report_cause *c, struct b
 	buf_adds(b, "</p>\n");
 	if (c->evidence[0]) {
 		buf_adds(b, "<p class=\"said soft\">");
+		page_text(b, c->evidence_from);
+		buf_adds(b, ": ");
 		page_text(b, c->evidence);
 		buf_adds(b, "</p>\n");
 	}

@@ -294,11 +294,13 @@ static void find_evidence(struct report *r)
 	for (size_t i = 0; i < r->n_causes; i++) {
 		struct report_cause *c = &r->causes[i];
 
-		c->evidence = "";
+		c->evidence_from = c->evidence = "";
 		for (size_t k = 0; k < r->n_jobs && !c->evidence[0]; k++) {
 			if (r->jobs[k].id == c->jobs[0] &&
-			    strcmp(r->jobs[k].evidence, c->message) != 0)
+			    strcmp(r->jobs[k].evidence, c->message) != 0) {
+				c->evidence_from = r->jobs[k].evidence_from;
 				c->evidence = r->jobs[k].evidence;
+			}
 		}
 	}
 }

@@ -34,6 +34,8 @@ static void json_causes(struct json_out *w, const struct report *r)
 		jw_kstr(w, "cause", c->cause);
 		jw_kint(w, "count", c->n);
 		jw_kstr(w, "message", c->message);
+		jw_kstr(w, "evidence_from", c->evidence_from);
+		jw_kstr(w, "evidence", c->evidence);
 		jw_kstr(w, "advice", c->advice);
 		jw_kstr(w, "command", c->command);
 		jw_kstr(w, "then", c->then);

@@ -1,6 +1,6 @@
 /* orchestrator/view/report_text.c -- the report as a mail: short lines, the verdict first. A line
  * is at most REPORT_TEXT_COLUMNS wide, which a phone shows without folding it; only a word or a
- * command that is longer stands whole on a line of its own, to be copied. */
+ * command that is longer stands whole on a line of its own, to be copied. Evidence is cut. */
 #include <string.h>
 
 #include "core/log.h"
@@ -11,6 +11,7 @@
 #include "orchestrator/view/table.h"
 
 #define LONGEST 3
+#define EVIDENCE_LINES 4
 #define REPOS_NAMED 8
 #define NIGHTS_NAMED 7
 #define REFUSALS_NAMED 10
@@ -50,6 +51,35 @@ static void wrap(struct buf *b, size_t first, size_t rest, const char *text)
 		begun = true;
 	}
 	buf_addc(b, '\n');
+}
+
+/* A line of somebody's log, which may be a page without a blank: cut where the line is full, and
+ * after a few of them. */
+static void add_evidence(struct buf *b, const struct report_cause *c)
+{
+	char visible[4 * ERR_MSG_MAX];
+	const char *at = visible;
+	struct buf line;
+
+	if (!c->evidence[0])
+		return;
+	buf_init(&line, LINE_MAX_BYTES);
+	buf_addf(&line, "%s: %s", c->evidence_from, c->evidence);
+	text_visible(buf_str(&line), visible, sizeof(visible));
+	buf_release(&line);
+	for (int i = 0; i < EVIDENCE_LINES && *at; i++) {
+		size_t indent = i ? 4 : 2, room = REPORT_TEXT_COLUMNS - indent;
+		bool cut = i == EVIDENCE_LINES - 1 && text_width(at) > room;
+		size_t n = text_fitting(at, cut ? room - 4 : room), blank = n;
+
+		while (at[n] && blank && at[blank] != ' ')
+			blank--;
+		n = blank > n / 2 ? blank : n; /* at a blank, unless that is far back */
+		spaces(b, indent);
+		buf_add(b, at, n);
+		buf_adds(b, cut ? " ...\n" : "\n");
+		at += n + strspn(at + n, " ");
+	}
 }
 
 /* A command is copied: it stays on one line. */
@@ -139,6 +169,7 @@ static void add_causes(const struct report *r, struct buf *b, struct buf *line)
 		buf_addc(b, '\n');
 		buf_addf(line, "%lld x %s: %s", (long long)c->n, c->cause, c->message);
 		end_line(b, 2, line);
+		add_evidence(b, c);
 		buf_addf(line, "job%s", c->n == 1 ? "" : "s");
 		for (int64_t k = 0; k < c->n && k < REPORT_NAMED; k++)
 			buf_addf(line, " %lld", (long long)c->jobs[k]);

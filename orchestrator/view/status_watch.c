@@ -282,6 +282,22 @@ static enum wake on_key(struct watch *w, int key)
 
 /* ---- waiting */
 
+/* Ctrl-Z: the shell has its terminal back while we are stopped. */
+static void stand_still(struct watch *w)
+{
+	const struct timespec at_once = { 0 };
+	sigset_t go_on;
+
+	if (w->screen)
+		screen_suspend(w->screen);
+	(void)raise(SIGSTOP);
+	sigemptyset(&go_on);
+	sigaddset(&go_on, SIGCONT);
+	(void)sigtimedwait(&go_on, NULL, &at_once); /* what woke us is dealt with here */
+	if (w->screen)
+		screen_resume(w->screen);
+}
+
 static enum wake on_signal(struct watch *w)
 {
 	struct signalfd_siginfo si;
@@ -290,13 +306,17 @@ static enum wake on_signal(struct watch *w)
 		return WAKE_TIME;
 	if (si.ssi_signo == SIGWINCH)
 		return WAKE_KEY;
-	if (si.ssi_signo != SIGTSTP)
+	if (si.ssi_signo == SIGTSTP) {
+		stand_still(w);
+		return WAKE_TIME;
+	}
+	if (si.ssi_signo != SIGCONT)
 		return WAKE_INTERRUPTED;
-	if (w->screen)
+	/* Somebody else had stopped us, without a word: who knows what the terminal shows. */
+	if (w->screen) {
 		screen_suspend(w->screen);
-	(void)raise(SIGSTOP);
-	if (w->screen)
 		screen_resume(w->screen);
+	}
 	return WAKE_TIME;
 }
 
@@ -379,7 +399,9 @@ static int follow(struct watch *w, enum wake *why, struct err *e)
 
 int status_watch(struct store *s, const char *work, int64_t run_id, bool all)
 {
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGWINCH };
+	static const int signals[] = {
+		SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGTSTP, SIGCONT, SIGWINCH
+	};
 	struct watch w = { .store = s, .work = work, .run_id = run_id, .all = all };
 	struct err e = ERR_INIT;
 	enum wake why;

@@ -243,7 +243,7 @@ static int64_t count_held(struct session *s)
 	struct arena *a = arena_new();
 	struct hold_row *rows = arena_array(a, HELD_MAX, sizeof(*rows));
 	struct err ignored = ERR_INIT;
-	int n = store_holds(s->store, 0, a, rows, HELD_MAX, &ignored);
+	int n = store_holds_publication(s->store, a, rows, HELD_MAX, &ignored);
 
 	arena_free(a);
 	return n > 0 ? n : 0;

@@ -108,6 +108,21 @@ size_t text_width(const char *s)
 	return total;
 }
 
+size_t text_fitting(const char *s, size_t cells)
+{
+	size_t n = strlen(s), at = 0, used = 0, one;
+
+	while (at < n) {
+		size_t len = next_piece(s + at, n - at, &one);
+
+		if (at && used + one > cells)
+			break;
+		used += one;
+		at += len;
+	}
+	return at;
+}
+
 void text_print_cut(FILE *f, const char *s, size_t width)
 {
 	size_t n = strlen(s), used = 0, cells;

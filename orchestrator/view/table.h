@@ -36,6 +36,8 @@ size_t table_width_limit(void);
 /* Cells that s takes. Colour escapes (ESC [ ... m) take none; bytes that are no UTF-8 take one
  * each. */
 size_t text_width(const char *s);
+/* Bytes of the beginning of s that takes so many cells at most; at least one character. */
+size_t text_fitting(const char *s, size_t cells);
 /* Print s, cut to width cells with an ellipsis at the end when it is longer. Escapes pass. */
 void text_print_cut(FILE *f, const char *s, size_t width);
 

@@ -144,8 +144,8 @@ class Server(ThreadingHTTPServer):
 
 
 class LlmServer:
-    def __init__(self, mode="usage", models=("m",), loading=0, pause=0.0):
-        self.server = Server(0, mode, list(models), loading, pause)
+    def __init__(self, mode="usage", models=("m",), loading=0, pause=0.0, port=0):
+        self.server = Server(port, mode, list(models), loading, pause)
         self.url = f"http://127.0.0.1:{self.server.server_port}"
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
 

@@ -76,7 +76,8 @@ def test_four_hundred_points_with_hostile_names():
         nights.fill(m, 20, 20)
         with sqlite3.connect(m.work / "state.db") as db:
             db.execute("UPDATE job SET message = ? WHERE state = 6", (HOSTILE,))
-            db.execute("UPDATE attempt SET message = ? WHERE cause <> ''", (HOSTILE,))
+            db.execute("UPDATE attempt SET message = ?, evidence_from = 'log', evidence = ? WHERE cause <> ''",
+                       (HOSTILE, HOSTILE + " evidence " + "x" * 800))
             db.execute("UPDATE job SET model = ?, source = ? WHERE model = 'OLMo-2-7B'", (HOSTILE, HOSTILE))
             db.execute("UPDATE repo SET name = name || ? WHERE name LIKE '%OLMo-2-7B'", (HOSTILE,))
             db.execute("UPDATE artifact SET name = ? || id, facts = replace(facts, 'blk.0', ?)", (HOSTILE, "<b>\\u001b"))
@@ -92,6 +93,7 @@ def test_four_hundred_points_with_hostile_names():
         judge(r, "mid")
         assert r["failed_shown"] == f"{failed} of {failed} jobs shown" and r["failed_rows"] == failed, r["failed_shown"]
         assert "<img src=x onerror=alert(2)>" in r["without_script"]["text"], "what was said is shown as it was said"
+        assert "log: " + HOSTILE[:20] in r["without_script"]["text"], "the evidence of the first job of each cause"
 
 
 def test_twenty_thousand_points():

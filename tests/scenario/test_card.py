@@ -1,7 +1,9 @@
 """Cards that cannot lie: what is confirmed, templates of users, and the audit of what is published."""
 import json
 import os
+import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -96,6 +98,82 @@ def unsure(mode, **upload):
         text = text.replace('repo: "{model}"', f'repo: "{value}"') if key == "repo" else \
             text.replace('file: "{model}-{quant}-opt-{opt}"', f'file: "{value}"')
     return text
+
+
+# ---- foreign text
+
+# Without a newline and with one: what breaks out of a cell need not break out of a line.
+HOSTILE = ("</td><script>alert(1)</script><img src=x onerror=alert(2)> [x](javascript:y) ![i](u) `a` ``b | c \\| d \\\\| e *f* __g__ "
+           "\x1b[2J\x1b]0;owned\x07 \x7f \x9b \u0085 \u202e \u2028 \ufeff \uffff www.evil.test me@evil.test $x$ ~~y~~ {{files}} & &lt; 'q' \"r\" "
+           "- k: [v # no \\")
+BREAKS = HOSTILE + "\r\n---\n# quern:end\n<!-- quern:end -->\n| --- |\n    code\n```\n<b>raw</b>\n%s: {a: &x [*x, !!python/object:os.system ls]}\t"
+OWN_MARKS = {"<!-- quern:begin (generated; text outside this part is kept) -->", "<!-- quern:end -->"}
+
+
+def without_code(text):
+    """Code spans, as CommonMark 0.30 section 6.1 finds them, are gone."""
+    return re.sub(r"(?<![`\\])(`+)(?!`).*?(?<!`)\1(?!`)", "", text)
+
+
+def cells(line):
+    """Of a row of a table, as readers do that look one character back (markdown-it), and as those that read escapes from the left
+    (cmark-gfm)."""
+    return len(re.split(r"(?<!\\)\|", line)), len(re.sub(r"\\.|[^|]", "", line)) + 1
+
+
+def check_body(body):
+    assert not [c for c in body if (ord(c) < 32 and c != "\n") or 127 <= ord(c) < 160 or c in "\u202e\u2028\ufeff"], body
+    columns = 0
+    for line in body.splitlines():
+        if line in OWN_MARKS:
+            continue
+        bare = line if not line.startswith("    ") else ""  # indented code shows what it is
+        if line.startswith("|"):
+            columns = columns or cells(line)[0]
+            assert cells(line) == (columns, columns), line
+        else:
+            columns = 0
+        shown = re.sub(r"\\.", "", without_code(bare))
+        shown = re.sub(r"\[(quern\.json|llama\.cpp|librkllmrt)\]\([^)]*\)", "", shown)
+        assert not re.search(r"[<>]|\]\(|!\[|https?:|www\.|\w@\w", shown), (line, shown)
+
+
+def test_foreign_text_is_text():
+    """Whoever names a model, a licence, an adapter or a machine, or writes into a log: the card shows it and is not made of it."""
+    for text in HOSTILE, BREAKS:
+        with Matrix(JOBS.replace("opt: [0, 1, 2]", "opt: 0")) as m:
+            expect(m.quern("run"), 0, "1 converted")
+            sources = {"license": "other", "license_name": text, "license_link": text, "language": [text, "en"], "pipeline_tag": text}
+            worker = {"quant": text, "opt": 0, "hybrid": 0, "architecture": text, "tools": {text: text}}
+            rung = {"because": text, "toolkit": text, "with": {text: text}}
+            measured = {"machine": text, "at_ms": 1, "runs": 1, "warmup": 0, "versions": {text: text}, "counted_by": text,
+                        "rows": [{"prompt": text, "seqlen": 1, "new_tokens": 1}]}
+            with sqlite3.connect(m.work / "state.db") as db:
+                db.execute("UPDATE job SET model = ?1, quant = ?1, engine_version = ?1, source_kind = 'hub', source = ?1, "
+                           "source_version = ?1, lora = ?2, lora_version = ?1, label = ?1, params = ?3",
+                           (text, text + "2", json.dumps({text: text})))
+                db.execute("UPDATE artifact SET facts = ?", (json.dumps({"source": sources, "worker": worker, "rung": rung}),))
+                db.execute("INSERT INTO measurement (job_id, stage, settings, kind, started_ms, ended_ms, state, result) "
+                           "VALUES (1, 's', 'x', 'serve', 1, 2, 'done', ?)", (json.dumps(measured),))
+            readme = expect(m.quern("card", "ns/m"), 0).stdout
+            values = front(readme)
+            assert values["license_name"] == values["license_link"] == values["pipeline_tag"] == text, values
+            assert sorted(values["base_model"]) == sorted([text, text + "2"]) and text in values["tags"], values
+            assert sorted(values["language"]) == sorted(["en", text]), values
+            assert set(values) == {"base_model", "base_model_relation", "language", "license", "license_link", "license_name", "pipeline_tag",
+                                   "quantized_by", "tags"}, values
+            head, body = readme.split("---\n", 2)[1:]
+            check_body("\n".join(line for line in head.splitlines() if line[0] == "#"))
+            assert not [c for c in head if (ord(c) < 32 and c != "\n") or 127 <= ord(c) < 160 or c in "\u202e\u2028\ufeff\uffff"], head
+            check_body(body)
+            assert body.count("alert(1)") + body.count("alert\\(1\\)") >= 10, "it is shown"
+            # And the hub takes it; what comes back is the same.
+            shutil.rmtree(m.work / "hub")
+            with sqlite3.connect(m.work / "state.db") as db:
+                db.execute("UPDATE job SET state = 3")
+            expect(m.quern("upload"), 0)
+            assert front(show(m, "README.md", "ns/m")) == values
+            assert json.loads(show(m, "quern.json", "ns/m"))["variants"][0]["model"] == text
 
 
 # ---- what is confirmed

@@ -223,6 +223,13 @@ def test_logs_neutralises_on_a_terminal():
         assert b"\x1b" not in seen and seen.split() == [rb"\x1b[2Jone", b"two", b"three"], seen
 
 
+def test_engines_say_what_they_renew():
+    with Matrix() as m:
+        engines = {e["name"]: e for e in json.loads(expect(m.quern("engines", "--json"), 0).stdout)["engines"]}
+        assert engines["rkllm"]["renews"] == {"format": "rkllm", "quant": "keep", "since": "1.1.4"}, engines["rkllm"]
+        assert engines["noop"]["renews"] is None
+
+
 def test_logs_follow_until_the_end():
     with Matrix(slow(1000, "[0]")) as m:
         p = m.start("run")

@@ -66,6 +66,32 @@ def test_outside_the_window_nothing_happens():
         expect(m.quern("run", **clock_at("02:00:00")), 0, "nothing to do")
 
 
+def test_the_bill_of_a_window():
+    """Five jobs of an hour, one at a time, in nights of two and a half: by the end of this one, and when all are done."""
+    with Matrix(matrix("opt: 5")) as m:
+        expect(m.quern("run"), 0, "1 converted")
+        db = sqlite3.connect(m.work / "state.db")
+        db.execute("UPDATE measured SET ms_sum = 3600000 * samples, ms_min = 3600000, ms_max = 3600000, opt = 5")
+        db.execute("INSERT INTO measured SELECT id + n, engine, engine_version, platform, quant, hybrid, n - 1, params, threads, lora, "
+                   "architecture, weights, samples, memory_min_bytes, memory_max_bytes, formula_bytes, scratch_max_bytes, "
+                   "output_max_bytes, ms_sum, ms_min, ms_max, more_than_bytes, samples_since, changed_ms "
+                   "FROM measured, (SELECT 1 AS n UNION SELECT 2 UNION SELECT 3 UNION SELECT 4 UNION SELECT 5)")
+        db.commit()
+        db.close()
+        m.write(matrix("opt: [0, 1, 2, 3, 4]", "run: {window: \"22:00-00:30\"}\n"))
+        expect(m.quern("plan", **clock_at("12:00:00")), 0, "time      5h 00m for 5 jobs whose like was measured",
+               "in run.window 22:00-00:30: 3 nights, done Thu 2026-03-12 23:00", "by 00:30: 2 of 5")
+        expect(m.quern("plan", "--until", "23:00", **clock_at("12:00:00")), 0, "by 23:00: 1 of 5")
+        expect(m.quern("plan", **clock_at("23:00:00")), 0, "done Fri 2026-03-13 00:00", "by 00:30: 1 of 5")
+        bill = json.loads(m.quern("plan", "--json", **clock_at("12:00:00")).stdout)["bill"]
+        assert (bill["window"], bill["nights"], bill["jobs_too_long"], bill["seconds"]) == ("22:00-00:30", 3, 0, 18000), bill
+        assert bill["jobs_done_until"] == 2 and bill["done_ms"] == bill["until_ms"] + (46 * 60 + 30) * 60000, bill
+        expect(m.quern("plan", "--set", "run.window=22:00-22:30", **clock_at("12:00:00")), 0,
+               "in run.window 22:00-22:30: 5 jobs take longer than it is open", "by 22:30: 0 of 5")
+        m.write(matrix("opt: [0, 1, 2, 3, 4]"))
+        assert "run.window" not in expect(m.quern("plan", "--until", "15:01", **clock_at("12:00:00")), 0, "by 15:01: 3 of 5").stdout
+
+
 def test_the_end_of_the_time_ends_what_runs():
     """It does not count as an attempt, and is no failure."""
     for args, more, name in ((["--until", "07:00"], "", "--until"), ([], "run: {window: \"22:00-07:00\"}\n", "run.window")):
@@ -163,6 +189,22 @@ def test_pause_now_stops_workers_and_their_clocks():
         expect(m.quern("resume"), 0)
         out = p.communicate(timeout=60)[0]
         assert p.returncode == 0 and "1 converted" in out and m.sql("SELECT tries FROM job") == [(1,)], out
+        # Nor does it count into what is learned of the like.
+        ((took, paused),) = m.sql("SELECT ended_ms - started_ms, paused_ms FROM attempt")
+        ((learned,),) = m.sql("SELECT ms_sum FROM measured")
+        assert took - paused < 4500 < paused < took and learned < 4500, (took, paused, learned)
+
+
+def test_what_was_paused_for_an_hour_is_no_long_job():
+    with Matrix(matrix("opt: 0")) as m:
+        expect(m.quern("run", "--no-upload"), 0, "1 converted")
+        for paused, words in ((0, "is not started: the like took 1h"), (3590000, "1 converted")):
+            m.write(matrix("opt: [0, 2]"))
+            db = sqlite3.connect(m.work / "state.db")
+            db.execute("UPDATE attempt SET ended_ms = started_ms + 3600000, paused_ms = ?", (paused,))
+            db.commit()
+            db.close()
+            expect(m.quern("run", "--until", "07:00", **clock_at("06:30:00")), 0, words)
 
 
 def test_stopped_workers_survive_their_run():
@@ -178,6 +220,7 @@ def test_stopped_workers_survive_their_run():
         assert worker_state(m) != "T"
         expect(m.quern("run"), 0, "1 taken over")
         assert m.sql("SELECT tries FROM job") == [(1,)]
+        assert m.sql("SELECT paused_ms FROM attempt") == [(None,)] and m.sql("SELECT 1 FROM measured WHERE samples > 0") == []
 
 
 def test_a_paused_run_still_ends_when_it_is_told_to():

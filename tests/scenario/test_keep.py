@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
+from llm_server import LlmServer  # noqa: E402
 from matrix import Matrix, expect, preload, run_all  # noqa: E402
 
 MIB = 1 << 20
@@ -129,11 +130,105 @@ def test_a_replaced_one_is_converted_again_when_it_is_wanted():
 def test_killed_between_the_mark_and_the_removal():
     """The file is left over; the job is done, and nothing is converted again."""
     with Place(2) as p:
-        p.quern("run", QUERN_CRASH_AT="upload:drop_marked:1")
+        expect(p.quern("run", QUERN_CRASH_AT="upload:drop_marked"), 1, "the uploader could not be started", "2 of 2 points done")
+        assert len(p.artifacts()) == 2 and p.sql("SELECT count(*) FROM artifact WHERE dropped_ms > 0") == [(2,)]
         expect(p.quern("run"), 0)
         assert p.sql("SELECT count(*) FROM attempt") == [(2,)]
         assert set(p.states().values()) == {"done"}
         expect(p.quern("run"), 0, "nothing to do")
+
+
+# ---- files that are to be measured
+
+def measured_place(n, server, disk_mib=60, **more):
+    """A place whose artifacts are tried on a server, each when nothing else goes on: after it was published."""
+    p = Place(n, disk_mib)
+    keys = {"alone": "true", "runs": 1, "regression": "off", **more}
+    p.write((p.root / "jobs.yaml").read_text() +
+            f"measure:\n  - endpoint: {{url: \"{server.url}\", start: 300ms}}\n" + "".join(f"    {k}: {v}\n" for k, v in keys.items()))
+    return p
+
+
+def kept(p):
+    return p.sql("SELECT count(*) FROM hold WHERE reason = 'kept'")[0][0]
+
+
+def test_a_file_stays_until_it_was_measured():
+    with LlmServer("timings") as s, measured_place(2, s) as p:
+        expect(p.quern("run", "--no-measure"), 0, "2 converted", "2 of 2 points done")
+        assert len(p.artifacts()) == kept(p) == 2
+        expect(p.quern("show", 1), 0, "kept here", "to be measured")
+        assert "held" not in p.quern("upload").stdout
+        assert len(p.artifacts()) == 2
+        expect(p.quern("run"), 0, "2 measured")
+        assert not p.artifacts() and not kept(p)
+        assert p.sql("SELECT state, count(*) FROM measurement GROUP BY state") == [("done", 2)]
+        assert p.sql("SELECT count(*) FROM artifact WHERE dropped_ms > 0") == [(2,)]
+        asked = len(s.asked)
+        expect(p.quern("run"), 0, "nothing to do")
+        assert len(s.asked) == asked
+
+
+def test_a_night_many_times_the_disk_is_measured():
+    with LlmServer("timings") as s, measured_place(20, s, disk_mib=20) as p:
+        expect(p.quern("run"), 0, "20 converted", "20 measured", "20 of 20 points done")
+        assert not p.artifacts() and p.sql("SELECT count(*) FROM attempt") == [(20,)]
+        assert p.sql("SELECT state, count(*) FROM measurement GROUP BY state") == [("done", 20)]
+
+
+def test_a_file_whose_measurement_failed_leaves():
+    with LlmServer("html") as s, measured_place(1, s) as p:
+        expect(p.quern("run"), 0, "1 converted", "not measured", "a page came in place of an answer")
+        assert not p.artifacts() and not kept(p)
+        asked = len(s.asked)
+        expect(p.quern("run"), 0, "nothing to do")
+        assert len(s.asked) == asked
+    # The server may be at fault, or the file: it is asked three times.
+    with LlmServer("fail") as s, measured_place(1, s) as p:
+        for here in 1, 1, 0:
+            expect(p.quern("run"), 0, "not measured", "out of memory")
+            assert len(p.artifacts()) == kept(p) == here
+        expect(p.quern("run"), 0, "nothing to do")
+        assert p.sql("SELECT count(*) FROM measurement") == [(3,)]
+
+
+def test_a_machine_that_is_away_keeps_files_here():
+    with LlmServer("timings") as s:
+        port = int(s.url.rsplit(":", 1)[1].split("/")[0])
+        p = measured_place(3, s)
+    with p:
+        expect(p.quern("run"), 0, "3 converted", "1 more are not measured in this run")
+        assert len(p.artifacts()) == kept(p) == 3
+        with LlmServer("timings", port=port):
+            expect(p.quern("run"), 0, "3 measured")
+        assert not p.artifacts() and not kept(p)
+
+
+def test_files_of_an_entry_that_is_gone_leave():
+    with LlmServer("timings") as s, measured_place(1, s) as p:
+        expect(p.quern("run", "--no-measure"), 0, "1 converted")
+        text = (p.root / "jobs.yaml").read_text()
+        p.write(text[:text.index("measure:")])
+        expect(p.quern("run"), 0)
+        assert not p.artifacts() and not kept(p)
+
+
+def test_killed_after_the_measurement():
+    with LlmServer("timings") as s, measured_place(1, s) as p:
+        p.quern("run", QUERN_CRASH_AT="measure:ended")
+        assert len(p.artifacts()) == 1 and not kept(p)
+        expect(p.quern("run"), 0)
+        assert not p.artifacts()
+        assert p.sql("SELECT state, count(*) FROM measurement GROUP BY state") == [("done", 1)]
+
+
+def test_published_in_spite_of_a_hold():
+    with LlmServer("timings") as s, measured_place(1, s, hold="[garbage]") as p:
+        expect(p.quern("run", "--no-measure"), 1, "1 held back")
+        expect(p.quern("upload", "--held"), 0)
+        assert set(p.states().values()) == {"done"} and len(p.artifacts()) == kept(p) == 1
+        expect(p.quern("run"), 0, "1 measured")
+        assert not p.artifacts()
 
 
 def test_somebody_else_fills_the_disk_meanwhile():

@@ -163,6 +163,32 @@ def test_reasons_are_counted_and_not_all_kept():
         assert "50 not begun for other reasons" in p.words
 
 
+def test_the_evidence_of_a_cause():
+    with Matrix(MATRIX) as m:
+        expect(m.quern("run"), 1)
+        assert "log:" not in expect(m.quern("report"), 0).stdout  # the message says it already
+
+        def say(evidence):
+            with sqlite3.connect(m.work / "state.db") as db:
+                db.execute("UPDATE attempt SET evidence_from = 'log', evidence = ? WHERE cause = 'failed'", (evidence,))
+            text = expect(m.quern("report"), 0).stdout
+            assert max(map(len, text.splitlines())) <= 60 and "\x1b" not in text and "\u202e" not in text, text
+            return text.split("it went wrong\n", 1)[1].split("  jobs ", 1)[0]
+
+        assert say("ValueError: no rope") == "  log: ValueError: no rope\n"
+        told = say("ValueError: " + "one word and another " * 8)
+        assert told.startswith("  log: ValueError: one word and another one word and another\n    one word"), told
+        hostile = "\x1b[2J\u202e</p><script>alert(3)</script>" + "x" * 900
+        told = say(hostile)
+        assert told.startswith("  log: \\x1b[2J\\u202e</p><script>alert(3)</script>x"), told
+        assert len(told.splitlines()) == 4 and told.endswith("x ...\n"), told
+        p, text = page(m)
+        assert "\x1b" not in text and "\u202e" not in text and "<script>alert" not in text
+        assert [w for w in p.words if w.startswith("log: ") or "alert(3)" in w and "x" * 900 in w], "the page has all of it"
+        causes = json.loads(expect(m.quern("report", "--json"), 0).stdout)["causes"]
+        assert [(c["evidence_from"], c["evidence"]) for c in causes] == [("log", hostile), ("", "")], causes
+
+
 def test_json_has_what_the_text_has():
     with Matrix(MATRIX) as m:
         expect(m.quern("run"), 1)

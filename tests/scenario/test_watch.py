@@ -174,6 +174,63 @@ def watchers():
     return found
 
 
+ENTER, LEAVE = b"\x1b[?1049h", b"\x1b[?1049l"
+
+
+def take_terminal():
+    """In the child: a session of its own, whose terminal is its standard input, so that Ctrl-Z comes as a signal."""
+    os.setsid()
+    ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def test_stopped_and_continued():
+    """Ctrl-Z gives the terminal back as it was; going on takes it again and draws all of it. Also when somebody else stops it."""
+    with Night() as m:
+        keyboard, terminal = pty.openpty()
+        ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        plain = termios.tcgetattr(terminal)
+        p = subprocess.Popen([QUERN, "status", "--watch"], cwd=m.root, stdin=terminal, stdout=terminal, stderr=terminal,
+                             env=environment(TERM="xterm"), preexec_fn=take_terminal)
+        seen = b""
+
+        def shows(*words):
+            nonlocal seen
+            while not all(w in seen for w in words):
+                assert select.select([keyboard], [], [], 60)[0], seen
+                seen += os.read(keyboard, 65536)
+            told, seen = seen, b""
+            return told
+
+        def state():
+            return Path(f"/proc/{p.pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+
+        whole = (b"long-night", b"60 failed", b"-- running and failed: 61", b"q leaves")
+        assert ENTER in shows(*whole) and not termios.tcgetattr(terminal)[3] & (termios.ICANON | termios.ECHO)
+        for _ in range(2):
+            os.write(keyboard, b"\x1a")
+            wait_until(lambda: state() == "T")
+            told = shows(LEAVE)
+            assert told.index(LEAVE) > told.rfind(ENTER) and termios.tcgetattr(terminal) == plain
+            ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+            p.send_signal(signal.SIGCONT)
+            told = shows(ENTER, *whole)
+            assert LEAVE not in told and told.count(b"q leaves") == 1, told
+            assert not termios.tcgetattr(terminal)[3] & (termios.ICANON | termios.ECHO)
+        os.write(keyboard, b"f")
+        shows(b"-- failed: 60")
+        p.send_signal(signal.SIGSTOP)
+        wait_until(lambda: state() == "T")
+        termios.tcsetattr(terminal, termios.TCSANOW, plain)  # as a shell does
+        p.send_signal(signal.SIGCONT)
+        shows(ENTER, b"long-night", b"-- failed: 60", b"q leaves")
+        wait_until(lambda: not termios.tcgetattr(terminal)[3] & (termios.ICANON | termios.ECHO))
+        os.write(keyboard, b"q")
+        shows(LEAVE)
+        assert p.wait(30) == 1 and termios.tcgetattr(terminal) == plain
+        os.close(terminal)
+        os.close(keyboard)
+
+
 def test_only_what_changed_is_sent():
     """Over a slow line: a look at a night in which nothing happens costs a line or two."""
     with Night() as m:

@@ -94,6 +94,49 @@ static void test_what_was_not_measured_is_not_guessed(void **state)
 	assert_int_equal(b.output_bytes, 3 * GIB);
 }
 
+/* Six hours of work in windows of two hours and a half, the first of which is half over. */
+static void test_nights(void **state)
+{
+	const struct bill_span nights[] = { { 0, HOUR + HOUR / 4 },
+					    { 24 * HOUR, 26 * HOUR + HOUR / 2 },
+					    { 48 * HOUR, 50 * HOUR + HOUR / 2 },
+					    { 72 * HOUR, 74 * HOUR + HOUR / 2 } };
+	struct bill_limits l = { .slots = 1, .memory_bytes = GIB, .open = nights, .n_open = 4 };
+	struct bill_job jobs[7];
+	struct bill b;
+
+	(void)state;
+	for (int i = 0; i < 6; i++)
+		jobs[i] = (struct bill_job){ GIB, 0, 0, HOUR };
+	b = make(jobs, 6, l);
+	assert_int_equal(b.ms, 6 * HOUR);
+	assert_int_equal(b.spans, 4);
+	assert_int_equal(b.done_ms, 73 * HOUR);
+	assert_int_equal(b.too_long, 0);
+	assert_int_equal(b.done_in_time, 6);
+	l.until_ms = nights[0].end_ms;
+	assert_int_equal(make(jobs, 6, l).done_in_time, 1);
+	l.until_ms = 27 * HOUR;
+	assert_int_equal(make(jobs, 6, l).done_in_time, 3);
+
+	/* What fits in no night keeps nobody from it. */
+	jobs[6] = jobs[0];
+	jobs[0].ms = 3 * HOUR;
+	b = make(jobs, 7, l);
+	assert_int_equal(b.too_long, 1);
+	assert_int_equal(b.done_ms, 73 * HOUR);
+	assert_int_equal(b.done_in_time, 3);
+	b = make(jobs, 1, l);
+	assert_int_equal(b.too_long, 1);
+	assert_int_equal(b.spans, 0);
+
+	/* What fits in a whole night only waits for one. */
+	jobs[0].ms = 2 * HOUR;
+	b = make(jobs, 1, l);
+	assert_int_equal(b.spans, 1);
+	assert_int_equal(b.done_ms, 26 * HOUR);
+}
+
 /* More slots or more memory never make a night longer with jobs of one kind. */
 static void test_more_is_never_slower(void **state)
 {
@@ -123,6 +166,7 @@ int main(void)
 		cmocka_unit_test(test_memory_decides_who_runs_beside_whom),
 		cmocka_unit_test(test_a_job_larger_than_the_budget_has_all_of_it),
 		cmocka_unit_test(test_what_was_not_measured_is_not_guessed),
+		cmocka_unit_test(test_nights),
 		cmocka_unit_test(test_more_is_never_slower),
 	};
 

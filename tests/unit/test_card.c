@@ -309,9 +309,9 @@ static void foreign_text_is_harmless(void **state)
 	assert_null(strstr(text, "<script>"));
 	assert_non_null(strstr(text, "&lt;script&gt;"));
 	assert_non_null(strstr(text, "`` a\\|b`c ``"));
-	assert_non_null(strstr(text, "\nbase_model: \"x: y - \\\"z\\\"\"\n"));
+	assert_non_null(strstr(text, "\nbase_model: \"x: y\\u000a- \\\"z\\\"\"\n"));
 	assert_non_null(strstr(text, "\nlicense: \"null\"\n"));
-	assert_non_null(strstr(text, "- \"a: b --- \"\n"));
+	assert_non_null(strstr(text, "- \"a: b\\u000a---\\u000a\"\n"));
 	assert_non_null(strstr(text, "llama-cli -m 'it'\\''s $(here).gguf' "));
 	free(text);
 }

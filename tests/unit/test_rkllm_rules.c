@@ -472,7 +472,7 @@ static void test_file(void **state)
 }
 
 /* 16: peak = weights * bytes * 1.1 + 2 GiB, a quarter more with an adapter; scratch 4 bytes a
- * weight. */
+ * weight; without quantization 16 bits a weight (issue 305 of rknn-llm). */
 static void test_needs(void **state)
 {
 	struct fixture *x = *state;
@@ -486,6 +486,12 @@ static void test_needs(void **state)
 	engine_estimate(x->en, &s, NULL, &f, 8, &need);
 	assert_int_equal(need.memory_bytes, (uint64_t)(8e9 * 4.4 + 2 * gib));
 	assert_int_equal(need.scratch_bytes, 32000000000u);
+	assert_int_equal(need.output_bytes, 9000000000u);
+	assert_int_equal(json_parse(x->a, "{\"do_quantization\":false}", 25, &with, &e), 0);
+	engine_estimate(x->en, &s, with, &f, 8, &need);
+	assert_int_equal(need.output_bytes, 16000000000u);
+	assert_int_equal(json_parse(x->a, "{\"do_quantization\":true}", 24, &with, &e), 0);
+	engine_estimate(x->en, &s, with, &f, 8, &need);
 	assert_int_equal(need.output_bytes, 9000000000u);
 	s.lora = "org/adapter";
 	engine_estimate(x->en, &s, NULL, &f, 8, &need);
