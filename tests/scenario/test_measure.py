@@ -94,6 +94,36 @@ def test_who_counted_is_said():
             expect(bench(m, "--endpoint", s.url), 0, words)
 
 
+def test_what_nobody_counted_is_counted_with_the_models_tokenizer():
+    # By the tokenizers library: 76 tokens of the 48 words that the server says, 12 of the prompt with its number.
+    words, tokens, prompt = "tokens counted with the model's tokenizer", 76, 12
+
+    def check(m, *args):
+        done = expect(bench(m, *args, "--json"), 0)
+        (result,) = json.loads(done.stdout)["measurements"]
+        (row,) = result["rows"]
+        assert (result["counted_by"], row["new_tokens"], row["seqlen"]) == ("tokenizer", tokens, prompt), result
+        # The first token came with the prompt.
+        assert row["generate_per_s"]["runs"] == 2 and not result["warnings"], result
+
+    kjv = Path(os.environ["QUERN_SOURCE"]) / "tests" / "data" / "kjv-llama"
+    with LlmServer("good", pause=0.001) as s, matrix(stage(f"endpoint: \"{s.url}\"")) as m:
+        # A GGUF file carries its tokenizer, a folder has it beside the weights.
+        expect(m.quern("convert", kjv, "-o", "kjv.gguf", "--engine", "gguf", "--quant", "Q8_0"), 0)
+        check(m, "kjv.gguf", "--endpoint", s.url)
+        check(m, kjv, "--endpoint", s.url)
+        # Of another kind of file it is that of the model it was made from.
+        (m.root / "model" / "tokenizer.json").write_text((kjv / "tokenizer.json").read_text())
+        expect(m.quern("run"), 0, "1 measured")
+        check(m, 1, "--endpoint", s.url, "--no-store")
+        expect(m.quern("show", 1), 0, words)
+        assert words in hub_readme(m)
+        # One that is there and cannot be read is said, and pieces of the stream are counted as before.
+        (m.root / "model" / "tokenizer.json").write_text('{"model": {"type": "Unigram"}}')
+        expect(bench(m, 1, "--endpoint", s.url, "--no-store"), 0, "not counted with the model's tokenizer: model: the ",
+               "pieces of the stream counted in their place")
+
+
 def test_a_server_that_refuses_extensions_is_asked_plainly():
     with LlmServer("strict") as s, matrix(stage(f"endpoint: \"{s.url}\"")) as m:
         expect(m.quern("run"), 0, "1 measured")
