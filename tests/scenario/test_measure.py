@@ -386,7 +386,36 @@ def test_bench_of_a_file_and_of_a_job():
 
 def test_the_example_is_one():
     text = (Path(os.environ["QUERN_SOURCE"]) / "docs/examples/measure.yaml").read_text()
-    with Matrix(JOBS + text) as m:
+    targets = """targets:
+  - {engine: gguf, quant: Q8_0}
+  - {engine: rkllm, platform: rk3588, quant: w8a8}
+  - engine: noop"""
+    text = text.replace("compressed-tensors", "noop")  # for an engine that is not among the tests' own
+    with Matrix(JOBS.replace("name: m}", "name: small-m}").replace("targets:\n  - engine: noop", targets) + text) as m:
+        expect(m.quern("plan"), 0)
+
+
+def test_a_measurement_that_meets_nothing_is_a_fault():
+    def faults(entries, *words, targets=""):
+        with Matrix(JOBS.replace("targets:\n", "targets:\n" + targets) + "measure:\n" + entries) as m:
+            expect(m.quern("run"), 2 if words else 0, *words)
+            assert not words or not (m.work / "artifacts").exists() or not list((m.work / "artifacts").iterdir())
+
+    line = 1 + len(JOBS.splitlines()) + 1
+    faults("  - {endpoint: 'http://a:1', when: {engine: nop, quant: nine, platform: [x]}}\n",
+           f"jobs.yaml:{line}:45: no target has the engine \"nop\"; did you mean \"noop\"?",
+           f"jobs.yaml:{line}:57: no target has the quant \"nine\"; did you mean \"none\"?",
+           f"jobs.yaml:{line}:74: no target has the platform \"x\"; there is: none", "3 faults")
+    faults("  - {endpoint: 'http://a:1', when: {model: n}}\n", f"jobs.yaml:{line}:44: no model is named \"n\"", "1 fault")
+    faults("  - {endpoint: 'http://a:1', when: {opt: 3}}\n", "a measurement that meets no target; correct its `when`, or")
+    # Each value is somewhere, and nowhere together.
+    gguf = "  - {engine: gguf, quant: Q8_0}\n"
+    faults("  - {endpoint: 'http://a:1', when: {engine: gguf, quant: none}}\n", f"jobs.yaml:{line + 1}:36: a measurement that meets",
+           "1 fault", targets=gguf)
+    faults("  - {board: {host: h, platform: rk3588}}\n", f"jobs.yaml:{line}:5: a board of platform \"rk3588\", and no target")
+    faults("  - {board: {host: h, platform: rk3588}, when: {engine: noop}}\n", "correct its `when` or the board's `platform`")
+    # What only include has is met, too.
+    with Matrix(JOBS + "include:\n" + gguf + "measure:\n  - {endpoint: 'http://127.0.0.1:1', when: {quant: Q8_*}}\n") as m:
         expect(m.quern("plan"), 0)
 
 
