@@ -62,7 +62,8 @@ static const char *counted_words(const char *by)
 		  "tokens as the server counted them (`usage`), times on the client's clock" },
 		{ "timings", "tokens and times as the server counted them (`timings`)" },
 		{ "tokenizer",
-		  "tokens counted with the model's tokenizer, times on the client's clock" },
+		  "tokens counted with the model's tokenizer (of prompts without their template), "
+		  "times on the client's clock" },
 		{ "chunks", "the server tells no number of tokens: pieces of its stream stand in "
 			    "their place, which may hold more than one" },
 		{ "runtime", "tokens and times as the board's runtime counted them" },

@@ -82,6 +82,19 @@ static int read_folders(struct hub_env *env, struct err *e)
 	return 0;
 }
 
+char *hub_env_cache(void)
+{
+	struct hub_env env = { 0 };
+	struct err ignored = ERR_INIT;
+	char *cache;
+
+	(void)read_folders(&env, &ignored);
+	cache = env.cache;
+	env.cache = NULL;
+	hub_env_release(&env);
+	return cache;
+}
+
 /* huggingface_hub _clean_token(): no CR or LF anywhere, no blanks around, empty is none. */
 static char *clean_token(const char *text)
 {

@@ -20,6 +20,8 @@ struct hub_env {
 /* ERR_INVALID: HF_ENDPOINT is no URL, HF_HUB_DOWNLOAD_TIMEOUT no number; ERR_ENV: no home folder is
  * known; ERR_IO: the token file cannot be read. Paths are absolute. Release always. */
 int hub_env_read(struct hub_env *out, struct err *e);
+/* The cache alone, without looking for a token. Heap; NULL: no home folder is known. */
+char *hub_env_cache(void);
 void hub_env_release(struct hub_env *env); /* wipes the token */
 
 /* "1", "on", "yes", "true" in any case. */

@@ -15,7 +15,8 @@
 #include "orchestrator/host/workdir.h"
 #include "orchestrator/run/sweep.h"
 
-#define HUB_DEPTH_MAX 16 /* NAMESPACE/NAME.git/lfs/objects/ab/cd is 6 deep */
+#define MEASURED_MAX 1024 /* of one job, the newest: years of nights */
+#define HUB_DEPTH_MAX 16  /* NAMESPACE/NAME.git/lfs/objects/ab/cd is 6 deep */
 
 struct gc {
 	struct store_command sc;
@@ -199,6 +200,47 @@ static int source_folder(void *ctx, const char *path, const char *name, bool is_
 	return sweep_remove(&g->sweep, path, "source that no job needs", e);
 }
 
+/* ---- measure/JOB-STAGE: logs and answers of the last measurement */
+
+static int is_measured(struct gc *g, int64_t job_id, const char *stage, struct err *e)
+{
+	struct measurement_row *rows = arena_array(g->scratch, MEASURED_MAX, sizeof(*rows));
+	int n = store_measures(g->sc.store, job_id, g->scratch, rows, MEASURED_MAX, e);
+
+	for (int i = 0; i < n; i++)
+		if (strcmp(rows[i].stage, stage) == 0)
+			return 1;
+	return n < 0 ? n : 0;
+}
+
+static int measure_folder(void *ctx, const char *path, const char *name, bool is_dir, struct err *e)
+{
+	struct gc *g = ctx;
+	char *end;
+	long long id = strtoll(name, &end, 10);
+	struct err absent = ERR_INIT;
+	struct job_row job;
+	int rc;
+
+	if (!is_dir || end == name || *end != '-' || !end[1] || id <= 0)
+		return 0; /* not ours */
+	arena_reset(g->scratch);
+	rc = store_job_get(g->sc.store, id, g->scratch, &job, &absent);
+	if (rc == ERR_NOTFOUND)
+		return sweep_remove(&g->sweep, path,
+				    "measurement of a job that is not in the store", e);
+	if (rc < 0) {
+		*e = absent;
+		return rc;
+	}
+	if (job.state == JOB_CANCELLED)
+		return sweep_remove(&g->sweep, path, "measurement of a cancelled job", e);
+	/* `quern bench` keeps no row when it is told so, and holds no lock of ours. */
+	rc = strcmp(end + 1, "bench") == 0 ? 1 : is_measured(g, id, end + 1, e);
+	return rc == 0 ? sweep_remove(&g->sweep, path, "measurement that is not in the store", e)
+		       : rc;
+}
+
 /* ---- leftovers elsewhere */
 
 static int temporary_file(void *ctx, const char *path, const char *name, bool is_dir, struct err *e)
@@ -245,13 +287,14 @@ static int collect_garbage(struct gc *g, struct err *e)
 
 	if (rc >= 0)
 		rc = end_containers(g, e);
-
 	if (rc >= 0)
 		rc = sweep_each(arena_printf(g->sc.a, "%s/jobs", work), job_folder, g, e);
 	if (rc >= 0)
 		rc = sweep_each(arena_printf(g->sc.a, "%s/artifacts", work), artifact_folder, g, e);
 	if (rc >= 0)
 		rc = sweep_each(workdir_sources(g->sc.a, work), source_folder, g, e);
+	if (rc >= 0)
+		rc = sweep_each(arena_printf(g->sc.a, "%s/measure", work), measure_folder, g, e);
 	if (rc >= 0)
 		rc = sweep_each(workdir_hub(g->sc.a, work), temporary_file, g, e);
 	if (rc >= 0)

@@ -10,6 +10,7 @@
 
 #include "core/clock.h"
 #include "core/mem.h"
+#include "orchestrator/measure/counting.h"
 #include "orchestrator/measure/garbage.h"
 
 /* ---- stopping */
@@ -157,6 +158,7 @@ struct asking {
 	const struct measure_options *o;
 	struct measure_result *r;
 	struct measure_answer x; /* of the last question */
+	struct counting counting;
 	int done, total;
 	bool said_cached;
 };
@@ -199,6 +201,7 @@ static int ask(struct asking *q, const char *stage, const struct measure_prompt 
 	rc = q->t->ops->ask(q->t, p, &q->x, e);
 	if (rc < 0)
 		return err_wrap(e, "prompt %s", p->name);
+	counting_fill(&q->counting, q->o, p, &q->x, q->r);
 	q->done++;
 	if (q->x.memory_bytes > q->r->memory_bytes)
 		q->r->memory_bytes = q->x.memory_bytes;
@@ -338,6 +341,7 @@ int measure_run(struct measure_target *t, struct measure_result *out, struct err
 			rc = ask_all(&q, e);
 		t->ops->release(t, out);
 	}
+	counting_release(&q.counting);
 	buf_release(&q.x.text);
 	return rc < 0 ? rc : 0;
 }

@@ -62,8 +62,10 @@ struct measure_options {
 	/* the artifact */
 	const char *artifact; /* absolute folder or file */
 	const char *file;     /* absolute: its main file */
-	const char *label;    /* "kjv-llama/gguf/Q8_0"; for messages */
-	const char *name;     /* file name without extension: what {name} is */
+	const char
+		*source;   /* absolute folder or GGUF file that it was made from; NULL: not known */
+	const char *label; /* "kjv-llama/gguf/Q8_0"; for messages */
+	const char *name;  /* file name without extension: what {name} is */
 	const char *model, *engine, *platform, *quant; /* "" when not known */
 	const char *toolkit; /* version of the vendor's toolkit that made it; NULL: not known */
 	int64_t max_context; /* compiled into the file; 0: not known */
@@ -86,8 +88,8 @@ enum measure_counter {		      /* who counted tokens and times */
 		       COUNTED_NOT,   /* nobody */
 		       COUNTED_USAGE, /* tokens: `usage` of the server's answer; times: our clock */
 		       COUNTED_TIMINGS,	  /* tokens and times: `timings` of the server's answer */
-		       COUNTED_TOKENIZER, /* tokens: the model's tokenizer, here; times: our clock
-					   */
+		       COUNTED_TOKENIZER, /* tokens: the model's tokenizer, here (counting.h);
+					     times: our clock */
 		       COUNTED_CHUNKS, /* tokens: pieces of the stream, which may hold more than one
 					*/
 		       COUNTED_RUNTIME, /* tokens and times: the board's runtime (RKLLMPerfStat) */
@@ -172,7 +174,8 @@ int measure_result_read(struct arena *a, const struct json *v, struct measure_re
 			struct err *e);
 /* Warn in `now` about what is slower, or takes more memory, than in `before` by more than
  * `threshold` (0.1: a tenth); medians, prompt by prompt. Nothing when the two cannot be compared:
- * other prompts, another machine. when: of `before`, for the sentences. Returns how many. */
+ * other prompts, another machine; tokens/s only when
+ * tokens were counted alike. when: of `before`, for the sentences. Returns how many. */
 int measure_compare(struct measure_result *now, const struct measure_result *before,
 		    double threshold, const char *when);
 /* The row that stands for the whole in a table of one line: the first; NULL without rows. */

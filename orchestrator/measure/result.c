@@ -270,14 +270,15 @@ static int slower(struct measure_result *now, const struct measure_row *row, con
 }
 
 static int compare_row(struct measure_result *now, const struct measure_row *n,
-		       const struct measure_row *b, double threshold, const char *when)
+		       const struct measure_row *b, double threshold, bool same_tokens,
+		       const char *when)
 {
 	double was, is;
 	int found = 0;
 
 	was = b->generate_per_s.median;
 	is = n->generate_per_s.median;
-	if (n->generate_per_s.n && b->generate_per_s.n && is < was * (1 - threshold))
+	if (same_tokens && n->generate_per_s.n && b->generate_per_s.n && is < was * (1 - threshold))
 		found += slower(now, n, "generation", "tokens/s", was, is, is / was - 1, when);
 	was = b->ttft_ms.median;
 	is = n->ttft_ms.median;
@@ -299,8 +300,9 @@ int measure_compare(struct measure_result *now, const struct measure_result *bef
 	for (size_t i = 0; i < now->n_rows; i++)
 		for (size_t k = 0; k < before->n_rows; k++)
 			if (strcmp(now->rows[i].prompt, before->rows[k].prompt) == 0)
-				found += compare_row(now, &now->rows[i], &before->rows[k],
-						     threshold, when);
+				found +=
+					compare_row(now, &now->rows[i], &before->rows[k], threshold,
+						    now->counted_by == before->counted_by, when);
 	if (now->memory_bytes > 0 && before->memory_bytes > 0 &&
 	    (double)now->memory_bytes > (double)before->memory_bytes * (1 + threshold)) {
 		measure_warn(now, MEASURE_WARN_REGRESSION, "",

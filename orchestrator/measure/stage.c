@@ -12,6 +12,8 @@
 #include "core/units.h"
 #include "orchestrator/host/workdir.h"
 #include "orchestrator/measure/turn.h"
+#include "upload/fetch.h"
+#include "upload/hub_env.h"
 
 #define FILES_MAX 1000
 #define SETTINGS_MAX ((size_t)1 << 20)
@@ -56,6 +58,23 @@ static int64_t with_number(struct arena *a, const char *with, const char *key)
 	return json_int(v, key, 0);
 }
 
+/* NULL: not known. What it names need not be there. */
+static const char *source_of(struct arena *a, const char *work, const struct job_spec *spec)
+{
+	const char *out = NULL;
+	char *cache;
+
+	if (strcmp(spec->source_kind, "path") == 0)
+		return arena_strdup(a, spec->source);
+	if (strcmp(spec->source_kind, "fake") == 0)
+		return workdir_source(a, work, spec->source_version, spec->source);
+	cache = hub_env_cache();
+	if (cache)
+		out = fetch_snapshot(a, cache, spec->source, spec->source_version);
+	free(cache);
+	return out;
+}
+
 int measure_artifact_of_job(struct arena *a, struct store *s, const char *work,
 			    const struct job_row *job, struct measure_artifact *out, struct err *e)
 {
@@ -75,6 +94,7 @@ int measure_artifact_of_job(struct arena *a, struct store *s, const char *work,
 	out->file = arena_printf(a, "%s/%s", out->folder, file->name);
 	if (access(out->file, R_OK) != 0)
 		return err_set(e, ERR_NOTFOUND, "%s is not there any more", out->file);
+	out->source = source_of(a, work, &job->spec);
 	plus = strchr(job->spec.engine_version, '+');
 	out->label = arena_strdup(a, job->label);
 	out->name = without_extension(a, file->name);
@@ -231,6 +251,7 @@ int measure_stage_run(const struct measure_stage *st, const struct measure_artif
 				     .dir = dir,
 				     .artifact = art->folder,
 				     .file = art->file,
+				     .source = art->source,
 				     .label = art->label,
 				     .name = art->name,
 				     .model = art->model,

@@ -10,6 +10,7 @@
 struct measure_artifact {
 	const char *folder; /* absolute */
 	const char *file;   /* absolute: what is loaded */
+	const char *source; /* absolute: what it was made from; NULL: not known */
 	const char *label, *name, *model, *engine, *platform, *quant;
 	const char *toolkit; /* NULL: not known */
 	int64_t max_context; /* 0: not known */

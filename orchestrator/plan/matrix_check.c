@@ -221,6 +221,102 @@ static void check_exclusion(const struct config *c, const struct pattern *p, str
 	faults_add(f, p->at, "an exclusion that meets no target; correct its values, or remove it");
 }
 
+/* ---- measurements that are for nothing */
+
+static const struct target *entry(const struct config *c, size_t i)
+{
+	return i < c->n_targets ? &c->targets[i] : &c->include[i - c->n_targets];
+}
+
+static size_t n_entries(const struct config *c)
+{
+	return c->n_targets + c->n_include;
+}
+
+enum listed_as { AS_ENGINE, AS_QUANT, AS_PLATFORM };
+
+/* All that stand in targets and include. */
+static struct names names_of(const struct config *c, enum listed_as what, struct faults *f)
+{
+	size_t most = 0;
+	struct names out;
+
+	for (size_t i = 0; i < n_entries(c); i++)
+		most += 1 + entry(c, i)->quant.n + entry(c, i)->platform.n;
+	out = new_names(f, most);
+	for (size_t i = 0; i < n_entries(c); i++) {
+		const struct target *t = entry(c, i);
+		const struct string_list *l = what == AS_QUANT ? &t->quant : &t->platform;
+
+		if (what == AS_ENGINE && t->engine && !is_among(&out, t->engine))
+			out.v[out.n++] = t->engine;
+		for (size_t k = 0; what != AS_ENGINE && k < l->n; k++) {
+			if (!is_among(&out, l->v[k]))
+				out.v[out.n++] = l->v[k];
+		}
+	}
+	return out;
+}
+
+/* Of one list of `when`: 1 when each of its values meets something. */
+static int check_values(const struct config *c, enum listed_as what,
+			const struct string_list *globs, struct faults *f)
+{
+	static const char *const says[] = { "no target has the engine", "no target has the quant",
+					    "no target has the platform" };
+	struct names known = names_of(c, what, f);
+	int good = 1;
+
+	for (size_t k = 0; k < globs->n; k++) {
+		int met = strcmp(globs->v[k], "*") == 0;
+
+		for (size_t i = 0; i < known.n && !met; i++)
+			met = glob_match(globs->v[k], known.v[i]);
+		if (!met)
+			unknown_name(f, globs->at[k], says[what], globs->v[k], &known);
+		good &= met;
+	}
+	return good;
+}
+
+static int is_for_target(const struct measure_stage *st, const struct target *t)
+{
+	const char *board = st->where.kind == MEASURE_BOARD ? st->where.board.platform : NULL;
+	const struct names platforms = { t->platform.v, t->platform.n };
+
+	return t->engine && meets_target(&st->when, t) && (!board || is_among(&platforms, board));
+}
+
+/* It would measure nothing, every night, and say nothing. */
+static void check_measurement(const struct config *c, const struct measure_stage *st,
+			      struct faults *f)
+{
+	const struct pattern *p = &st->when;
+	const int restricted = p->at.line > 0,
+		  board = st->where.kind == MEASURE_BOARD && st->where.board.platform != NULL;
+	int good;
+
+	check_models(c, &p->model, f);
+	good = check_values(c, AS_ENGINE, &p->engine, f);
+	good &= check_values(c, AS_QUANT, &p->quant, f);
+	good &= check_values(c, AS_PLATFORM, &p->platform, f);
+	for (size_t i = 0; i < n_entries(c); i++) {
+		if (is_for_target(st, entry(c, i)))
+			return;
+	}
+	if (good && board && !restricted)
+		faults_add(f, st->at,
+			   "a board of platform \"%.60s\", and no target is for that; correct "
+			   "`platform`, or remove the measurement",
+			   st->where.board.platform);
+	else if (good)
+		faults_add(f, restricted ? p->at : st->at,
+			   "a measurement that meets no target; correct its `when`%s, or remove it",
+			   board ? " or the board's `platform`" : "");
+}
+
+/* ---- the whole */
+
 static void check_entry(const struct config *c, const struct engines *es, const struct target *t,
 			int whole, struct faults *f)
 {
@@ -244,9 +340,8 @@ static void check_rungs(const struct config *c, const struct engines *es, struct
 	known.v[known.n++] = "environment";
 	known.v[known.n++] = "memory x2";
 	known.v[known.n++] = "time x2";
-	for (size_t i = 0; i < c->n_targets + c->n_include; i++) {
-		const struct target *t =
-			i < c->n_targets ? &c->targets[i] : &c->include[i - c->n_targets];
+	for (size_t i = 0; i < n_entries(c); i++) {
+		const struct target *t = entry(c, i);
 		const struct engine *en = t->engine ? engine_find(es, t->engine) : NULL;
 
 		for (size_t k = 0; en && k < en->n_rungs; k++) {
@@ -276,5 +371,7 @@ void matrix_check(const struct config *c, const struct engines *es, struct fault
 		check_entry(c, es, &c->include[i], whole, f);
 	for (size_t i = 0; whole && i < c->n_exclude; i++)
 		check_exclusion(c, &c->exclude[i], f);
+	for (size_t i = 0; whole && i < c->n_measure; i++)
+		check_measurement(c, &c->measure[i], f);
 	check_rungs(c, es, f);
 }

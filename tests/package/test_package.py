@@ -61,6 +61,8 @@ def main():
         inside(root, "dpkg -i /tmp/quern.deb")
         for kind in "system", "user":
             inside(root, f"XDG_RUNTIME_DIR=/tmp systemd-analyze verify --{kind} --man=no quern@nightly.timer quern@nightly.service")
+        for page in "quern.1", "quern-board.1":
+            assert (root / f"usr/share/man/man1/{page}.gz").is_file(), page
         print("ok    installed; the units are good")
 
         home = root / "home/publisher"

@@ -94,6 +94,36 @@ def test_who_counted_is_said():
             expect(bench(m, "--endpoint", s.url), 0, words)
 
 
+def test_what_nobody_counted_is_counted_with_the_models_tokenizer():
+    # By the tokenizers library: 76 tokens of the 48 words that the server says, 12 of the prompt with its number.
+    words, tokens, prompt = "tokens counted with the model's tokenizer", 76, 12
+
+    def check(m, *args):
+        done = expect(bench(m, *args, "--json"), 0)
+        (result,) = json.loads(done.stdout)["measurements"]
+        (row,) = result["rows"]
+        assert (result["counted_by"], row["new_tokens"], row["seqlen"]) == ("tokenizer", tokens, prompt), result
+        # The first token came with the prompt.
+        assert row["generate_per_s"]["runs"] == 2 and not result["warnings"], result
+
+    kjv = Path(os.environ["QUERN_SOURCE"]) / "tests" / "data" / "kjv-llama"
+    with LlmServer("good", pause=0.001) as s, matrix(stage(f"endpoint: \"{s.url}\"")) as m:
+        # A GGUF file carries its tokenizer, a folder has it beside the weights.
+        expect(m.quern("convert", kjv, "-o", "kjv.gguf", "--engine", "gguf", "--quant", "Q8_0"), 0)
+        check(m, "kjv.gguf", "--endpoint", s.url)
+        check(m, kjv, "--endpoint", s.url)
+        # Of another kind of file it is that of the model it was made from.
+        (m.root / "model" / "tokenizer.json").write_text((kjv / "tokenizer.json").read_text())
+        expect(m.quern("run"), 0, "1 measured")
+        check(m, 1, "--endpoint", s.url, "--no-store")
+        expect(m.quern("show", 1), 0, words)
+        assert words in hub_readme(m)
+        # One that is there and cannot be read is said, and pieces of the stream are counted as before.
+        (m.root / "model" / "tokenizer.json").write_text('{"model": {"type": "Unigram"}}')
+        expect(bench(m, 1, "--endpoint", s.url, "--no-store"), 0, "not counted with the model's tokenizer: model: the ",
+               "pieces of the stream counted in their place")
+
+
 def test_a_server_that_refuses_extensions_is_asked_plainly():
     with LlmServer("strict") as s, matrix(stage(f"endpoint: \"{s.url}\"")) as m:
         expect(m.quern("run"), 0, "1 measured")
@@ -359,7 +389,36 @@ def test_bench_of_a_file_and_of_a_job():
 
 def test_the_example_is_one():
     text = (Path(os.environ["QUERN_SOURCE"]) / "docs/examples/measure.yaml").read_text()
-    with Matrix(JOBS + text) as m:
+    targets = """targets:
+  - {engine: gguf, quant: Q8_0}
+  - {engine: rkllm, platform: rk3588, quant: w8a8}
+  - engine: noop"""
+    text = text.replace("compressed-tensors", "noop")  # for an engine that is not among the tests' own
+    with Matrix(JOBS.replace("name: m}", "name: small-m}").replace("targets:\n  - engine: noop", targets) + text) as m:
+        expect(m.quern("plan"), 0)
+
+
+def test_a_measurement_that_meets_nothing_is_a_fault():
+    def faults(entries, *words, targets=""):
+        with Matrix(JOBS.replace("targets:\n", "targets:\n" + targets) + "measure:\n" + entries) as m:
+            expect(m.quern("run"), 2 if words else 0, *words)
+            assert not words or not (m.work / "artifacts").exists() or not list((m.work / "artifacts").iterdir())
+
+    line = 1 + len(JOBS.splitlines()) + 1
+    faults("  - {endpoint: 'http://a:1', when: {engine: nop, quant: nine, platform: [x]}}\n",
+           f"jobs.yaml:{line}:45: no target has the engine \"nop\"; did you mean \"noop\"?",
+           f"jobs.yaml:{line}:57: no target has the quant \"nine\"; did you mean \"none\"?",
+           f"jobs.yaml:{line}:74: no target has the platform \"x\"; there is: none", "3 faults")
+    faults("  - {endpoint: 'http://a:1', when: {model: n}}\n", f"jobs.yaml:{line}:44: no model is named \"n\"", "1 fault")
+    faults("  - {endpoint: 'http://a:1', when: {opt: 3}}\n", "a measurement that meets no target; correct its `when`, or")
+    # Each value is somewhere, and nowhere together.
+    gguf = "  - {engine: gguf, quant: Q8_0}\n"
+    faults("  - {endpoint: 'http://a:1', when: {engine: gguf, quant: none}}\n", f"jobs.yaml:{line + 1}:36: a measurement that meets",
+           "1 fault", targets=gguf)
+    faults("  - {board: {host: h, platform: rk3588}}\n", f"jobs.yaml:{line}:5: a board of platform \"rk3588\", and no target")
+    faults("  - {board: {host: h, platform: rk3588}, when: {engine: noop}}\n", "correct its `when` or the board's `platform`")
+    # What only include has is met, too.
+    with Matrix(JOBS + "include:\n" + gguf + "measure:\n  - {endpoint: 'http://127.0.0.1:1', when: {quant: Q8_*}}\n") as m:
         expect(m.quern("plan"), 0)
 
 

@@ -109,6 +109,28 @@ def test_gc_removes_artifacts_of_cancelled_jobs_and_retry_makes_them_again():
         assert len(list((m.work / "artifacts").glob("*/*.noop"))) == 3
 
 
+def test_gc_knows_the_folders_of_measurements():
+    measured = "measure:\n  - {serve: [sh, -c, \"exit 1 # {port}\"]}\n"
+    with Matrix(JOBS + measured) as m:
+        expect(m.quern("run", "--no-upload"), 0, "0 measured, 3 not")
+        folder = m.work / "measure"
+        assert {p.name for p in folder.iterdir()} == {"1-serve", "2-serve", "3-serve"}
+        # Of a job that is not there, of an entry that never measured it, of a cancelled one; and what is not ours.
+        for name in ("99-serve", "1-other", "1-bench", "notes", "1", "-serve"):
+            (folder / name).mkdir()
+            (folder / name / "server.log").write_text("x" * 10000)
+        (folder / "98-serve").symlink_to(m.root)
+        expect(m.quern("cancel", "3"), 0)
+        before = below(m.work)
+        done = expect(m.quern("gc", "--dry-run"), 0, "would free", "measure/99-serve: measurement of a job that is not in the store",
+                      "measure/1-other: measurement that is not in the store", "measure/3-serve: measurement of a cancelled job")
+        assert done.stdout.count("measure/") == 3 and below(m.work) == before, done.stdout
+        expect(m.quern("gc"), 0, "freed")
+        # The last log of a failed measurement stays, as does that of `quern bench`.
+        assert {p.name for p in folder.iterdir()} == {"1-serve", "2-serve", "1-bench", "notes", "1", "-serve", "98-serve"}
+        assert (folder / "1-serve" / "server.log").exists()
+
+
 def test_gc_keeps_sources_that_the_matrix_names():
     with Matrix(JOBS.replace("{path: model, name: m}", "{fake: 'llama-tiny:fill=zero', name: m}")) as m:
         expect(m.quern("run"), 0, "3 converted")

@@ -395,6 +395,10 @@ static void test_comparison(void **state)
 	other.prompts_hash = before.prompts_hash;
 	other.host = "local y";
 	assert_int_equal(measure_compare(&other, &before, 0.1, "then"), 0);
+	/* Pieces of the stream are no tokens; the time to the first is a time. */
+	slow.counted_by = late.counted_by = COUNTED_TOKENIZER;
+	assert_int_equal(measure_compare(&slow, &before, 0.1, "then"), 0);
+	assert_int_equal(measure_compare(&late, &before, 0.1, "then"), 1);
 	big.memory_bytes = 2000;
 	assert_int_equal(measure_compare(&big, &before, 0.1, "then"), 1);
 	assert_int_equal(measure_compare(&big, &before, 0, "then"), 0);
