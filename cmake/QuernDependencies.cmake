@@ -13,4 +13,5 @@ pkg_check_modules(UV REQUIRED IMPORTED_TARGET libuv>=1.44)         # libuv1-dev
 pkg_check_modules(YAML REQUIRED IMPORTED_TARGET yaml-0.1>=0.2.5)   # libyaml-dev
 pkg_check_modules(SQLITE REQUIRED IMPORTED_TARGET sqlite3>=3.38)   # libsqlite3-dev
 pkg_check_modules(GIT2 REQUIRED IMPORTED_TARGET libgit2>=1.5)      # libgit2-dev
+pkg_check_modules(ONIG REQUIRED IMPORTED_TARGET oniguruma>=6.9.8) # libonig-dev
 pkg_check_modules(CURL REQUIRED IMPORTED_TARGET libcurl>=7.88)     # libcurl4-openssl-dev

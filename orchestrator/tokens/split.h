@@ -9,28 +9,17 @@
 #define SPLIT_STEPS_MAX (PRETOKENIZER_STEPS + 1) /* GPT-2's pattern and its bytes are two */
 
 #define SPLIT_MARK 0x2581 /* SentencePiece's sign in place of a space */
-
-enum split_kind {
-	SPLIT_PATTERN,	   /* matches, and what is between them */
-	SPLIT_DIGITS,	   /* digits one by one */
-	SPLIT_NUMBERS,	   /* digits together */
-	SPLIT_PUNCTUATION, /* punctuation together */
-	SPLIT_BYTES,	   /* not divided: each byte becomes a printable character */
-	SPLIT_SPACES	   /* a space begins a piece */
-};
+#define SPLIT_MARK_UTF8 "\xe2\x96\x81"
 
 struct splitter {
-	struct {
-		enum split_kind kind;
-		struct pattern_program *pattern;
-	} step[SPLIT_STEPS_MAX];
+	struct pattern *step[SPLIT_STEPS_MAX]; /* matches, and what is between; NULL: into bytes */
 	size_t n;
 };
 
-/* Steps as core/pretokenizer.h writes them, and @spaces. ERR_INVALID: a pattern is not known. In a.
- */
-int split_init(struct arena *a, struct splitter *s, const char *const *steps, size_t n,
-	       struct err *e);
+/* Steps as core/pretokenizer.h writes them, and @spaces. ERR_INVALID: a pattern is none, or known
+ * in part only. s is all zeros before; whatever comes of it, split_free() ends it. */
+int split_init(struct splitter *s, const char *const *steps, size_t n, struct err *e);
+void split_free(struct splitter *s);
 
 typedef int (*split_fn)(void *ctx, const uint32_t *piece, size_t n, struct err *e);
 /* Each piece in turn; what fn returns below 0 ends it. ERR_INVALID: it takes too long. */

@@ -300,6 +300,7 @@ void token_counter_close(struct token_counter *c)
 {
 	if (!c)
 		return;
+	split_free(&c->v.split);
 	arena_free(c->v.a);
 	free(c);
 }

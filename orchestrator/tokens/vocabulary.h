@@ -55,7 +55,8 @@ struct vocabulary {
 int64_t vocabulary_merge_rank(const struct vocabulary *v, uint32_t left, uint32_t right);
 
 /* ERR_NOTFOUND: it has no tokenizer; ERR_INVALID: of a kind that is not known here, or broken. v->a
- * is the caller's, the rest is set. */
+ * is the caller's, the rest is zeros before; whatever comes of it, split_free(&v->split) ends it.
+ */
 int vocabulary_from_gguf(struct vocabulary *v, const char *path, struct err *e);
 int vocabulary_from_json(struct vocabulary *v, const char *path, struct err *e);
 

@@ -129,7 +129,7 @@ static int set_rules(struct vocabulary *v, const struct gguf_file *f, struct err
 	while (n < PRETOKENIZER_STEPS && p->step[n])
 		n++;
 	v->keep_words = p->ignore_merges == 1 || strcmp(p->name, "tekken") == 0;
-	return split_init(v->a, &v->split, p->step, n, e);
+	return split_init(&v->split, p->step, n, e);
 }
 
 static int set_kind(struct vocabulary *v, const struct gguf_file *f, struct err *e)

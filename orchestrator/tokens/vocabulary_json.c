@@ -56,7 +56,7 @@ static int take_metaspace(struct vocabulary *v, const struct json *p, bool *mark
 			return unknown(e, "replacement of spaces", json_str(p, "replacement", ""));
 		if (strcmp(json_str(p, "prepend_scheme", "always"), "never") != 0)
 			v->space = SPACE_UNLESS_THERE;
-		return json_bool(p, "split", 1) ? split_init(v->a, &v->split, at_spaces, 1, e) : 0;
+		return json_bool(p, "split", 1) ? split_init(&v->split, at_spaces, 1, e) : 0;
 	}
 	if (strcmp(type, "none") != 0 &&
 	    !(strcmp(type, "Split") == 0 &&
@@ -80,7 +80,7 @@ static int take_rules(struct vocabulary *v, const struct json *root, struct err 
 	if (v->bytes && (c.unknown || marks || v->space != SPACE_NONE))
 		return unknown(e, "pre-tokenizer", c.why);
 	if (v->bytes)
-		return split_init(v->a, &v->split, c.step, c.n, e);
+		return split_init(&v->split, c.step, c.n, e);
 	rc = take_metaspace(v, p, &marks, e);
 	if (rc == 0 && !marks)
 		return unknown(e, "pre-tokenizer", json_str(p, "type", "none"));

@@ -105,7 +105,7 @@ def main():
             print("ok    the same bytes twice", flush=True)
         fields = {key: run("dpkg-deb", "-f", package, key).strip() for key in ("Architecture", "Depends")}
         assert fields["Architecture"] == "arm64", fields
-        for library in "libc6", "libcurl4", "libgit2-1.5", "libsqlite3-0", "libssl3", "libuv1", "libyaml-0-2":
+        for library in "libc6", "libcurl4", "libgit2-1.5", "libonig5", "libsqlite3-0", "libssl3", "libuv1", "libyaml-0-2":
             assert any(word.split()[0] == library for word in fields["Depends"].split(", ")), fields
         complaints = run("lintian", "--fail-on", "error,warning", "--allow-root", package)
         assert complaints == "", complaints

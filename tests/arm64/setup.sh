@@ -5,7 +5,7 @@
 # are. Exit 77 and SKIP when that cannot be done here.
 set -eu
 root=$1
-packages="libuv1-dev libgit2-dev libcurl4-openssl-dev libsqlite3-dev libyaml-dev libssl-dev libcmocka-dev"
+packages="libuv1-dev libgit2-dev libcurl4-openssl-dev libsqlite3-dev libyaml-dev libonig-dev libssl-dev libcmocka-dev"
 
 skip() {
 	echo "SKIP: $*"

@@ -12,19 +12,20 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static void pattern(struct arena *a, const char *text, size_t len)
+static void pattern(const char *text, size_t len)
 {
 	uint32_t chars[64];
-	struct pattern_program *p;
+	struct pattern *p;
 	struct err e = ERR_INIT;
 	size_t head = strlen(text), n = 0, start, end;
-	int64_t steps = 20000;
 
 	for (size_t i = head + 1; i < len && n < ARRAY_LEN(chars); i++)
 		chars[n++] = (unsigned char)text[i];
-	if (pattern_compile(a, text, &p, &e) == 0 &&
-	    pattern_find(p, chars, n, 0, &start, &end, &steps, &e) > 0 && (start > end || end > n))
+	if (pattern_compile(text, &p, &e) < 0)
+		return;
+	if (pattern_find(p, chars, n, 0, &start, &end, &e) > 0 && (start > end || end > n))
 		abort();
+	pattern_free(p);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -37,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size > 1 && data[0] == 0) {
 		text = mem_zalloc(size);
 		memcpy(text, data + 1, size - 1);
-		pattern(v.a, text, size - 1);
+		pattern(text, size - 1);
 		free(text);
 	} else if (size > 1 && (fd = memfd_create("fuzz", MFD_CLOEXEC)) >= 0) {
 		(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
@@ -46,6 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					    : vocabulary_from_json(&v, path, &e));
 		close(fd);
 	}
+	split_free(&v.split);
 	arena_free(v.a);
 	return 0;
 }

@@ -78,21 +78,6 @@ def heldout():
     return (KJV / "heldout.txt").read_text()
 
 
-def test_classes_of_all_characters():
-    done = subprocess.run([COUNT, "-c"], stdout=subprocess.PIPE, check=True)
-    bits = {"Lu": 1, "Ll": 2, "Lt": 4, "Lm": 8, "Lo": 16, "Nd": 64, "Nl": 128, "No": 128}
-    groups = {"M": 32, "P": 256, "S": 512}
-    lines = done.stdout.decode().splitlines()
-    assert len(lines) == 0x110000
-    for cp, line in enumerate(lines):
-        category = unicodedata.category(chr(cp))
-        want = bits.get(category) or groups.get(category[0]) or 1024
-        assert int(line.split()[0]) == want, (hex(cp), line, category)
-    # str.isspace() has four separators of ASCII that White_Space has not.
-    spaces = {cp for cp in range(0x110000) if chr(cp).isspace()} - {0x1c, 0x1d, 0x1e, 0x1f}
-    assert {cp for cp, line in enumerate(lines) if line.endswith(" 1")} == spaces
-
-
 def test_shipped_model():
     texts = [heldout(), heldout().replace("\n", "\r\n"), *TEXTS, "".join(TEXTS), *random_texts(300, 1)]
     check_folder("kjv-llama", KJV, texts)
@@ -199,17 +184,16 @@ def test_what_is_not_known_is_said():
     refused("unigram", "Unigram", lambda root: root["model"].update(type="Unigram"))
     refused("lower", "Lowercase", lambda root: root.update(normalizer={"type": "Lowercase"}))
     refused("pre", "Whitespace", lambda root: root.update(pre_tokenizer={"type": "Whitespace"}))
-    for label, pattern in (("han", r"\p{Han}+"), ("behind", r"(?<=a)b"), ("back", r"(a)\1"), ("open", "(a"), ("set", "[a"),
-                           ("and", r"[\p{L}&&[^a]]"), ("none", "a{3,1}"), ("large", "(?:a{900}){900}"), ("deep", "(" * 300)):
+    for label, pattern in (("property", r"\p{Nonsense}+"), ("open", "(a"), ("set", "[a"), ("back", r"\1"), ("deep", "(" * 300 + ")" * 300)):
         refused(label, "the pattern that splits text", split(pattern))
     # Squares of squares of a text are given up, and said.
     folder = WORK / "slow"
     folder.mkdir()
     root = json.loads((KJV / "tokenizer.json").read_text())
-    split(r"(?:a*a*)*b")(root)
+    split(r"a(?:a*a*)+cb")(root)
     (folder / "tokenizer.json").write_text(json.dumps(root))
-    text = b"a" * 3000
-    done = subprocess.run([COUNT, str(folder)], input=b"3000\n" + text, stdout=subprocess.PIPE, check=False)
+    text = b"a" * 3000 + b"xcb"
+    done = subprocess.run([COUNT, str(folder)], input=b"3003\n" + text, stdout=subprocess.PIPE, check=False)
     assert b"-" in done.stdout[:1] and b"pattern that splits text" in done.stdout, done.stdout
 
 

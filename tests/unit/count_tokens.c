@@ -1,19 +1,11 @@
 /* tests/unit/count_tokens.c -- count_tokens PATH: lines "N" and N bytes of text in, a line with the
- * number of their tokens out; with -c instead of PATH, a line with the class of every character. */
+ * number of their tokens out. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/mem.h"
 #include "orchestrator/tokens/token_count.h"
-#include "orchestrator/tokens/unicode.h"
-
-static int classes(void)
-{
-	for (uint32_t cp = 0; cp <= 0x10FFFF; cp++)
-		printf("%u %d\n", unicode_class(cp), unicode_is_space(cp));
-	return 0;
-}
 
 int main(int argc, char **argv)
 {
@@ -21,8 +13,6 @@ int main(int argc, char **argv)
 	struct err e = ERR_INIT;
 	char line[32];
 
-	if (argc == 2 && strcmp(argv[1], "-c") == 0)
-		return classes();
 	if (argc != 2 || token_counter_open(argv[1], &c, &e) < 0) {
 		fprintf(stderr, "%s\n", e.msg);
 		return 1;
