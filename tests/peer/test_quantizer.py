@@ -1,57 +1,14 @@
 """Against llama.cpp's whole quantizer (llama_model_quantize), fed with our BF16 file: it takes the file, and our
 quantized files predict the held-out text as well as the ones that it makes."""
-import json
-import subprocess
-import sys
-from pathlib import Path
-
-import numpy as np
-
 import llama
-from peer import KJV, WORK, convert, fake, inspect, run_all, write_imatrix
+from outlines import WITH_IMPORTANCES, importances, same_outline, theirs
+from peer import KJV, convert, fake, run_all
 
-PROGRAM = Path(__file__).with_name("quantizer.py")
 QUANTS = ("Q8_0", "Q6_K", "Q5_K_M", "Q5_K_S", "Q5_1", "Q5_0", "Q4_K_M", "Q4_K_S", "Q4_1", "Q4_0", "IQ4_NL", "IQ4_XS", "Q3_K_L",
           "Q3_K_M", "Q3_K_S", "Q2_K", "IQ3_M", "IQ3_S", "TQ1_0", "TQ2_0", "MXFP4_MOE", "Q2_0", "Q1_0")
-WITH_IMPORTANCES = ("IQ3_XS", "IQ3_XXS", "Q2_K_S", "IQ2_M", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_M", "IQ1_S")
 # One of each family: a prediction of the whole text takes seconds. The ternary types are for models that were trained so.
 PREDICTED = ["Q8_0", "Q6_K", "Q5_K_M", "Q5_0", "Q4_K_M", "Q4_0", "IQ4_XS", "Q3_K_M", "Q2_K"]
 TEXT = (KJV / "heldout.txt").read_text()
-
-
-def theirs(quant, source=KJV, imatrix=None):
-    out = WORK / "-".join(["llama-cpp", source.name, quant, "weighted" if imatrix else "plain", ".gguf"])
-    if out.exists():
-        return out
-    more = ["", imatrix] if imatrix else []
-    done = subprocess.run([sys.executable, PROGRAM, convert(source, "BF16"), out, quant, "2", *more],
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    if done.returncode == 77:
-        print(done.stdout, end="")
-        sys.exit(77)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return out
-
-
-def importances(source):
-    """Of every matrix, some; the same for both programs."""
-    rng = np.random.default_rng(11)
-    found = {t["name"]: np.exp(rng.normal(size=t["shape"][0])) for t in inspect(convert(source, "BF16"))["tensors"]
-             if len(t["shape"]) > 1}
-    write_imatrix(source / "imatrix.dat", found)
-    path = WORK / (source.name + "-imatrix.json")
-    path.write_text(json.dumps({name: v.tolist() for name, v in found.items()}))
-    return path
-
-
-def outline(path):
-    return [(t["name"], t["type"], t["shape"]) for t in inspect(path)["tensors"]]
-
-
-def same_outline(quant, source=KJV, imatrix=None):
-    ours = outline(convert(source, quant, None, 2, *(["--with", "imatrix=imatrix.dat"] if imatrix else [])))
-    other = outline(theirs(quant, source, imatrix))
-    assert ours == other, (source.name, quant, [pair for pair in zip(ours, other) if pair[0] != pair[1]][:5])
 
 
 def test_same_tensors_types_and_order():
