@@ -12,11 +12,11 @@ PROGRAM = Path(__file__).with_name("quantizer.py")
 WITH_IMPORTANCES = ("IQ3_XS", "IQ3_XXS", "Q2_K_S", "IQ2_M", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_M", "IQ1_S")
 
 
-def theirs(quant, source=KJV, imatrix=None):
-    out = WORK / "-".join(["llama-cpp", source.name, quant, "weighted" if imatrix else "plain", ".gguf"])
+def theirs(quant, source=KJV, imatrix=None, settings=()):
+    out = WORK / "-".join(["llama-cpp", source.name, quant, "weighted" if imatrix else "plain", *settings, ".gguf"])
     if out.exists():
         return out
-    more = ["", imatrix] if imatrix else []
+    more = [",".join(settings), imatrix] if imatrix else [",".join(settings)]
     done = subprocess.run([sys.executable, PROGRAM, convert(source, "BF16"), out, quant, "2", *more],
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     if done.returncode == 77:
@@ -41,7 +41,9 @@ def outline(path):
     return [(t["name"], t["type"], t["shape"]) for t in inspect(path)["tensors"]]
 
 
-def same_outline(quant, source=KJV, imatrix=None):
-    ours = outline(convert(source, quant, None, 2, *(["--with", "imatrix=imatrix.dat"] if imatrix else [])))
-    other = outline(theirs(quant, source, imatrix))
-    assert ours == other, (source.name, quant, [pair for pair in zip(ours, other) if pair[0] != pair[1]][:5])
+def same_outline(quant, source=KJV, imatrix=None, settings=()):
+    """settings: as of the engine, and of quantizer.py."""
+    more = [*settings, *(["imatrix=imatrix.dat"] if imatrix else [])]
+    ours = outline(convert(source, quant, None, 2, *(word for s in more for word in ("--with", s))))
+    other = outline(theirs(quant, source, imatrix, settings))
+    assert ours == other, (source.name, quant, settings, [pair for pair in zip(ours, other) if pair[0] != pair[1]][:5])

@@ -31,6 +31,16 @@ def test_same_tensors_types_and_order():
             same_outline(quant, source, imatrix)
 
 
+def test_what_a_user_may_want_instead():
+    for tied in ("true", "false"):
+        source = fake(f"llama-tiny:fill=random,layers=9,hidden=256,ffn=288,heads=8,kv_heads=4,tie={tied}", f"tied-{tied}")
+        for settings in (["pure=true"], ["leave_output=true"], ["output_type=Q8_0"], ["token_embedding_type=Q4_0"],
+                         ["output_type=Q8_0", "token_embedding_type=Q6_K"], ["pure=true", "output_type=Q8_0"],
+                         ["pure=true", "token_embedding_type=Q8_0"], ["pure=true", "leave_output=true"]):
+            for quant in ("Q4_K_M", "Q2_K"):
+                same_outline(quant, source, None, settings)
+
+
 def predictions(path):
     m = llama.Model(path)
     found = m.predictions(m.tokenize(TEXT), every=2)
