@@ -10,6 +10,7 @@ from peer import ARCHITECTURES, WORK, convert, fake, inspect, run_all
 
 try:
     from gguf import GGUFReader
+    from sentencepiece import sentencepiece_model_pb2
 except ImportError as missing:
     print(f"SKIP: {missing}")
     sys.exit(77)
@@ -20,7 +21,7 @@ if not (CONVERTER / "pin").exists():
     sys.exit(77)
 
 NOT_THERE = {"telechat2"}  # no architecture of that converter
-NO_VOCABULARY = {"chatglm", "internlm2"}  # see converter.py
+NO_VOCABULARY = {"chatglm"}  # see converter.py
 ABSENT = object()
 
 README = """---
@@ -45,7 +46,19 @@ def checkpoint(name):
     (folder / "README.md").write_text(README)
     path = folder / "generation_config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"top_k": 20, "min_p": 0.05, "repetition_penalty": 1.1}))
-    return folder
+    if name == "internlm2":
+        fill_up(folder / "tokenizer.model")
+
+
+def fill_up(path):
+    """As InternLM2 has it: a piece for every row of the embedding, one of a NUL, and some that nobody used yet; the last of these
+    is another token by tokenizer_config.json."""
+    model = sentencepiece_model_pb2.ModelProto()
+    model.ParseFromString(path.read_bytes())
+    model.pieces[300].piece, model.pieces[301].piece = "\0", "[UNUSED_TOKEN_1]"
+    last = model.pieces.add()
+    last.piece, last.score, last.type = "[UNUSED_TOKEN_2]", -9e9, last.NORMAL
+    path.write_bytes(model.SerializeToString())
 
 
 def theirs(jobs):
