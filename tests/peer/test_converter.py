@@ -30,7 +30,10 @@ license: other
 license_name: a-license
 license_link: https://example.org/license
 language: [en, "de"]
-base_model: some-org/some-Base-2B
+base_model:
+- some-org/some-Base-2B
+- https://huggingface.co/some-org/its-other-v1.5-base
+- https://example.org/x/y/z
 datasets:
 - some-org/a-set
 - another
