@@ -47,8 +47,7 @@ def convert(folder, out, kind, pre):
     name = get_model_architecture(ModelBase.load_hparams(folder, False), ModelType.TEXT)
     model = get_model_class(name, mmproj=False)
     TextModel.get_vocab_base_pre = lambda self, tokenizer: pre
-    # The first wants the model's own code, the second as many pieces as the embedding has rows.
-    if name in ("ChatGLMModel", "InternLM2ForCausalLM"):
+    if name == "ChatGLMModel":  # wants the model's own code
         model.set_vocab = without_vocabulary
     with torch.inference_mode():
         model(folder, TYPES[kind], out, eager=True).write()

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """llama.cpp's own quantizer, release v0.5.0, as a program: what llama-quantize does, through llama_model_quantize().
 
-    quantizer.py IN.gguf OUT.gguf FILE_TYPE THREADS [OUTPUT_TYPE [IMATRIX.json]] [-- IN.gguf ...]
+    quantizer.py IN.gguf OUT.gguf FILE_TYPE THREADS [SETTINGS [IMATRIX.json]] [-- IN.gguf ...]
 
-OUTPUT_TYPE (Q8_0, ...; "" leaves it): type of the output matrix and the embedding, in place of llama.cpp's choice.
+SETTINGS, with commas between: output_type=TYPE, token_embedding_type=TYPE, or a type alone for both, in place of llama.cpp's
+choice; pure=true, leave_output=true, as of the gguf engine.
 IMATRIX.json: importances of each matrix by name, of its columns. The library and
 the processor variant that it chose go to standard output, the seconds and the CPU seconds that the call took to the
 last line. Several files, with -- between, share the library's tables: those of IQ1 take it 13 seconds. Exits 77 when the
@@ -35,7 +36,8 @@ class Importances(c.Structure):
 class Params(c.Structure):
     """The head of struct llama_model_quantize_params (include/llama.h); what follows keeps its default."""
     _fields_ = [("nthread", c.c_int32), ("ftype", c.c_int), ("output_tensor_type", c.c_int),
-                ("token_embedding_type", c.c_int), ("flags", c.c_uint8 * 8), ("imatrix", c.POINTER(Importances)),
+                ("token_embedding_type", c.c_int), ("allow_requantize", c.c_bool), ("quantize_output_tensor", c.c_bool),
+                ("only_copy", c.c_bool), ("pure", c.c_bool), ("flags", c.c_uint8 * 4), ("imatrix", c.POINTER(Importances)),
                 ("rest", c.c_uint8 * 480)]
 
 
@@ -70,14 +72,27 @@ def importances(path):
     return (Importances * (len(rows) + 1))(*rows, Importances())
 
 
-def quantize(lib, source, out, quant, threads, output_type=None, imatrix=None):
+def set_params(params, settings):
+    if (params.only_copy, params.pure, params.quantize_output_tensor) != (False, False, True):
+        sys.exit("struct llama_model_quantize_params is not what this program knows")
+    for name, _, value in (word.rpartition("=") for word in settings.split(",") if word):
+        if name in ("output_type", ""):
+            params.output_tensor_type = TENSOR_TYPES[value]
+        if name in ("token_embedding_type", ""):
+            params.token_embedding_type = TENSOR_TYPES[value]
+        if name == "pure":
+            params.pure = True
+        if name == "leave_output":
+            params.quantize_output_tensor = False
+
+
+def quantize(lib, source, out, quant, threads, settings="", imatrix=None):
     params = lib.llama_model_quantize_default_params()
     if params.output_tensor_type != params.token_embedding_type or params.output_tensor_type < max(TENSOR_TYPES.values()):
         sys.exit("struct llama_model_quantize_params is not what this program knows")
     params.nthread = int(threads)
     params.ftype = FILE_TYPES[quant]
-    if output_type:
-        params.output_tensor_type = params.token_embedding_type = TENSOR_TYPES[output_type]
+    set_params(params, settings)
     if imatrix:
         if params.imatrix:
             sys.exit("struct llama_model_quantize_params is not what this program knows")

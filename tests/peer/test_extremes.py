@@ -10,7 +10,7 @@ import llama
 from peer import WORK, WORKER, fake, inspect, run_all, values
 
 QUANTS = ("F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q2_K", "Q3_K_M", "Q4_K_M", "Q5_K_M", "Q6_K", "IQ4_NL", "IQ4_XS",
-          "TQ1_0", "TQ2_0", "MXFP4_MOE", "Q2_0", "Q1_0")
+          "TQ1_0", "TQ2_0", "MXFP4_MOE", "Q2_0", "Q1_0", "IQ3_S", "IQ3_XXS", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_M", "IQ1_S")
 TENSOR = "model.layers.0.mlp.up_proj.weight"
 OURS = "blk.0.ffn_up.weight"
 
@@ -44,7 +44,7 @@ def convert(folder, quant, code=0, opt=0, **options):
     (job / "job.json").write_text(json.dumps({
         "protocol": 1, "job": "0" * 64, "attempt": 1, "verb": "convert", "engine": {"name": "gguf", "version": "1"}, "name": "m",
         "file": "m", "source": {"dir": str(folder), "format": "safetensors"}, "lora": None, "platform": "", "quant": quant,
-        "hybrid": 0, "opt": opt, "with": options, "out": "out", "threads": 3}))
+        "hybrid": 0, "opt": opt, "with": {"without_imatrix": True, **options}, "out": "out", "threads": 3}))
     done = subprocess.run([str(WORKER), "convert", "job.json"], cwd=job, capture_output=True, text=True)
     assert done.returncode == code, (quant, done.returncode, done.stderr)
     if code:

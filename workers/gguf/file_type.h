@@ -47,7 +47,10 @@ struct file_type {
 	enum gguf_type embedding; /* that does not */
 	enum gguf_type query_key; /* attn_q, attn_k */
 	struct rule gate_up;	  /* ffn_gate, ffn_up and their likes */
-	int lowest;		  /* values of eight experts and of 70B models are as of others */
+	int lowest;		  /* eight experts, 70B models and Falcon are as others */
+	/* Of Falcon. */
+	enum gguf_type falcon_output;	/* attn_output; F32 (0): the base */
+	struct rule falcon_down[RULES]; /* none: as of others */
 };
 
 #endif

@@ -95,35 +95,48 @@ static const char *title(struct arena *a, const char *s, size_t n)
 	return out;
 }
 
-/* One of those that the model was made from, "org/name" or an address. */
-static void write_origin(struct arena *a, struct gguf_writer *w, const char *prefix, size_t i,
-			 const char *id)
+/* "org/name", "name", or an address; no path of somebody's machine. */
+static int is_origin(const char *id)
 {
 	const char *slash = strchr(id, '/');
-	const char *key = arena_printf(a, "general.%s.%zu", prefix, i);
 
+	return strstr(id, "://") ||
+	       (*id != '/' && *id != '.' && (!slash || (slash[1] && !strchr(slash + 1, '/'))));
+}
+
+/* One of those that the model was made from. */
+static void write_origin(struct arena *a, struct gguf_writer *w, const char *key, const char *id)
+{
+	const char *slash;
+
+	if (strncmp(id, HUB, strlen(HUB)) == 0 && is_origin(id + strlen(HUB)))
+		id += strlen(HUB);
 	if (strstr(id, "://")) {
 		gguf_str(w, arena_printf(a, "%s.repo_url", key), id);
 		return;
 	}
-	if (slash && strchr(slash + 1, '/'))
-		return; /* a path of somebody's machine */
-	if (!slash) {
-		gguf_str(w, arena_printf(a, "%s.name", key), title(a, id, strlen(id)));
-		return;
+	slash = strchr(id, '/');
+	if (slash) {
+		gguf_str(w, arena_printf(a, "%s.organization", key),
+			 title(a, id, (size_t)(slash - id)));
+		gguf_str(w, arena_printf(a, "%s.repo_url", key), arena_printf(a, HUB "%s", id));
+		id = slash + 1;
 	}
-	gguf_str(w, arena_printf(a, "%s.name", key), title(a, slash + 1, strlen(slash + 1)));
-	gguf_str(w, arena_printf(a, "%s.organization", key), title(a, id, (size_t)(slash - id)));
-	gguf_str(w, arena_printf(a, "%s.repo_url", key), arena_printf(a, HUB "%s", id));
+	gguf_str(w, arena_printf(a, "%s.name", key), title(a, id, strlen(id)));
 }
 
 static void write_origins(struct arena *a, struct gguf_writer *w, const char *prefix,
 			  const struct source_words *ids)
 {
-	if (ids->n)
-		gguf_u32(w, arena_printf(a, "general.%s.count", prefix), (uint32_t)ids->n);
-	for (size_t i = 0; i < ids->n; i++)
-		write_origin(a, w, prefix, i, ids->v[i]);
+	uint32_t n = 0;
+
+	for (size_t i = 0; i < ids->n; i++) {
+		if (is_origin(ids->v[i]))
+			write_origin(a, w, arena_printf(a, "general.%s.%u", prefix, n++),
+				     ids->v[i]);
+	}
+	if (n)
+		gguf_u32(w, arena_printf(a, "general.%s.count", prefix), n);
 }
 
 static void write_card(struct arena *a, const struct source_card *card, struct gguf_writer *w)

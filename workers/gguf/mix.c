@@ -186,6 +186,11 @@ static enum gguf_type output_type(const struct mix *m, const struct out_tensor *
 	return m->quant->output ? m->quant->output : TYPE_Q6_K;
 }
 
+static int is_falcon(const struct mix *m)
+{
+	return strcmp(m->arch, "falcon") == 0 && !m->quant->lowest;
+}
+
 /* 80 layers: Llama 70B with its grouped keys, Qwen 72B. */
 static int is_70b(const struct mix *m)
 {
@@ -207,17 +212,25 @@ static enum gguf_type value_type(struct state *s)
 
 static enum gguf_type attn_output_type(const struct state *s)
 {
+	const struct file_type *q = s->m->quant;
+
+	if (is_falcon(s->m))
+		return q->falcon_output ? q->falcon_output : q->base;
 	if (s->m->experts == 8)
-		return s->m->quant->eight_experts ? TYPE_Q5_K : s->m->quant->base;
-	return choose(s, s->m->quant->attn_output, 0, 1);
+		return q->eight_experts ? TYPE_Q5_K : q->base;
+	return choose(s, q->attn_output, 0, 1);
 }
 
 static enum gguf_type down_type(struct state *s, const struct out_tensor *t)
 {
-	int i = s->m->experts > 1 ? t->layer : s->i_down;
+	const struct file_type *q = s->m->quant;
+	/* The lowest types count matrices where others take the layer: a shared expert is the
+	 * second matrix of its layer. */
+	int i = s->m->experts > 1 && !q->lowest ? t->layer : s->i_down;
+	int falcon = is_falcon(s->m) && q->falcon_down[0].when != NEVER;
 
 	s->i_down++;
-	return choose(s, s->m->quant->down, i, (int)s->m->layers);
+	return choose(s, falcon ? q->falcon_down : q->down, i, (int)s->m->layers);
 }
 
 static enum gguf_type rule_type(struct state *s, const struct out_tensor *t)

@@ -51,8 +51,10 @@ static int place_piece(struct tokenizer *t, size_t id, const struct spm_piece *p
 	struct token token = { p->text, p->len, (enum token_type)p->type, p->score };
 
 	if (p->len == 1 && p->text[0] == '\0') {
+		/* With byte fallback, SentencePiece too takes it for one that is not used. */
 		token.text = DRAGON;
 		token.len = strlen(DRAGON);
+		token.type = TOKEN_UNUSED;
 	} else if (p->len == 0 || memchr(p->text, '\0', p->len)) {
 		return err_set(e, ERR_INVALID,
 			       "tokenizer.model: the text of token %zu is empty or has a NUL in it",

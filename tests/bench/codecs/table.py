@@ -26,8 +26,8 @@ import quantizer  # noqa: E402
 from peer import KJV, REFERENCE, convert  # noqa: E402
 from perplexity import predictions, theirs  # noqa: E402
 
-MOST = {"Q8_0": "Q8_0", "Q6_K": "Q6_K", "Q5_K_M": "Q5_K", "Q4_K_M": "Q4_K", "IQ4_XS": "IQ4_XS", "Q4_0": "Q4_0", "Q3_K_M": "Q3_K",
-        "Q2_K": "Q2_K"}
+MOST = {"Q8_0": "Q8_0", "Q6_K": "Q6_K", "Q5_K_M": "Q5_K", "Q5_1": "Q5_1", "Q5_0": "Q5_0", "Q4_K_M": "Q4_K", "Q4_1": "Q4_1",
+        "Q4_0": "Q4_0", "IQ4_NL": "IQ4_NL", "IQ4_XS": "IQ4_XS", "Q3_K_M": "Q3_K", "Q2_K": "Q2_K"}
 
 
 def encoders(types):
