@@ -129,27 +129,33 @@ void sha256_bytes(const void *p, size_t n, uint8_t out[SHA256_LEN])
 	must(EVP_DigestFinal_ex(ctx, out, NULL));
 }
 
-static int hash_fd(int fd, const char *path, struct sha256 *s, uint64_t *size, struct err *e)
+static int hash_fd(int fd, const char *path, int (*go_on)(void *ctx), void *ctx, struct sha256 *s,
+		   uint64_t *size, struct err *e)
 {
 	unsigned char *chunk = mem_alloc(FILE_CHUNK);
 	uint64_t total = 0;
 	ssize_t n;
+	int rc = 0;
 
 	(void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
-	while ((n = read(fd, chunk, FILE_CHUNK)) > 0) {
-		sha256_update(s, chunk, (size_t)n);
-		total += (uint64_t)n;
-	}
-	if (n < 0)
-		n = err_errno(e, "%s", path);
-	else
-		*size = total;
+	do {
+		n = read(fd, chunk, FILE_CHUNK);
+		if (n < 0)
+			rc = err_errno(e, "%s", path);
+		else if (go_on && !go_on(ctx))
+			rc = err_set(e, ERR_CANCELLED, "%s: hashing was given up", path);
+		if (rc == 0) {
+			sha256_update(s, chunk, (size_t)n);
+			total += (uint64_t)n;
+		}
+	} while (rc == 0 && n > 0);
+	*size = total;
 	free(chunk);
-	return (int)n;
+	return rc;
 }
 
-int sha256_fd(int fd, const char *path, uint8_t out[SHA256_LEN], uint64_t *size_bytes,
-	      struct err *e)
+int sha256_fd_while(int fd, const char *path, int (*go_on)(void *ctx), void *ctx,
+		    uint8_t out[SHA256_LEN], uint64_t *size_bytes, struct err *e)
 {
 	struct sha256 *s;
 	struct stat st;
@@ -161,7 +167,7 @@ int sha256_fd(int fd, const char *path, uint8_t out[SHA256_LEN], uint64_t *size_
 	if (!S_ISREG(st.st_mode))
 		return err_set(e, ERR_INVALID, "%s: not a regular file", path);
 	s = sha256_new();
-	rc = hash_fd(fd, path, s, &size, e);
+	rc = hash_fd(fd, path, go_on, ctx, s, &size, e);
 	if (rc == 0) {
 		sha256_final(s, out);
 		if (size_bytes)
@@ -169,6 +175,12 @@ int sha256_fd(int fd, const char *path, uint8_t out[SHA256_LEN], uint64_t *size_
 	}
 	sha256_free(s);
 	return rc;
+}
+
+int sha256_fd(int fd, const char *path, uint8_t out[SHA256_LEN], uint64_t *size_bytes,
+	      struct err *e)
+{
+	return sha256_fd_while(fd, path, NULL, NULL, out, size_bytes, e);
 }
 
 int sha256_file(const char *path, uint8_t out[SHA256_LEN], uint64_t *size_bytes, struct err *e)

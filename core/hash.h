@@ -28,6 +28,11 @@ int sha256_file(const char *path, uint8_t out[SHA256_LEN], uint64_t *size_bytes,
 int sha256_fd(int fd, const char *path, uint8_t out[SHA256_LEN], uint64_t *size_bytes,
 	      struct err *e);
 
+/* The same as long as go_on(ctx), asked behind each MiB that was read, is not 0; then
+ * ERR_CANCELLED. */
+int sha256_fd_while(int fd, const char *path, int (*go_on)(void *ctx), void *ctx,
+		    uint8_t out[SHA256_LEN], uint64_t *size_bytes, struct err *e);
+
 #define SHA1_LEN 20
 
 struct sha1; /* heap; one digest */

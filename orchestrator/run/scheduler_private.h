@@ -12,6 +12,7 @@
 #include "orchestrator/run/admission.h"
 #include "orchestrator/run/child.h"
 #include "orchestrator/run/control.h"
+#include "orchestrator/run/early.h"
 #include "orchestrator/run/executor.h"
 #include "orchestrator/run/ladder.h"
 #include "orchestrator/run/scheduler.h"
@@ -94,6 +95,7 @@ struct task {
 	uv_work_t work;
 	struct err work_err;
 	int work_rc, lock_fd;	/* of setup */
+	struct early *early;	/* reads its output beside the validation; NULL: no */
 	struct seal_job seal;	/* its `sealed` also when setup finds the artifact there */
 	struct task *seal_next; /* in its group, or waiting for one */
 };
@@ -140,7 +142,7 @@ struct scheduler {
 
 	struct admission adm;
 	struct task *tasks;
-	int sealing;
+	int sealing, hashing;
 	struct task *to_seal; /* by seal_next */
 	size_t n_to_seal;
 	int sealers;

@@ -13,6 +13,7 @@
 #include "core/mem.h"
 #include "core/path.h"
 #include "db/facts.h"
+#include "orchestrator/run/early.h"
 
 #define RECORD_MAX (16u << 20)
 #define FILES_MAX 4096u /* of one artifact; a sharded 1 TB model has some hundred */
@@ -132,7 +133,8 @@ static void start_writing(int fd)
 	(void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
 }
 
-static int hash_and_fix_file(const char *path, struct sealed_file *f, struct err *e)
+static int hash_and_fix_file(const char *path, const struct early *early, struct sealed_file *f,
+			     struct err *e)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW), rc;
 	uint8_t real[SHA256_LEN];
@@ -140,7 +142,7 @@ static int hash_and_fix_file(const char *path, struct sealed_file *f, struct err
 	if (fd < 0)
 		return err_errno(e, "%s", path);
 	start_writing(fd);
-	rc = sha256_fd(fd, path, real, NULL, e);
+	rc = early_hash(early, f->name, fd, real) ? 0 : sha256_fd(fd, path, real, NULL, e);
 	if (rc == 0 && f->claimed && memcmp(real, f->sha256, SHA256_LEN) != 0)
 		rc = err_set(e, ERR_INVALID, "%s does not have the SHA-256 that the result says",
 			     f->name);
@@ -153,14 +155,14 @@ static int hash_and_fix_file(const char *path, struct sealed_file *f, struct err
 	return rc;
 }
 
-static int hash_and_fix(const char *out, struct sealed *s, struct err *e)
+static int hash_and_fix(const char *out, const struct early *early, struct sealed *s, struct err *e)
 {
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < s->n; i++) {
 		char *path = path_join(out, s->files[i].name);
 
-		rc = hash_and_fix_file(path, &s->files[i], e);
+		rc = hash_and_fix_file(path, early, &s->files[i], e);
 		free(path);
 	}
 	return rc;
@@ -337,7 +339,7 @@ static int prepare(const struct seal_job *j, const char *out, struct sealed *s, 
 	if (rc == 0)
 		rc = compare_disk(out, s, 1, e);
 	if (rc == 0)
-		rc = hash_and_fix(out, s, e);
+		rc = hash_and_fix(out, j->early, s, e);
 	if (rc == 0)
 		rc = gather_facts(j, root, j->a, &s->facts, e);
 	CRASH_POINT("seal:checked");

@@ -16,6 +16,9 @@
 #include "db/job.h"
 
 #define SEAL_RECORD ".quern.json"
+/* An output as large takes a while to be read: it is hashed early, and sealed alone, so that others
+ * need not wait for it. By the estimate of the plan, since this only decides about speed. */
+#define SEAL_LARGE_BYTES (64 << 20)
 
 struct sealed_file {
 	const char *name;
@@ -31,6 +34,8 @@ struct sealed {
 	const char *facts; /* JSON object by origin: db/facts.h */
 };
 
+struct early;
+
 struct seal_job {
 	const char *dir;      /* the attempt's folder */
 	const char *artifact; /* artifacts/KEY */
@@ -41,6 +46,7 @@ struct seal_job {
 	const char *file_facts;	      /* of origin "file", from the validate verb; NULL: none */
 	const char *rung_facts;	      /* of origin "rung"; NULL: it is what was asked for */
 	const char *name_facts;	      /* of origin "name", of an imported file; NULL: none */
+	const struct early *early;    /* what is hashed already; NULL: nothing */
 	struct arena *a;	      /* of what sealed holds */
 
 	/* set by seal() */

@@ -7,9 +7,6 @@
 #include "orchestrator/run/jobdir.h"
 #include "orchestrator/run/task_private.h"
 
-/* A file as large takes a while to be read and written, and others should not wait for it. By the
- * estimate of the plan, since this only decides about speed. */
-#define ALONE_BYTES (64 << 20)
 /* A disk does several fsync() at once in the time of one, and the journal commits them together. */
 #define GROUPS_MAX 3
 
@@ -41,6 +38,7 @@ static void describe(struct task *t)
 				   .file_facts = t->file_facts,
 				   .rung_facts =
 					   rungs_facts(t->a, t->sched->cfg, t->engine, &t->rungs),
+				   .early = t->early,
 				   .a = t->a };
 	buf_release(&canonical);
 }
@@ -112,7 +110,7 @@ void sealing_add(struct task *t)
 	struct scheduler *s = t->sched;
 
 	t->seal_next = NULL;
-	if (t->job.output_bytes >= ALONE_BYTES) {
+	if (t->job.output_bytes >= SEAL_LARGE_BYTES) {
 		start_group(s, t, 1, true);
 		return;
 	}

@@ -90,6 +90,7 @@ void task_free(struct task *t)
 	release_slot(t);
 	admit_disk_free(&s->adm, (uint64_t)(t->job.output_bytes + t->job.scratch_bytes));
 	s->sealing -= t->phase == TASK_SEAL;
+	early_drop(t->early);
 	drop_reconsider(s);
 	if (t->lock_fd >= 0)
 		close(t->lock_fd);
@@ -410,6 +411,11 @@ void task_sealed(struct task *t)
 	task_fail(t, &v);
 }
 
+static void hashed_early(void *data)
+{
+	sealing_add(data);
+}
+
 void task_seal(struct task *t)
 {
 	t->phase = TASK_SEAL;
@@ -418,7 +424,8 @@ void task_seal(struct task *t)
 	if (++t->sched->sealing <= SEALING_MAX)
 		release_slot(t);
 	snprintf(t->stage, sizeof(t->stage), "sealing");
-	sealing_add(t);
+	if (!early_wait(t->early, hashed_early, t))
+		sealing_add(t);
 	sched_kick(t->sched);
 }
 

@@ -24,6 +24,7 @@
 #define FOLDER_LOOK_MS 1000	   /* between two looks at its job folder */
 #define PROGRESS_STORE_MS 1000	   /* `quern status` sees progress this fresh */
 #define WORKER_OPEN_FILES 4096	   /* a model of 1 TB in shards has some hundred */
+#define HASHING_MAX 3		   /* pool threads that read beside validations */
 #define WORKER_MEMORY_SLACK 2	   /* address space allowed, times the estimate */
 #define WORKER_MEMORY_FLOOR (2ull << 30)
 
@@ -322,6 +323,8 @@ void task_spawn(struct task *t, const char *verb)
 	}
 	place.group_fd = task_memory_group(t);
 	s->ex->start(s->ex, &s->children, &t->x, &place);
+	if (validate && t->job.output_bytes >= SEAL_LARGE_BYTES && s->hashing < HASHING_MAX)
+		t->early = early_start(&s->loop, arena_printf(t->a, "%s/out", t->dir), &s->hashing);
 	if (place.group_fd)
 		close(place.group_fd);
 	watch_add(t);
@@ -441,6 +444,7 @@ void task_tick(struct task *t, int64_t mono_ms)
 		return;
 	if (t->adopted && t->x.pid > 0 && !t->x.note)
 		note_peak(t, proc_peak_rss((pid_t)t->x.pid)); /* nobody will tell us later */
+	early_tick(t->early);				      /* while nobody seals by it */
 	record_pid(t);
 	look_at_limits(t, mono_ms);
 	look_at_folder(t, mono_ms);

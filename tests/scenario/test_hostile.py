@@ -1,5 +1,6 @@
 """A night of workers that are after everybody else, beside healthy ones: nothing gets through, the neighbours finish, each cause
 is right, nobody of them is left, and nothing they say steers a terminal or becomes markup."""
+import hashlib
 import json
 import os
 import re
@@ -8,7 +9,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "lib"))
-from matrix import Matrix, expect, run_all  # noqa: E402
+from matrix import Matrix, environment, expect, run_all  # noqa: E402
 
 TOKEN = "hf_must_never_be_seen_0123456789"
 # What each of them ends with: the state, the cause, and words of the message.
@@ -168,6 +169,40 @@ def test_a_grandchild_does_not_hold_up_an_adopted_worker():
         expect(m.quern("run", timeout=120), 0)
         assert set(m.sql("SELECT state FROM v_matrix WHERE engine = 'hostile'")) == {("done",)}
         assert not set(processes_of(worker)) - before
+
+
+FORGER = """\
+#!/bin/sh
+if [ "$1" = convert ]; then
+    head -c 3000000 /dev/zero > out/a.forged
+    printf '{"protocol": 1, "status": "ok", "files": [{"path": "a.forged", "size": 3000000}], "facts": {}}' > result.json
+    exit
+fi
+sleep SECONDS
+printf forged | dd of=out/a.forged conv=notrunc bs=1 seek=1000000 2> /dev/null
+"""
+
+
+def test_a_validation_that_changes_the_file():
+    """Whether it does so before quern has hashed the file or after: what is sealed is what is there."""
+    for seconds in ("0", "0.5"):
+        with Matrix() as m:
+            engines = m.root / "engines"
+            engines.mkdir()
+            manifest = Path(environment()["QUERN_ENGINES"], "noop.yaml").read_text().replace("noop", "forger")
+            # By the estimate it is large, and so hashed beside its validation.
+            (engines / "forger.yaml").write_text(manifest.replace("output: {", "output: {base: 100MiB, "))
+            (engines / "forger-worker").write_text(FORGER.replace("SECONDS", seconds))
+            (engines / "forger-worker").chmod(0o755)
+            m.write(JOBS.format(targets="").replace("engine: noop", "engine: forger").replace("[0, 1, 2, 3, 4, 5]", "[0]")
+                    .replace(", with: {sleep_ms: 300}", ""))
+            expect(m.quern("run", QUERN_ENGINES=engines), 0)
+            (artifact,) = m.work.glob("artifacts/*/a.forged")
+            real = artifact.read_bytes()
+            assert real[1000000:1000006] == b"forged" and len(real) == 3000000
+            want = hashlib.sha256(real).hexdigest()
+            assert m.sql("SELECT lower(hex(sha256)) FROM artifact") == [(want,)]
+            assert json.loads((artifact.parent / ".quern.json").read_text())["files"][0]["sha256"] == want
 
 
 run_all(globals())
