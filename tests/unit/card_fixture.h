@@ -1,4 +1,4 @@
-/* tests/unit/card_fixture.h -- two variants of one repository, and the card that is made of them. */
+/* tests/unit/card_fixture.h -- two variants of one repository, and the card made of them. */
 #ifndef QUERN_TESTS_CARD_FIXTURE_H
 #define QUERN_TESTS_CARD_FIXTURE_H
 
