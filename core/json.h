@@ -78,6 +78,8 @@ void jw_bool(struct json_out *w, int v);
 void jw_null(struct json_out *w);
 void jw_value(struct json_out *w, const struct json *v); /* canonical inside */
 /* key and value in one call */
+void jw_karray(struct json_out *w, const char *key); /* jw_end_array() ends it */
+void jw_kobject(struct json_out *w, const char *key);
 void jw_kstr(struct json_out *w, const char *key, const char *s);
 void jw_kint(struct json_out *w, const char *key, int64_t v);
 void jw_knum(struct json_out *w, const char *key, double v);

@@ -370,6 +370,18 @@ void jw_kstr(struct json_out *w, const char *key, const char *s)
 	jw_str(w, s);
 }
 
+void jw_karray(struct json_out *w, const char *key)
+{
+	jw_key(w, key);
+	jw_array(w);
+}
+
+void jw_kobject(struct json_out *w, const char *key)
+{
+	jw_key(w, key);
+	jw_object(w);
+}
+
 void jw_kint(struct json_out *w, const char *key, int64_t v)
 {
 	jw_key(w, key);

@@ -127,6 +127,11 @@ UNION SELECT lora, lora_version FROM job WHERE state = 0 AND run_id = ?1 AND lor
 UNION SELECT source, source_version FROM job WHERE state IN (1, 2) AND source_kind = 'hub'
 UNION SELECT lora, lora_version FROM job WHERE state IN (1, 2) AND lora_version IS NOT NULL
 
+-- name: SOURCES_WANTED_FAKE
+-- ?1 run. Specs and versions of generated models, of the same jobs.
+SELECT source, source_version FROM job WHERE state = 0 AND run_id = ?1 AND source_kind = 'fake'
+UNION SELECT source, source_version FROM job WHERE state IN (1, 2) AND source_kind = 'fake'
+
 -- name: JOB_COUNTS
 SELECT state, count(*) FROM job GROUP BY state
 

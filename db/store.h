@@ -147,10 +147,10 @@ int store_repo_pending(struct store *s, int64_t run_id, const char *repo, struct
 /* Repositories of a hub, adapters too, that unfinished jobs read: those of run_id that wait, and
  * those of any run that are in work. Walks all of these jobs. */
 struct source_row {
-	const char *repo, *commit;
+	const char *repo, *commit; /* fake: spec and version of a generated model */
 };
-int store_sources_wanted(struct store *s, int64_t run_id, struct arena *a, struct source_row **out,
-			 size_t *n, struct err *e);
+int store_sources_wanted(struct store *s, int64_t run_id, bool fake, struct arena *a,
+			 struct source_row **out, size_t *n, struct err *e);
 
 /* THE transition: compare-and-swap from `from` by ev, with its event row, in one transaction (or
  * the enclosing one). ERR_CONFLICT: the job is no longer in `from`. ERR_INVALID: no such edge in

@@ -145,10 +145,11 @@ int store_measure_before(struct store *s, int64_t id, const char *host, struct a
 	return rc;
 }
 
-int store_measure_settled(struct store *s, int64_t job_id, const char *stage, const char *settings,
-			  int64_t *last_ms, int64_t *interrupted, struct err *e)
+/* The numbers of the one row that a statement has for a job's stage and its settings. */
+static int read_numbers(struct store *s, enum store_query q, int64_t job_id, const char *stage,
+			const char *settings, int64_t *const *out, int n, struct err *e)
 {
-	sqlite3_stmt *st = store_query(s, Q_MEASURE_SETTLED, e);
+	sqlite3_stmt *st = store_query(s, q, e);
 	int rc;
 
 	if (!st)
@@ -157,31 +158,25 @@ int store_measure_settled(struct store *s, int64_t job_id, const char *stage, co
 	bind_text(st, 2, stage);
 	bind_text(st, 3, settings);
 	rc = store_step(s, st, e);
-	if (rc > 0) {
-		*last_ms = sqlite3_column_int64(st, 0);
-		*interrupted = sqlite3_column_int64(st, 1);
+	for (int i = 0; rc > 0 && i < n; i++)
+		*out[i] = sqlite3_column_int64(st, i);
+	if (rc > 0)
 		(void)sqlite3_reset(st);
-	}
 	return rc < 0 ? rc : 0;
+}
+
+int store_measure_settled(struct store *s, int64_t job_id, const char *stage, const char *settings,
+			  int64_t *last_ms, int64_t *interrupted, struct err *e)
+{
+	int64_t *const out[] = { last_ms, interrupted };
+
+	return read_numbers(s, Q_MEASURE_SETTLED, job_id, stage, settings, out, 2, e);
 }
 
 int store_measure_failures(struct store *s, int64_t job_id, const char *stage, const char *settings,
 			   int64_t *n, struct err *e)
 {
-	sqlite3_stmt *st = store_query(s, Q_MEASURE_FAILURES, e);
-	int rc;
-
-	if (!st)
-		return e->code;
-	bind_int(st, 1, job_id);
-	bind_text(st, 2, stage);
-	bind_text(st, 3, settings);
-	rc = store_step(s, st, e);
-	if (rc > 0) {
-		*n = sqlite3_column_int64(st, 0);
-		(void)sqlite3_reset(st);
-	}
-	return rc < 0 ? rc : 0;
+	return read_numbers(s, Q_MEASURE_FAILURES, job_id, stage, settings, &n, 1, e);
 }
 
 /* ---- holds */

@@ -104,10 +104,10 @@ int store_repos_ready(struct store *s, struct arena *a, const char ***repos, siz
 	return rc;
 }
 
-int store_sources_wanted(struct store *s, int64_t run_id, struct arena *a, struct source_row **out,
-			 size_t *n, struct err *e)
+int store_sources_wanted(struct store *s, int64_t run_id, bool fake, struct arena *a,
+			 struct source_row **out, size_t *n, struct err *e)
 {
-	sqlite3_stmt *st = store_query(s, Q_SOURCES_WANTED, e);
+	sqlite3_stmt *st = store_query(s, fake ? Q_SOURCES_WANTED_FAKE : Q_SOURCES_WANTED, e);
 	struct source_row *rows = NULL;
 	size_t count = 0, cap = 0;
 	int rc;

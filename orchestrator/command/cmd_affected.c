@@ -10,6 +10,7 @@
 #include "orchestrator/command/store_command.h"
 #include "orchestrator/engine/version.h"
 #include "orchestrator/run/session.h"
+#include "orchestrator/view/json_rows.h"
 #include "orchestrator/view/table.h"
 
 #define CHUNK_MAX (1u << 20)
@@ -115,13 +116,8 @@ static int64_t size_of(struct asking *q, int64_t id, struct err *e)
 static void add_json(struct asking *q, const struct job_row *j, const char *why, int64_t bytes,
 		     int64_t ms)
 {
-	char hex[SHA256_HEX];
-
-	hex_encode(j->key, SHA256_LEN, hex);
 	jw_object(&q->w);
-	jw_kint(&q->w, "job", j->id);
-	jw_kstr(&q->w, "key", hex);
-	jw_kstr(&q->w, "label", j->label);
+	json_job_name(&q->w, j->id, j->key, j->label);
 	jw_kstr(&q->w, "state", job_state_name(j->state));
 	jw_kstr(&q->w, "engine_version", j->spec.engine_version);
 	jw_kstr(&q->w, "why", why);
@@ -210,8 +206,7 @@ static int answer_json(struct asking *q, struct err *e)
 	buf_init(&b, CHUNK_MAX);
 	jw_init(&q->w, &b, 1);
 	jw_object(&q->w);
-	jw_key(&q->w, "jobs");
-	jw_array(&q->w);
+	jw_karray(&q->w, "jobs");
 	rc = walk(q, e);
 	jw_end_array(&q->w);
 	jw_kint(&q->w, "count", q->n);

@@ -276,8 +276,7 @@ static void print_json(struct bench *b, const struct measure_result *r, size_t n
 	else
 		jw_null(&w);
 	jw_kstr(&w, "label", b->art.label);
-	jw_key(&w, "measurements");
-	jw_array(&w);
+	jw_karray(&w, "measurements");
 	for (size_t i = 0; i < n; i++)
 		measure_result_write(&w, &r[i]);
 	jw_end_array(&w);

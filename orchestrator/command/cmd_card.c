@@ -122,8 +122,7 @@ static void print_json(const struct carding *c, const struct audit_result *r)
 	jw_object(&w);
 	jw_kstr(&w, "repo", c->repo);
 	jw_kint(&w, "faults", (int64_t)r->n_faults);
-	jw_key(&w, "files");
-	jw_array(&w);
+	jw_karray(&w, "files");
 	for (size_t i = 0; i < r->n; i++) {
 		const struct audit_row *row = &r->rows[i];
 
@@ -133,8 +132,7 @@ static void print_json(const struct carding *c, const struct audit_result *r)
 		jw_kbool(&w, "there", row->there);
 		jw_kbool(&w, "content_read", row->read);
 		jw_kbool(&w, "looked_inside", row->looked);
-		jw_key(&w, "faults");
-		jw_array(&w);
+		jw_karray(&w, "faults");
 		for (size_t f = 0; f < row->n_faults; f++)
 			jw_str(&w, row->faults[f]);
 		jw_end_array(&w);

@@ -128,8 +128,7 @@ static void print_json(const struct checks *c, size_t n_bad)
 	jw_init(&w, &b, 1);
 	jw_object(&w);
 	jw_kbool(&w, "ok", n_bad == 0);
-	jw_key(&w, "checks");
-	jw_array(&w);
+	jw_karray(&w, "checks");
 	for (size_t i = 0; i < c->n; i++) {
 		jw_object(&w);
 		jw_kstr(&w, "name", c->v[i].name);

@@ -11,6 +11,7 @@
 #include "orchestrator/command/commands.h"
 #include "orchestrator/config/config.h"
 #include "orchestrator/view/engines_view.h"
+#include "orchestrator/view/json_rows.h"
 #include "orchestrator/view/table.h"
 
 #define TEXT_MAX (4u << 20)
@@ -99,8 +100,7 @@ static void print_text(const struct engines *es)
 
 static void json_words(struct json_out *w, const char *key, const char *const *v, size_t n)
 {
-	jw_key(w, key);
-	jw_array(w);
+	jw_karray(w, key);
 	for (size_t i = 0; i < n; i++)
 		jw_str(w, v[i]);
 	jw_end_array(w);
@@ -108,8 +108,7 @@ static void json_words(struct json_out *w, const char *key, const char *const *v
 
 static void json_quants(struct json_out *w, const struct engine *en)
 {
-	jw_key(w, "quants");
-	jw_array(w);
+	jw_karray(w, "quants");
 	for (size_t i = 0; i < en->n_quants; i++) {
 		jw_object(w);
 		jw_kstr(w, "name", en->quants[i].name);
@@ -123,8 +122,7 @@ static void json_quants(struct json_out *w, const struct engine *en)
 
 static void json_params(struct json_out *w, const struct engine *en)
 {
-	jw_key(w, "params");
-	jw_array(w);
+	jw_karray(w, "params");
 	for (size_t i = 0; i < en->n_params; i++) {
 		jw_object(w);
 		jw_kstr(w, "name", en->params[i].name);
@@ -135,20 +133,6 @@ static void json_params(struct json_out *w, const struct engine *en)
 		jw_end_object(w);
 	}
 	jw_end_array(w);
-}
-
-static void json_renews(struct json_out *w, const struct engine *en)
-{
-	jw_key(w, "renews");
-	if (!en->renew_format) {
-		jw_null(w);
-		return;
-	}
-	jw_object(w);
-	jw_kstr(w, "format", en->renew_format);
-	jw_kstr(w, "quant", en->renew_quant);
-	jw_kstr(w, "since", en->renew_since);
-	jw_end_object(w);
 }
 
 static void json_engine(struct json_out *w, const struct engine *en)
@@ -170,13 +154,17 @@ static void json_engine(struct json_out *w, const struct engine *en)
 	json_words(w, "architectures", en->architectures, en->n_architectures);
 	json_words(w, "platforms", en->platforms, en->n_platforms);
 	json_quants(w, en);
-	jw_key(w, "opts");
-	jw_array(w);
+	jw_karray(w, "opts");
 	for (size_t i = 0; i < en->n_opts; i++)
 		jw_int(w, en->opts[i]);
 	jw_end_array(w);
 	json_params(w, en);
-	json_renews(w, en);
+	if (en->renew_format) {
+		json_renews(w, en);
+	} else {
+		jw_key(w, "renews");
+		jw_null(w);
+	}
 	jw_end_object(w);
 }
 
@@ -188,8 +176,7 @@ static void print_json(const struct engines *es)
 	buf_init(&b, TEXT_MAX);
 	jw_init(&w, &b, 1);
 	jw_object(&w);
-	jw_key(&w, "engines");
-	jw_array(&w);
+	jw_karray(&w, "engines");
 	for (size_t i = 0; i < es->n; i++)
 		json_engine(&w, &es->v[i]);
 	jw_end_array(&w);

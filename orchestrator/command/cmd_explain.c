@@ -6,6 +6,7 @@
 #include "orchestrator/command/commands.h"
 #include "orchestrator/command/store_command.h"
 #include "orchestrator/view/explain.h"
+#include "orchestrator/view/json_rows.h"
 
 #define OUTPUT_MAX (4u << 20)
 
@@ -110,8 +111,7 @@ static void print_text(const struct explained *x)
 
 static void json_parts(struct json_out *w, const struct explained *x)
 {
-	jw_key(w, "key_parts");
-	jw_object(w);
+	jw_kobject(w, "key_parts");
 	for (size_t i = 0; i < KEY_PARTS; i++) {
 		if (x->parts[i].in_key)
 			jw_kstr(w, x->parts[i].name, x->parts[i].value);
@@ -129,8 +129,7 @@ static void json_nearest(struct json_out *w, const struct explained *x)
 	jw_object(w);
 	jw_kint(w, "job", x->nearest_id);
 	jw_kstr(w, "label", x->nearest_label);
-	jw_key(w, "differs");
-	jw_array(w);
+	jw_karray(w, "differs");
 	for (size_t i = 0; i < x->n_differ; i++) {
 		jw_object(w);
 		jw_kstr(w, "part", x->parts[x->differ[i]].name);
@@ -145,21 +144,16 @@ static void json_nearest(struct json_out *w, const struct explained *x)
 static void print_json(const struct explained *x)
 {
 	const struct reason *r = explain_verdict(x);
-	char hex[SHA256_HEX];
 	struct json_out w;
 	struct buf b;
 
-	hex_encode(x->job.key, SHA256_LEN, hex);
 	buf_init(&b, OUTPUT_MAX);
 	jw_init(&w, &b, 1);
 	jw_object(&w);
-	jw_kint(&w, "job", x->job.id);
-	jw_kstr(&w, "key", hex);
-	jw_kstr(&w, "label", x->job.label);
+	json_job_name(&w, x->job.id, x->job.key, x->job.label);
 	jw_kstr(&w, "state", job_state_name(x->job.state));
 	jw_kstr(&w, "verdict", kind_names[r ? r->kind : REASON_GOOD]);
-	jw_key(&w, "reasons");
-	jw_array(&w);
+	jw_karray(&w, "reasons");
 	for (size_t i = 0; i < x->n_reasons; i++) {
 		jw_object(&w);
 		jw_kstr(&w, "verdict", kind_names[x->reasons[i].kind]);
@@ -169,8 +163,7 @@ static void print_json(const struct explained *x)
 	}
 	jw_end_array(&w);
 	json_parts(&w, x);
-	jw_key(&w, "a_change_affects");
-	jw_object(&w);
+	jw_kobject(&w, "a_change_affects");
 	jw_kint(&w, "source", x->same_source);
 	jw_kint(&w, "engine_version", x->same_engine);
 	jw_kint(&w, "with", x->same_with);

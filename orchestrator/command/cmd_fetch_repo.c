@@ -38,8 +38,7 @@ static void say_model(const struct fetch_options *o, const struct fetch_model *m
 	jw_kint(&w, "bytes", (int64_t)m->size_bytes);
 	jw_key(&w, "facts");
 	fetch_write_facts(&w, &m->facts);
-	jw_key(&w, "files");
-	jw_array(&w);
+	jw_karray(&w, "files");
 	for (size_t i = 0; i < m->n_files; i++) {
 		jw_object(&w);
 		jw_kstr(&w, "name", m->files[i].name);

@@ -72,8 +72,7 @@ static void tensors_json(const struct filekind *k, const struct st_model *m, str
 	jw_kstr(w, "format", "safetensors");
 	jw_kstr(w, "path", k->path);
 	jw_kint(w, "tensor_bytes", (int64_t)m->total_bytes);
-	jw_key(w, "files");
-	jw_array(w);
+	jw_karray(w, "files");
 	for (size_t i = 0; i < m->n_files; i++) {
 		jw_object(w);
 		jw_kstr(w, "name", m->files[i].name);
@@ -81,16 +80,14 @@ static void tensors_json(const struct filekind *k, const struct st_model *m, str
 		jw_end_object(w);
 	}
 	jw_end_array(w);
-	jw_key(w, "tensors");
-	jw_array(w);
+	jw_karray(w, "tensors");
 	for (size_t i = 0; i < m->n_tensors; i++) {
 		const struct st_tensor *t = &m->tensors[i];
 
 		jw_object(w);
 		jw_kstr(w, "name", t->name);
 		jw_kstr(w, "type", t->dtype_name);
-		jw_key(w, "shape");
-		jw_array(w);
+		jw_karray(w, "shape");
 		for (int d = 0; d < t->n_dims; d++)
 			jw_int(w, (int64_t)t->shape[d]);
 		jw_end_array(w);

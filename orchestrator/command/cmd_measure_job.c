@@ -43,8 +43,7 @@ static void say_measured(const struct measure_result *r, const char *held)
 	jw_object(&w);
 	jw_kstr(&w, "event", "measured");
 	jw_kstr(&w, "held", held);
-	jw_key(&w, "warnings");
-	jw_array(&w);
+	jw_karray(&w, "warnings");
 	for (size_t i = 0; i < r->n_warnings; i++) {
 		jw_object(&w);
 		jw_kstr(&w, "kind", r->warnings[i].kind);

@@ -97,8 +97,7 @@ static int print_point(void *ctx, const struct plan_point *p, struct err *e)
 /* Where the estimate comes from; what was not measured is null. */
 static void json_estimate(struct json_out *w, const struct learned *l)
 {
-	jw_key(w, "estimate");
-	jw_object(w);
+	jw_kobject(w, "estimate");
 	jw_kstr(w, "basis", learn_basis_name(l->basis));
 	jw_kint(w, "samples", l->samples);
 	jw_kbool(w, "ran_out_of_memory", l->ran_out);
@@ -216,16 +215,14 @@ static int plan_json(struct session *s, const char *only, struct showing *show,
 	jw_init(&w, &b, 1);
 	jw_object(&w);
 	jw_kstr(&w, "name", s->cfg->name);
-	jw_key(&w, "points");
-	jw_array(&w);
+	jw_karray(&w, "points");
 	show->w = &w;
 	rc = plan_walk(s, only, 0, json_point, show, t, e);
 	show->w = NULL;
 	jw_end_array(&w);
 	jw_key(&w, "models");
 	json_models(&w, s);
-	jw_key(&w, "totals");
-	jw_object(&w);
+	jw_kobject(&w, "totals");
 	jw_kint(&w, "points", (int64_t)t->points);
 	for (int i = 0; i < PLAN_STATUS_COUNT; i++)
 		jw_kint(&w, plan_status_name((enum plan_status)i), (int64_t)t->count[i]);

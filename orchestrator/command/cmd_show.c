@@ -10,6 +10,7 @@
 #include "orchestrator/command/commands.h"
 #include "orchestrator/command/store_command.h"
 #include "orchestrator/host/workdir.h"
+#include "orchestrator/view/json_rows.h"
 #include "orchestrator/view/measured.h"
 #include "orchestrator/view/table.h"
 
@@ -345,9 +346,7 @@ static void json_job(struct json_out *w, const struct job_view *v)
 {
 	const struct job_row *j = &v->job;
 
-	jw_kint(w, "job", j->id);
-	jw_kstr(w, "key", v->key);
-	jw_kstr(w, "label", j->label);
+	json_job_name(w, j->id, j->key, j->label);
 	jw_kstr(w, "state", job_state_name(j->state));
 	jw_time(w, "changed", j->changed_ms);
 	jw_time(w, "created", j->created_ms);
@@ -380,8 +379,7 @@ static void json_job(struct json_out *w, const struct job_view *v)
 
 static void json_attempts(struct json_out *w, const struct job_view *v)
 {
-	jw_key(w, "attempts");
-	jw_array(w);
+	jw_karray(w, "attempts");
 	for (int i = v->n_attempts - 1; i >= 0; i--) {
 		const struct attempt_row *at = &v->attempts[i];
 
@@ -393,11 +391,7 @@ static void json_attempts(struct json_out *w, const struct job_view *v)
 		jw_time(w, "ended", at->ended_ms);
 		jw_kint(w, "exit_code", at->exit_code);
 		jw_kint(w, "signal", at->signal);
-		jw_kstr(w, "cause", at->cause);
-		jw_kstr(w, "message", at->message);
-		jw_kstr(w, "evidence_from", at->evidence_from);
-		jw_kstr(w, "evidence", at->evidence);
-		jw_kstr(w, "rungs", at->rungs);
+		json_failure(w, at->cause, at->message, at->evidence_from, at->evidence, at->rungs);
 		jw_kint(w, "peak_rss_bytes", at->peak_rss_bytes);
 		jw_kint(w, "user_ms", at->user_ms);
 		jw_kint(w, "system_ms", at->system_ms);
@@ -413,8 +407,7 @@ static void json_attempts(struct json_out *w, const struct job_view *v)
 
 static void json_events(struct json_out *w, const struct job_view *v)
 {
-	jw_key(w, "events");
-	jw_array(w);
+	jw_karray(w, "events");
 	for (int i = 0; i < v->n_events; i++) {
 		const struct event_row *ev = &v->events[i];
 
@@ -436,8 +429,7 @@ static void json_files(struct json_out *w, const struct job_view *v)
 	const char *dir = workdir_artifact(v->a, v->work, v->job.key);
 	char hex[SHA256_HEX];
 
-	jw_key(w, "files");
-	jw_array(w);
+	jw_karray(w, "files");
 	for (int i = 0; i < v->n_files; i++) {
 		const struct artifact_row *f = &v->files[i];
 
@@ -456,13 +448,11 @@ static void json_files(struct json_out *w, const struct job_view *v)
 
 static void json_measures(struct json_out *w, const struct job_view *v)
 {
-	jw_key(w, "measurements");
-	jw_array(w);
+	jw_karray(w, "measurements");
 	for (int i = v->n_measures - 1; i >= 0; i--)
 		measured_json(w, v->a, &v->measures[i]);
 	jw_end_array(w);
-	jw_key(w, "holds");
-	jw_array(w);
+	jw_karray(w, "holds");
 	for (int i = 0; i < v->n_holds; i++) {
 		jw_object(w);
 		jw_kstr(w, "stage", v->holds[i].stage);

@@ -6,6 +6,7 @@
 #include "core/units.h"
 #include "orchestrator/command/commands.h"
 #include "orchestrator/command/store_command.h"
+#include "orchestrator/view/json_rows.h"
 #include "orchestrator/view/status.h"
 #include "orchestrator/view/table.h"
 
@@ -98,13 +99,9 @@ static int list_text(const struct status_options *o, const struct status *st, st
 static int list_json_row(void *ctx, const struct job_row *j, struct err *e)
 {
 	struct json_out *w = ctx;
-	char hex[SHA256_HEX];
 
-	hex_encode(j->key, SHA256_LEN, hex);
 	jw_object(w);
-	jw_kint(w, "job", j->id);
-	jw_kstr(w, "key", hex);
-	jw_kstr(w, "label", j->label);
+	json_job_name(w, j->id, j->key, j->label);
 	jw_kstr(w, "state", job_state_name(j->state));
 	jw_kint(w, "attempts", j->attempts);
 	jw_kint(w, "tries", j->tries);
@@ -157,8 +154,7 @@ static void json_run(struct json_out *w, const struct status *st)
 
 static void json_active(struct json_out *w, const struct status *st)
 {
-	jw_key(w, "running");
-	jw_array(w);
+	jw_karray(w, "running");
 	for (int i = 0; i < st->n_active; i++) {
 		const struct status_job *j = &st->active[i];
 
@@ -185,23 +181,14 @@ static void json_active(struct json_out *w, const struct status *st)
 
 static void json_failed(struct json_out *w, const struct status *st)
 {
-	jw_key(w, "failed");
-	jw_array(w);
+	jw_karray(w, "failed");
 	for (int i = 0; i < st->n_failed; i++) {
 		const struct status_job *j = &st->failed[i];
-		char hex[SHA256_HEX];
 
-		hex_encode(j->key, SHA256_LEN, hex);
 		jw_object(w);
-		jw_kint(w, "job", j->id);
-		jw_kstr(w, "key", hex);
-		jw_kstr(w, "label", j->label);
+		json_job_name(w, j->id, j->key, j->label);
 		jw_kint(w, "attempt", j->attempt);
-		jw_kstr(w, "cause", j->cause);
-		jw_kstr(w, "message", j->message);
-		jw_kstr(w, "evidence_from", j->evidence_from);
-		jw_kstr(w, "evidence", j->evidence);
-		jw_kstr(w, "rungs", j->rungs);
+		json_failure(w, j->cause, j->message, j->evidence_from, j->evidence, j->rungs);
 		jw_end_object(w);
 	}
 	jw_end_array(w);
@@ -212,16 +199,10 @@ static void json_rest(struct json_out *w, const struct status *st, struct arena 
 	const char *steps[5];
 	int n = status_next_steps(st, a, steps, ARRAY_LEN(steps));
 
-	jw_key(w, "counts");
-	jw_object(w);
-	for (int i = 0; i < JOB_STATE_COUNT; i++)
-		jw_kint(w, job_state_name((enum job_state)i), st->counts[i]);
-	jw_kint(w, "total", st->total);
-	jw_end_object(w);
+	json_counts(w, st->counts, st->total);
 	json_active(w, st);
 	json_failed(w, st);
-	jw_key(w, "next");
-	jw_array(w);
+	jw_karray(w, "next");
 	for (int i = 0; i < n; i++)
 		jw_str(w, steps[i]);
 	jw_end_array(w);
@@ -247,8 +228,7 @@ static int print_json(const struct status_options *o, const struct status *st, s
 	json_run(&w, st);
 	json_rest(&w, st, o->sc.a);
 	if (wants_list(o)) {
-		jw_key(&w, "jobs");
-		jw_array(&w);
+		jw_karray(&w, "jobs");
 		rc = store_job_each(o->sc.store, &f, list_json_row, &w, e);
 		jw_end_array(&w);
 	}

@@ -25,20 +25,17 @@ static int write_job(struct arena *a, const struct verb *v, struct err *e)
 	jw_object(&w);
 	jw_kint(&w, "protocol", 1);
 	jw_kstr(&w, "verb", v->name);
-	jw_key(&w, "engine");
-	jw_object(&w);
+	jw_kobject(&w, "engine");
 	jw_kstr(&w, "name", v->engine->name);
 	jw_kstr(&w, "version", v->engine->version);
 	jw_end_object(&w);
-	jw_key(&w, "environment");
-	jw_object(&w);
+	jw_kobject(&w, "environment");
 	jw_kstr(&w, "path", v->environment->container ? NULL : v->environment->path);
 	if (v->environment->container)
 		jw_kstr(&w, "container", v->environment->container);
 	jw_kstr(&w, "version", v->environment->version);
 	jw_end_object(&w);
-	jw_key(&w, "source");
-	jw_object(&w);
+	jw_kobject(&w, "source");
 	jw_kstr(&w, "dir", v->source_dir);
 	jw_kstr(&w, "format", v->source_format);
 	if (v->source_file)

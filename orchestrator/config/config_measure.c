@@ -122,16 +122,16 @@ static void read_url(struct reader *r, const struct ynode *v, void *target)
 	free(shown);
 }
 
+static int is_path(const char *text)
+{
+	return text[0] == '/' && !strpbrk(text, " \r\n");
+}
+
 static void read_path(struct reader *r, const struct ynode *v, void *target)
 {
 	static const char want[] = "a path like /health";
 
-	if (!read_is_text(r, v, want))
-		return;
-	if (v->text[0] != '/' || strpbrk(v->text, " \r\n"))
-		read_wrong(r, v, want);
-	else
-		*(const char **)target = v->text;
+	(void)read_checked(r, v, want, is_path, target);
 }
 
 static void read_call_path(struct reader *r, const struct ynode *v, void *target)
@@ -275,17 +275,17 @@ static void read_port(struct reader *r, const struct ynode *v, void *target)
 }
 
 /* What becomes a word of a command on the other machine, or of ssh here. */
+static int is_plain(const char *text)
+{
+	return text[0] != '-' && !strpbrk(text, " \t\r\n'\"\\`$;&|<>()*?@");
+}
+
 static void read_plain(struct reader *r, const struct ynode *v, void *target)
 {
 	static const char want[] =
 		"a name or address without blanks, which does not begin with '-'";
 
-	if (!read_is_text(r, v, want))
-		return;
-	if (v->text[0] == '-' || strpbrk(v->text, " \t\r\n'\"\\`$;&|<>()*?@"))
-		read_wrong(r, v, want);
-	else
-		*(const char **)target = v->text;
+	(void)read_checked(r, v, want, is_plain, target);
 }
 
 static void read_board(struct reader *r, const struct ynode *v, void *target)
@@ -321,18 +321,6 @@ static void read_board(struct reader *r, const struct ynode *v, void *target)
 }
 
 /* ---- a stage */
-
-static void read_stage_name(struct reader *r, const struct ynode *v, void *target)
-{
-	static const char want[] = "a name of letters, digits, '.', '_', '-' and '+'";
-
-	if (!read_is_text(r, v, want))
-		return;
-	if (read_word_ok(v->text))
-		*(const char **)target = v->text;
-	else
-		read_wrong(r, v, want);
-}
 
 static void read_runs(struct reader *r, const struct ynode *v, void *target)
 {
@@ -430,7 +418,7 @@ static void check_where(struct reader *r, const struct ynode *v)
 static void read_stage(struct reader *r, const struct ynode *v, struct measure_stage *s)
 {
 	const struct key keys[] = {
-		{ "name", read_stage_name, &s->name },
+		{ "name", read_word, &s->name },
 		{ "when", read_when, &s->when },
 		{ "endpoint", read_endpoint, &s->where },
 		{ "serve", read_serve, &s->where },

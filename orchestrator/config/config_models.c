@@ -66,19 +66,15 @@ static void read_name(struct reader *r, const struct ynode *v, void *target)
 	static const char want[] = "a name of letters, digits, '.', '_' and '-' (no \"--\" and no "
 				   "\"..\", no '-' or '.' at its ends)";
 
-	if (!read_is_text(r, v, want))
-		return;
-	if (!config_hub_name_ok(v->text))
-		read_wrong(r, v, want);
-	else
-		*(const char **)target = v->text;
+	(void)read_checked(r, v, want, config_hub_name_ok, target);
 }
 
 static int names_one_file(const char *name)
 {
 	size_t n = strlen(name), m = strlen(".gguf");
 
-	return source_is_finished(name) || (n > m && strcmp(name + n - m, ".gguf") == 0);
+	return path_component_ok(name) &&
+	       (source_is_finished(name) || (n > m && strcmp(name + n - m, ".gguf") == 0));
 }
 
 static void read_file(struct reader *r, const struct ynode *v, void *target)
@@ -86,12 +82,7 @@ static void read_file(struct reader *r, const struct ynode *v, void *target)
 	static const char want[] = "the name of a GGUF file in the model's folder, like m-F16.gguf "
 				   "(or of an .rkllm file, which is renewed)";
 
-	if (!read_is_text(r, v, want))
-		return;
-	if (!path_component_ok(v->text) || !names_one_file(v->text))
-		read_wrong(r, v, want);
-	else
-		*(const char **)target = v->text;
+	(void)read_checked(r, v, want, names_one_file, target);
 }
 
 /* ---- derived names */

@@ -13,17 +13,18 @@ void config_read_priority(struct reader *r, const struct ynode *v, void *target)
 
 /* ---- run */
 
+static int is_window(const char *text)
+{
+	struct window ignored;
+
+	return window_parse(text, &ignored);
+}
+
 static void read_window(struct reader *r, const struct ynode *v, void *target)
 {
 	static const char want[] = "two times of the day like \"22:00-07:00\"";
-	struct window ignored;
 
-	if (!read_is_text(r, v, want))
-		return;
-	if (window_parse(v->text, &ignored))
-		*(const char **)target = v->text;
-	else
-		read_wrong(r, v, want);
+	(void)read_checked(r, v, want, is_window, target);
 }
 
 void config_read_run(struct reader *r, const struct ynode *v, void *target)

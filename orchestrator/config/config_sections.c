@@ -315,14 +315,8 @@ static void read_hub(struct reader *r, const struct ynode *v, void *target)
 
 static void read_namespace(struct reader *r, const struct ynode *v, void *target)
 {
-	static const char want[] = "the name of an account or an organisation";
-
-	if (!read_is_text(r, v, want))
-		return;
-	if (config_hub_name_ok(v->text))
-		*(const char **)target = v->text;
-	else
-		read_wrong(r, v, want);
+	(void)read_checked(r, v, "the name of an account or an organisation", config_hub_name_ok,
+			   target);
 }
 
 static void read_when(struct reader *r, const struct ynode *v, void *target)
@@ -427,22 +421,10 @@ static void read_version(struct reader *r, const struct ynode *v, void *target)
 		read_wrong(r, v, "1");
 }
 
-static void read_run_name(struct reader *r, const struct ynode *v, void *target)
-{
-	static const char want[] = "a name of letters, digits, '.', '_', '-' and '+'";
-
-	if (!read_is_text(r, v, want))
-		return;
-	if (read_word_ok(v->text))
-		*(const char **)target = v->text;
-	else
-		read_wrong(r, v, want);
-}
-
 void config_read_top(struct reader *r, const struct ynode *root, struct draft *d)
 {
 	const struct key keys[] = {
-		{ "version", read_version, d },		{ "name", read_run_name, &d->c->name },
+		{ "version", read_version, d },		{ "name", read_word, &d->c->name },
 		{ "work", read_text, &d->c->work },	{ "models", config_read_models, d },
 		{ "defaults", read_defaults, d },	{ "targets", read_targets, d },
 		{ "exclude", read_exclude, d },		{ "include", read_include, d },

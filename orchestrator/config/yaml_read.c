@@ -97,6 +97,25 @@ int read_is_text(struct reader *r, const struct ynode *v, const char *want)
 	return 0;
 }
 
+int read_checked(struct reader *r, const struct ynode *v, const char *want,
+		 int (*ok)(const char *text), const char **out)
+{
+	if (!read_is_text(r, v, want))
+		return 0;
+	if (!ok(v->text)) {
+		read_wrong(r, v, want);
+		return 0;
+	}
+	*out = v->text;
+	return 1;
+}
+
+void read_word(struct reader *r, const struct ynode *v, void *target)
+{
+	(void)read_checked(r, v, "a name of letters, digits, '.', '_', '-' and '+'", read_word_ok,
+			   target);
+}
+
 void read_text(struct reader *r, const struct ynode *v, void *target)
 {
 	if (read_is_text(r, v, "text"))

@@ -33,6 +33,9 @@ void read_wrong(struct reader *r, const struct ynode *v, const char *want);
 
 /* ---- helpers of readers: 1 and the value, or 0 after a fault */
 int read_is_text(struct reader *r, const struct ynode *v, const char *want); /* and not empty */
+/* Text that ok() takes, as it stands in the file. */
+int read_checked(struct reader *r, const struct ynode *v, const char *want,
+		 int (*ok)(const char *text), const char **out);
 int read_whole(struct reader *r, const struct ynode *v, int min, int max, int *out);
 int read_number(struct reader *r, const struct ynode *v, double min, double max, double *out);
 /* A list's items, or one value as a list of one; 0 for a map or an empty list. */
@@ -40,6 +43,7 @@ size_t read_items(struct reader *r, const struct ynode *const *v, struct ynode *
 
 /* ---- readers of a key */
 void read_text(struct reader *r, const struct ynode *v, void *target);	   /* const char ** */
+void read_word(struct reader *r, const struct ynode *v, void *target);	   /* read_word_ok() */
 void read_flag(struct reader *r, const struct ynode *v, void *target);	   /* int * */
 void read_size(struct reader *r, const struct ynode *v, void *target);	   /* uint64_t * */
 void read_duration(struct reader *r, const struct ynode *v, void *target); /* int64_t *, ms */

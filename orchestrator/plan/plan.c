@@ -516,3 +516,18 @@ int plan_walk(struct session *s, const char *only, int64_t run_id, plan_fn fn, v
 	matrix_free(m);
 	return rc < 0 ? rc : 0;
 }
+
+struct job_new plan_job(const struct plan_point *p)
+{
+	return (struct job_new){ .spec = p->spec,
+				 .key = p->key,
+				 .label = p->label,
+				 .repo = p->repo,
+				 .file = p->file,
+				 .repo_params = p->repo_params,
+				 .file_params = p->file_params,
+				 .turn = p->turn,
+				 .memory_bytes = (int64_t)p->need.memory_bytes,
+				 .output_bytes = (int64_t)p->need.output_bytes,
+				 .scratch_bytes = (int64_t)p->need.scratch_bytes };
+}

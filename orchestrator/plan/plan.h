@@ -77,4 +77,7 @@ int plan_ask(struct session *s, const char *only, struct err *e);
 int plan_walk(struct session *s, const char *only, int64_t run_id, plan_fn fn, void *ctx,
 	      struct plan_totals *t, struct err *e);
 
+/* What the store is told of a point; its texts are p's. */
+struct job_new plan_job(const struct plan_point *p);
+
 #endif

@@ -1,6 +1,8 @@
 /* orchestrator/run/making.c -- sources that are not there yet: each is made or
  * fetched once, for all jobs that need it, before the first of them. */
+#include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/clock.h"
@@ -166,7 +168,7 @@ static bool may_look(struct making *m)
 	if (drop_busy(m->sched))
 		return false;
 	if (m->refused && m->refused_at == m->sched->room_changes) {
-		(void)drop_for_room(m->sched, hub_source_room_bytes(m->fetching));
+		(void)drop_for_room(m->sched, hub_source_room_bytes(m->fetching), false);
 		return false;
 	}
 	if (now - m->looked_ms < LOOK_MS && !making_is_alone(m))
@@ -179,6 +181,8 @@ static bool may_look(struct making *m)
 static void advance(struct making *m)
 {
 	if (m->running || m->state == MAKING_READY)
+		return;
+	if (m->source->fake && drop_busy(m->sched)) /* it may be going just now */
 		return;
 	if (m->state == MAKING_FAILED && m->retry_ms && sched_now(m->sched) >= m->retry_ms)
 		m->state = MAKING_IDLE;
@@ -211,6 +215,8 @@ void making_used(struct scheduler *s, const struct resolved *r)
 	struct making *m = making_of(s, r);
 
 	m->used = true;
+	if (r->fake) /* the time of its last use, by which it may go */
+		(void)utimensat(AT_FDCWD, r->dir, NULL, 0);
 	if (m->state == MAKING_IDLE && source_is_ready(r)) /* of a worker that was taken over */
 		take(m);
 }
@@ -250,7 +256,8 @@ int making_say_waiting(struct scheduler *s)
 	for (const struct making *m = s->makings; m; m = m->next) {
 		if (m->state != MAKING_WAITING || m->asked_kick != s->kicks)
 			continue;
-		display_say(s->display, "%s: not fetched: %s", m->source->model->name, m->why);
+		display_say(s->display, "%s: not %s: %s", m->source->model->name,
+			    m->source->fake ? "made" : "fetched", m->why);
 		n++;
 	}
 	return n;

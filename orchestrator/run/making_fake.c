@@ -1,10 +1,13 @@
 /* orchestrator/run/making_fake.c -- a `fake:` model, made by quern-fake under
  * sources/.making-NAME, then renamed: a folder under its final name is complete. */
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "core/path.h"
 #include "core/proc.h"
+#include "core/units.h"
 #include "orchestrator/host/launch.h"
 #include "orchestrator/run/making_private.h"
 #include "orchestrator/run/verdict.h"
@@ -102,10 +105,48 @@ static void after_clear(uv_work_t *w, int status)
 	s->ex->start(s->ex, &s->children, &m->x, &place);
 }
 
+/* Weights of zeros are a hole in the file. */
+static uint64_t room_bytes(const struct resolved *r)
+{
+	return strstr(r->fake, "fill=random") ? r->facts.size_bytes : 0;
+}
+
+/* As a fetch: what runs has its place, the reserve is kept, and what nobody needs goes. */
+static bool has_room(struct making *m)
+{
+	struct scheduler *s = m->sched;
+	uint64_t need = room_bytes(m->source), have = 0;
+	uint64_t taken = s->cfg->resources.disk_reserve_bytes + s->adm.disk_claimed;
+	char need_text[24], have_text[24];
+	struct err ignored = ERR_INIT; /* the generator will say what is wrong with the disk */
+
+	for (const struct making *o = s->makings; o; o = o->next)
+		if (o != m && o->running && o->source->fake)
+			taken += room_bytes(o->source);
+	if (need == 0 || room_for_jobs(s, &have, &ignored) < 0)
+		return true;
+	have -= taken < have ? taken : have;
+	if (have >= need)
+		return true;
+	units_format_size(need, need_text, sizeof(need_text));
+	units_format_size(have, have_text, sizeof(have_text));
+	snprintf(m->text, sizeof(m->text),
+		 "it takes %s under %s, where %s is free with resources.disk_reserve kept; make "
+		 "room and run again",
+		 need_text, s->cfg->work, have_text);
+	(void)drop_for_room(s, need - have, true);
+	publish_for_room(s);
+	making_wait(m);
+	return false;
+}
+
 void making_fake_begin(struct making *m)
 {
-	char *parent = path_dirname(m->source->dir);
+	char *parent;
 
+	if (!has_room(m))
+		return;
+	parent = path_dirname(m->source->dir);
 	m->temp = arena_printf(m->a, "%s/.making-%s", parent, path_basename(m->source->dir));
 	free(parent);
 	m->x.lock_fd = -1;

@@ -81,7 +81,7 @@ static bool has_room(struct making *m, const struct hub_source *h)
 		 "%s has %s still to fetch into %s, where %s is free with resources.disk_reserve "
 		 "kept; make room, or set HF_HUB_CACHE to another disk, and run again",
 		 h->repo, need_text, h->cache, have_text);
-	(void)drop_for_room(m->sched, need - have);
+	(void)drop_for_room(m->sched, need - have, false);
 	if (room_is_shared(m->sched))
 		publish_for_room(m->sched);
 	making_wait(m);

@@ -56,6 +56,13 @@ void making_release(struct making *m);
 void making_fake_begin(struct making *m);
 void making_fake_stop(struct making *m, int sig);
 
+/* ---- dropping_made.c: generated models under WORK/sources that are not among o->keep, the one
+ * used longest ago first, until o->need_bytes are free. For a pool thread. */
+struct fetch_drop;
+int drop_made(const char *work, const struct fetch_drop *o,
+	      void (*told)(void *ctx, const char *folder, uint64_t bytes), uint64_t *freed_bytes,
+	      struct err *e);
+
 /* ---- room.c */
 /* Bytes that running fetches, but this one (may be NULL), have not taken from the disk yet. */
 uint64_t room_fetches_take(const struct scheduler *s, const struct making *but);

@@ -177,17 +177,7 @@ static void count_work(struct adding *x, const struct plan_point *p)
 static int add_point(void *ctx, const struct plan_point *p, struct err *e)
 {
 	struct adding *x = ctx;
-	struct job_new j = { .spec = p->spec,
-			     .key = p->key,
-			     .label = p->label,
-			     .repo = p->repo,
-			     .file = p->file,
-			     .repo_params = p->repo_params,
-			     .file_params = p->file_params,
-			     .turn = p->turn,
-			     .memory_bytes = (int64_t)p->need.memory_bytes,
-			     .output_bytes = (int64_t)p->need.output_bytes,
-			     .scratch_bytes = (int64_t)p->need.scratch_bytes };
+	const struct job_new j = plan_job(p);
 	enum job_added how;
 	enum job_state state;
 	int64_t id;

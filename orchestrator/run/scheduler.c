@@ -273,9 +273,9 @@ static int consider(struct scheduler *s, struct job_row *job, struct err *e)
 		return rc < 0 ? rc : 1;
 	case ADMIT_NO_DISK:
 		/* What is free counted to the refusal, so that this is more than nothing. */
-		if (room_is_shared(s))
-			(void)drop_for_room(s, disk + s->adm.disk_claimed +
-						       s->adm.disk_reserve_bytes - disk_free);
+		(void)drop_for_room(
+			s, disk + s->adm.disk_claimed + s->adm.disk_reserve_bytes - disk_free,
+			true);
 		publish_for_room(s);
 		admit_blocked(&s->adm, job->id);
 		return 0;

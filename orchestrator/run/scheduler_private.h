@@ -282,12 +282,12 @@ int room_for_jobs(const struct scheduler *s, uint64_t *bytes, struct err *e);
 /* Cache and work folder are on one file system. */
 bool room_is_shared(const struct scheduler *s);
 
-/* dropping.c: sources that this run needs no more are taken out of the cache. */
+/* dropping.c: sources that this run needs no more leave the disk. */
 void drop_init(struct scheduler *s);
 void drop_free(struct scheduler *s);
-/* So many bytes are missing in the cache's file system. True: some may come, ask again after the
- * next kick; false: nothing can be dropped now. */
-bool drop_for_room(struct scheduler *s, uint64_t bytes);
+/* So many bytes are missing in the work folder's file system, or else in the cache's. True: some
+ * may come, ask again after the next kick; false: nothing can be dropped now. */
+bool drop_for_room(struct scheduler *s, uint64_t bytes, bool for_work);
 bool drop_busy(const struct scheduler *s);
 /* Something ended: what could not be dropped then may be dropped now. */
 void drop_reconsider(struct scheduler *s);

@@ -323,17 +323,27 @@ static void setup_work(uv_work_t *w)
 	t->work_rc = t->lock_fd < 0 ? t->lock_fd : 0;
 }
 
+/* The thread found the artifact, or failed: work_rc is not 0. */
+static void end_by_look(struct task *t)
+{
+	struct verdict v;
+
+	if (t->work_rc == 1) {
+		finish_ready(t, EV_FOUND);
+	} else {
+		verdict_of_error(&t->work_err, &v);
+		task_fail(t, &v);
+	}
+}
+
 static void after_setup(uv_work_t *w, int status)
 {
 	struct task *t = w->data;
 	struct verdict v;
 
 	(void)status;
-	if (t->work_rc == 1) {
-		finish_ready(t, EV_FOUND);
-	} else if (t->work_rc < 0) {
-		verdict_of_error(&t->work_err, &v);
-		task_fail(t, &v);
+	if (t->work_rc != 0) {
+		end_by_look(t);
 	} else if (t->sched->stop >= STOP_WORKERS) {
 		verdict_lost("stopped before it began", &v);
 		task_fail(t, &v);
@@ -441,14 +451,10 @@ static void adopt_work(uv_work_t *w)
 static void after_adopt(uv_work_t *w, int status)
 {
 	struct task *t = w->data;
-	struct verdict v;
 
 	(void)status;
-	if (t->work_rc == 1) {
-		finish_ready(t, EV_FOUND);
-	} else if (t->work_rc < 0) {
-		verdict_of_error(&t->work_err, &v);
-		task_fail(t, &v);
+	if (t->work_rc != 0) {
+		end_by_look(t);
 	} else if (t->sched->stop >= STOP_WORKERS) {
 		task_free(t); /* as it was: the next run adopts it */
 	} else if (engine_has_verb(t->engine, "validate")) {

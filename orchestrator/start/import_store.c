@@ -188,16 +188,7 @@ static int record(struct importer *x, const struct import_file *f, const struct 
 		  struct err *e)
 {
 	const struct plan_point *p = &f->point->plan;
-	struct job_new j = { .spec = p->spec,
-			     .key = p->key,
-			     .label = p->label,
-			     .repo = p->repo,
-			     .file = p->file,
-			     .repo_params = p->repo_params,
-			     .file_params = p->file_params,
-			     .memory_bytes = (int64_t)p->need.memory_bytes,
-			     .output_bytes = (int64_t)p->need.output_bytes,
-			     .scratch_bytes = (int64_t)p->need.scratch_bytes };
+	const struct job_new j = plan_job(p);
 	struct job_move m = { .from = JOB_PENDING, .ev = EV_FOUND, .now_ms = clock_wall_ms() };
 	enum job_added how;
 	int rc = begin_run(x, e);

@@ -271,8 +271,7 @@ void bill_json(struct json_out *w, struct bill_sheet *b, const struct session *s
 	jw_kint(w, "jobs_left_out", (int64_t)b->more);
 	jw_kint(w, "jobs_at_once", bill.most_at_once);
 	jw_kint(w, "memory_bytes", (int64_t)bill.memory_bytes);
-	jw_key(w, "disks");
-	jw_array(w);
+	jw_karray(w, "disks");
 	for (size_t i = 0; i < d.n; i++) {
 		jw_object(w);
 		jw_kstr(w, "path", d.v[i].path);

@@ -13,6 +13,7 @@
 #include "orchestrator/engine/engine_private.h"
 #include "orchestrator/engine/version.h"
 #include "orchestrator/view/engines_view.h"
+#include "orchestrator/view/json_rows.h"
 
 #define NAME_WIDTH 20
 
@@ -221,8 +222,7 @@ static void print_engine(const struct engine *en, const char *platform)
 static void json_dated(struct json_out *w, const char *key, const char *const *v,
 		       const char *const *since, size_t n)
 {
-	jw_key(w, key);
-	jw_array(w);
+	jw_karray(w, key);
 	for (size_t i = 0; i < n; i++) {
 		jw_object(w);
 		jw_kstr(w, "name", v[i]);
@@ -234,8 +234,7 @@ static void json_dated(struct json_out *w, const char *key, const char *const *v
 
 static void json_quants(struct json_out *w, const struct engine *en, const char *platform)
 {
-	jw_key(w, "quants");
-	jw_array(w);
+	jw_karray(w, "quants");
 	for (size_t i = 0; i < en->n_quants; i++) {
 		const struct engine_quant *q = &en->quants[i];
 
@@ -250,24 +249,10 @@ static void json_quants(struct json_out *w, const struct engine *en, const char 
 	jw_end_array(w);
 }
 
-static void json_renews(struct json_out *w, const struct engine *en)
-{
-	if (!en->renew_quant)
-		return;
-	jw_key(w, "renews");
-	jw_object(w);
-	jw_kstr(w, "format", en->renew_format);
-	jw_kstr(w, "quant", en->renew_quant);
-	jw_kstr(w, "since", en->renew_since);
-	jw_end_object(w);
-}
-
 static void json_numbers(struct json_out *w, const struct engine *en)
 {
-	jw_key(w, "hybrid");
-	jw_object(w);
-	jw_key(w, "values");
-	jw_array(w);
+	jw_kobject(w, "hybrid");
+	jw_karray(w, "values");
 	for (size_t i = 0; i < en->n_hybrids; i++)
 		jw_num(w, en->hybrids[i]);
 	jw_end_array(w);
@@ -277,8 +262,7 @@ static void json_numbers(struct json_out *w, const struct engine *en)
 		jw_kbool(w, "max_open", en->hybrid_max_open);
 	}
 	jw_end_object(w);
-	jw_key(w, "opt");
-	jw_array(w);
+	jw_karray(w, "opt");
 	for (size_t i = 0; i < en->n_opts; i++)
 		jw_int(w, en->opts[i]);
 	jw_end_array(w);
@@ -287,8 +271,7 @@ static void json_numbers(struct json_out *w, const struct engine *en)
 static void json_params(struct json_out *w, const struct engine *en,
 			const struct engine_platform *f)
 {
-	jw_key(w, "parameters");
-	jw_array(w);
+	jw_karray(w, "parameters");
 	for (size_t i = 0; i < en->n_params; i++) {
 		const struct engine_param *p = &en->params[i];
 		const struct engine_platform_values *own = values_of(f, p->name);
@@ -315,8 +298,7 @@ static void json_params(struct json_out *w, const struct engine *en,
 
 static void json_rules(struct json_out *w, const struct engine *en, const char *platform)
 {
-	jw_key(w, "rules");
-	jw_array(w);
+	jw_karray(w, "rules");
 	for (size_t i = 0; i < en->n_rules; i++) {
 		const struct engine_rule *r = &en->rules[i];
 
@@ -341,7 +323,8 @@ static void json_engine(struct json_out *w, const struct engine *en, const char 
 	jw_kstr(w, "version", en->version);
 	jw_kstr(w, "since", f ? f->since : NULL);
 	json_quants(w, en, platform);
-	json_renews(w, en);
+	if (en->renew_quant)
+		json_renews(w, en);
 	json_numbers(w, en);
 	json_params(w, en, f);
 	json_dated(w, "architectures", en->architectures, en->architectures_since,
@@ -387,8 +370,7 @@ int plan_legal(const char *platform, bool json)
 	jw_init(&w, &b, 1);
 	jw_object(&w);
 	jw_kstr(&w, "platform", platform);
-	jw_key(&w, "engines");
-	jw_array(&w);
+	jw_karray(&w, "engines");
 	for (size_t i = 0; rc == 0 && i < es.n; i++) {
 		if (engine_platform_index(&es.v[i], platform) < 0)
 			continue;

@@ -39,8 +39,7 @@ static void visible(struct json_out *w, const char *s)
 
 static void names(struct json_out *w, const char *key, const char *const *v, size_t n)
 {
-	jw_key(w, key);
-	jw_array(w);
+	jw_karray(w, key);
 	for (size_t i = 0; i < n; i++)
 		visible(w, v[i]);
 	jw_end_array(w);
@@ -137,8 +136,7 @@ static void job(struct writing *d, const struct report_job *j)
 
 static void states(struct json_out *w)
 {
-	jw_key(w, "states");
-	jw_array(w);
+	jw_karray(w, "states");
 	for (int i = 0; i < JOB_STATE_COUNT; i++)
 		jw_str(w, job_state_name((enum job_state)i));
 	jw_end_array(w);
@@ -146,8 +144,7 @@ static void states(struct json_out *w)
 
 static void commands(struct json_out *w, const struct report *r)
 {
-	jw_key(w, "commands");
-	jw_object(w);
+	jw_kobject(w, "commands");
 	for (size_t i = 0; i < r->n_causes; i++)
 		jw_kstr(w, r->causes[i].cause, r->causes[i].command);
 	jw_end_object(w);
@@ -179,8 +176,7 @@ void page_data(const struct report *r, struct arena *a, struct buf *b)
 	commands(&d.w, r);
 	names(&d.w, "models", r->models.v, r->models.n);
 	names(&d.w, "variants", r->variants.v, r->variants.n);
-	jw_key(&d.w, "jobs");
-	jw_array(&d.w);
+	jw_karray(&d.w, "jobs");
 	for (size_t i = 0; i < r->n_jobs; i++)
 		job(&d, &r->jobs[i]);
 	jw_end_array(&d.w);

@@ -2,31 +2,25 @@
  */
 #include "core/json.h"
 #include "orchestrator/command/store_command.h"
+#include "orchestrator/view/json_rows.h"
 #include "orchestrator/view/report.h"
 
 static void json_run(struct json_out *w, const struct report *r)
 {
-	jw_key(w, "run");
-	jw_object(w);
+	jw_kobject(w, "run");
 	jw_kint(w, "id", r->run.id);
 	jw_kstr(w, "name", r->run.name);
 	jw_kstr(w, "state", run_life_name(r->life));
 	jw_time(w, "started", r->run.started_ms);
 	jw_time(w, "ended", r->run.ended_ms);
-	jw_end_object(w);
-	jw_key(w, "counts");
-	jw_object(w);
-	for (int i = 0; i < JOB_STATE_COUNT; i++)
-		jw_kint(w, job_state_name((enum job_state)i), r->counts[i]);
-	jw_kint(w, "total", r->total);
 	jw_kint(w, "not_begun", r->run.illegal);
 	jw_end_object(w);
+	json_counts(w, r->counts, r->total);
 }
 
 static void json_causes(struct json_out *w, const struct report *r)
 {
-	jw_key(w, "causes");
-	jw_array(w);
+	jw_karray(w, "causes");
 	for (size_t i = 0; i < r->n_causes; i++) {
 		const struct report_cause *c = &r->causes[i];
 
@@ -39,8 +33,7 @@ static void json_causes(struct json_out *w, const struct report *r)
 		jw_kstr(w, "advice", c->advice);
 		jw_kstr(w, "command", c->command);
 		jw_kstr(w, "then", c->then);
-		jw_key(w, "jobs");
-		jw_array(w);
+		jw_karray(w, "jobs");
 		for (int64_t k = 0; k < c->n && k < REPORT_NAMED; k++)
 			jw_int(w, c->jobs[k]);
 		jw_end_array(w);
@@ -51,8 +44,7 @@ static void json_causes(struct json_out *w, const struct report *r)
 
 static void json_refusals(struct json_out *w, const struct report *r)
 {
-	jw_key(w, "not_begun");
-	jw_array(w);
+	jw_karray(w, "not_begun");
 	for (size_t i = 0; i < r->n_refusals; i++) {
 		const struct report_refusal *f = &r->refusals[i];
 
@@ -70,8 +62,7 @@ static void json_refusals(struct json_out *w, const struct report *r)
 
 static void json_repos(struct json_out *w, const struct report *r)
 {
-	jw_key(w, "published");
-	jw_array(w);
+	jw_karray(w, "published");
 	for (size_t i = 0; i < r->n_repos; i++) {
 		jw_object(w);
 		jw_kstr(w, "hub", r->repos[i].hub);
@@ -93,8 +84,7 @@ static void json_quality(struct json_out *w, const struct quality_facts *q)
 	jw_object(w);
 	quality_row_json(w, &q->all);
 	jw_kint(w, "tensors", (int64_t)q->n_tensors);
-	jw_key(w, "worst");
-	jw_array(w);
+	jw_karray(w, "worst");
 	for (size_t i = 0; i < q->n_worst; i++) {
 		jw_object(w);
 		jw_kstr(w, "tensor", q->worst[i].tensor);
@@ -108,8 +98,7 @@ static void json_quality(struct json_out *w, const struct quality_facts *q)
 
 static void json_jobs(struct json_out *w, const struct report *r)
 {
-	jw_key(w, "jobs");
-	jw_array(w);
+	jw_karray(w, "jobs");
 	for (size_t i = 0; i < r->n_jobs; i++) {
 		const struct report_job *j = &r->jobs[i];
 
@@ -125,11 +114,7 @@ static void json_jobs(struct json_out *w, const struct report *r)
 		jw_kint(w, "peak_bytes", j->peak_bytes);
 		json_quality(w, j->quality);
 		jw_kstr(w, "repo", j->repo);
-		jw_kstr(w, "cause", j->cause);
-		jw_kstr(w, "message", j->message);
-		jw_kstr(w, "evidence_from", j->evidence_from);
-		jw_kstr(w, "evidence", j->evidence);
-		jw_kstr(w, "rungs", j->rungs);
+		json_failure(w, j->cause, j->message, j->evidence_from, j->evidence, j->rungs);
 		jw_end_object(w);
 	}
 	jw_end_array(w);
@@ -137,8 +122,7 @@ static void json_jobs(struct json_out *w, const struct report *r)
 
 static void json_nights(struct json_out *w, const struct report *r)
 {
-	jw_key(w, "nights");
-	jw_array(w);
+	jw_karray(w, "nights");
 	for (int i = 0; i < r->n_nights; i++) {
 		const struct night_row *n = &r->nights[i];
 

@@ -79,8 +79,7 @@ void report_measured_json(const struct report *r, struct json_out *w)
 {
 	struct arena *a = arena_new();
 
-	jw_key(w, "measurements");
-	jw_array(w);
+	jw_karray(w, "measurements");
 	for (int i = 0; i < r->n_measured; i++)
 		measured_json(w, a, &r->measured[i]);
 	jw_end_array(w);

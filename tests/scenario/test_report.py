@@ -143,7 +143,7 @@ def test_points_that_were_not_begun():
         r = json.loads(m.quern("report", "--json").stdout)
         assert [(f["cause"], f["count"], f["label"].split("/")[0], f["command"]) for f in r["not_begun"]] == [
             ("bad source", 6, "cut", "quern run"), ("source", 6, "gone", "quern run")], r["not_begun"]
-        assert r["counts"]["not_begun"] == 12 and r["counts"]["total"] == 12
+        assert r["run"]["not_begun"] == 12 and r["counts"]["total"] == 12
         p, _ = page(m)
         assert "not begun" in "".join(p.words) and any("cut short" in w for w in p.words)
         weights.write_bytes(whole)
@@ -157,7 +157,7 @@ def test_reasons_are_counted_and_not_all_kept():
     with Matrix(MATRIX.replace("name: m2}", "name: m2}" + gone)) as m:
         expect(m.quern("run"), 1)
         r = json.loads(m.quern("report", "--json").stdout)
-        assert r["counts"]["not_begun"] == 300 and [f["count"] for f in r["not_begun"]] == [5] * 50, r["not_begun"]
+        assert r["run"]["not_begun"] == 300 and [f["count"] for f in r["not_begun"]] == [5] * 50, r["not_begun"]
         expect(m.quern("report"), 0, "300 not begun", "250 not begun for other reasons\n  quern plan\n")
         p, _ = page(m)
         assert "50 not begun for other reasons" in p.words

@@ -1,13 +1,14 @@
 """A disk that is too small for all sources at once: what nobody needs goes, what others need stays, and the night goes on."""
 import json
 import os
+import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "lib"))
-from matrix import Matrix, expect, preload, run_all  # noqa: E402
+from matrix import BUILD, Matrix, expect, preload, run_all  # noqa: E402
 from models import MIB, tiny  # noqa: E402
 from model_hub import Hub, Repo, status  # noqa: E402
 
@@ -236,6 +237,79 @@ def test_the_room_of_a_part_is_not_counted_twice():
         run.wait()
         stop.set()
         p.hub.rules.clear()
+        expect(p.quern("run"), 0, "2 converted")
+
+
+# ---- generated models
+
+SPEC = "llama-tiny:hidden=512,ffn=2048,fill=random,seed="
+
+
+class Made(Matrix):
+    """So many generated models, each with two jobs, and a disk for the work folder that holds so many of them."""
+
+    def __init__(self, n, disk, sleep=0):
+        self.names = [f"m{i}" for i in range(n)]
+        models = ", ".join(f"{{fake: '{SPEC}{i + 1}', name: {m}}}" for i, m in enumerate(self.names))
+        super().__init__(JOBS.format(models=models, sleep=sleep))
+        self.size = json.loads(subprocess.run([BUILD / "bin/quern-fake", "describe", SPEC + "1"], capture_output=True,
+                                              check=True).stdout)["size_bytes"]
+        self.disk = int(disk * self.size) + 2 * MIB
+
+    def quern(self, *args, **env):
+        return super().quern(*args, timeout=120, **{**preload("small_disk", SMALL_DISK=self.work, SMALL_DISK_BYTES=self.disk), **env})
+
+    def here(self):
+        return sorted(p.name for p in (self.work / "sources").iterdir())
+
+
+def test_generated_models_go_as_fetched_ones_do():
+    with Made(4, disk=1.6) as p:
+        done = expect(p.quern("run"), 0, "8 converted")
+        assert p.size > 8 * MIB
+        for m in "m0", "m1", "m2":
+            assert f"{m}, a generated model, was removed" in done.stdout, done.stdout
+        assert "m3, a gen" not in done.stdout and len(p.here()) == 1, p.here()
+        expect(p.quern("run"), 0, "nothing to do")
+        # One that is wanted again is made again.
+        p.write((p.root / "jobs.yaml").read_text().replace("opt: [0, 1]", "opt: [0, 1, 2]"))
+        expect(p.quern("run", "--only", "m0/*"), 0, "1 converted", ", a generated model, was removed")
+
+
+def test_generated_models_stay_while_there_is_room():
+    with Made(3, disk=5) as p:
+        assert "removed" not in expect(p.quern("run"), 0, "6 converted").stdout
+        assert len(p.here()) == 3
+
+
+def test_the_generated_model_used_longest_ago_goes_first_and_no_other():
+    with Made(3, disk=10) as p:
+        for m in "m1", "m0":
+            expect(p.quern("run", "--only", f"{m}/*"), 0, "2 converted")
+        own = p.work / "sources/fake-of-mine"  # by its name it could be quern's
+        for folder in p.work / "sources/mine", own:
+            folder.mkdir()
+            (folder / "x").write_bytes(bytes(2 * MIB))
+        os.utime(own)
+        own.rename(p.work / "sources/own")
+        p.disk = int(2.3 * p.size) + 6 * MIB
+        done = expect(p.quern("run"), 0, "2 converted", "m1, a generated model, was removed")
+        assert "m0, a gen" not in done.stdout and {"mine", "own"} < set(p.here()) and len(p.here()) == 4, p.here()
+
+
+def test_killed_while_a_generated_model_goes():
+    with Made(2, disk=1.6) as p:
+        assert p.quern("run", QUERN_CRASH_AT="drop:made_renamed").returncode == 99
+        assert [n for n in p.here() if n.startswith(".making-fake-")], p.here()
+        expect(p.quern("run"), 0, "converted")
+        assert set(p.states().values()) <= {"ready", "done"} and len(p.here()) == 1, (p.states(), p.here())
+
+
+def test_a_generated_model_that_has_no_room_waits_for_the_next_run():
+    with Made(1, disk=0.5) as p:
+        expect(p.quern("run"), 4, "m0: not made: it takes", "2 not done yet")
+        assert not (p.work / "sources").exists() or not p.here()
+        p.disk *= 4
         expect(p.quern("run"), 0, "2 converted")
 
 

@@ -14,7 +14,7 @@
 #include "core/mem.h"
 #include "core/path.h"
 #include "upload/companion.h"
-#include "upload_fixture.h"
+#include "upload_test.h"
 
 /* Weights of their own, and a configuration. */
 #define JOB(name, version, weights, config)                                                        \
@@ -29,37 +29,10 @@ static const struct fixture_job c2 = JOB("c", "1", "weights of c", "two");
 static const struct fixture_job a2 = JOB("a", "2", "new weights", "two");
 static const struct fixture_job b2 = JOB("b", "2", "new weights of b", "two");
 
-struct state {
-	char work[64];
-	struct upload_fixture f;
-};
-
-static int setup(void **state)
-{
-	struct state *s = mem_zalloc(sizeof(*s));
-
-	strcpy(s->work, "/tmp/quern-companions-XXXXXX");
-	assert_non_null(mkdtemp(s->work));
-	fixture_open(&s->f, s->work);
-	*state = s;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	struct state *s = *state;
-	struct err e = ERR_INIT;
-
-	fixture_close(&s->f);
-	assert_int_equal(path_remove_tree(s->work, &e), 0);
-	free(s);
-	return 0;
-}
-
 /* The next night: another process, another run. */
 static struct upload_fixture *night(void **state)
 {
-	struct state *s = *state;
+	struct upload_test *s = *state;
 
 	fixture_close(&s->f);
 	fixture_open(&s->f, s->work);
@@ -105,7 +78,7 @@ static void publish(struct upload_fixture *f, int sent, const char *there)
 
 static void the_same_for_all_stand_once(void **state)
 {
-	struct upload_fixture *f = &((struct state *)*state)->f;
+	struct upload_fixture *f = &((struct upload_test *)*state)->f;
 
 	(void)fixture_job(f, &a1);
 	(void)fixture_job(f, &b1);
@@ -114,7 +87,7 @@ static void the_same_for_all_stand_once(void **state)
 
 static void a_variant_that_comes_later_moves_nothing(void **state)
 {
-	struct upload_fixture *f = &((struct state *)*state)->f;
+	struct upload_fixture *f = &((struct upload_test *)*state)->f;
 
 	(void)fixture_job(f, &a1);
 	publish(f, 2, "config.json=one");
@@ -130,7 +103,7 @@ static void a_variant_that_comes_later_moves_nothing(void **state)
  * one by one; the last that needs the old content keeps it. */
 static void the_root_follows_when_nobody_needs_it(void **state)
 {
-	struct upload_fixture *f = &((struct state *)*state)->f;
+	struct upload_fixture *f = &((struct upload_test *)*state)->f;
 
 	(void)fixture_job(f, &a1);
 	(void)fixture_job(f, &b1);
@@ -143,7 +116,7 @@ static void the_root_follows_when_nobody_needs_it(void **state)
 
 static void one_by_one_nothing_is_lost(void **state)
 {
-	struct upload_fixture *f = &((struct state *)*state)->f;
+	struct upload_fixture *f = &((struct upload_test *)*state)->f;
 
 	(void)fixture_job(f, &a1);
 	(void)fixture_job(f, &b1);
@@ -159,7 +132,7 @@ static void one_by_one_nothing_is_lost(void **state)
 /* What another put into the root is neither used up nor replaced. */
 static void a_strangers_file_stays(void **state)
 {
-	struct upload_fixture *f = &((struct state *)*state)->f;
+	struct upload_fixture *f = &((struct upload_test *)*state)->f;
 	struct hub_file theirs = { .path = "config.json", .data = "theirs", .size_bytes = 6 };
 	struct hub_commit c = { .message = "x", .files = &theirs, .n = 1, .parent = "" };
 	const char *id;
@@ -187,7 +160,7 @@ static void together_or_not_at_all(void **state)
 		"e", "1", "m-e", { "config.json", "model.safetensors" }, { "one", "weights of e" },
 		NULL
 	};
-	struct upload_fixture *f = &((struct state *)*state)->f;
+	struct upload_fixture *f = &((struct upload_test *)*state)->f;
 
 	(void)fixture_job(f, &a1);
 	(void)fixture_job(f, &more);
@@ -198,7 +171,7 @@ static void together_or_not_at_all(void **state)
 /* What earlier versions put into folders stays there. */
 static void what_is_in_a_folder_stays(void **state)
 {
-	struct upload_fixture *f = &((struct state *)*state)->f;
+	struct upload_fixture *f = &((struct upload_test *)*state)->f;
 	struct hub_file old[] = { { .path = "m-a.rkllm", .data = "weights", .size_bytes = 7 },
 				  { .path = "m-a/config.json", .data = "one", .size_bytes = 3 } };
 	struct hub_commit c = { .message = "x", .files = old, .n = 2, .parent = "" };
@@ -235,15 +208,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names),
-		cmocka_unit_test_setup_teardown(the_same_for_all_stand_once, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_variant_that_comes_later_moves_nothing, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(the_root_follows_when_nobody_needs_it, setup,
-						teardown),
-		cmocka_unit_test_setup_teardown(one_by_one_nothing_is_lost, setup, teardown),
-		cmocka_unit_test_setup_teardown(a_strangers_file_stays, setup, teardown),
-		cmocka_unit_test_setup_teardown(together_or_not_at_all, setup, teardown),
-		cmocka_unit_test_setup_teardown(what_is_in_a_folder_stays, setup, teardown),
+		UPLOAD_TEST(the_same_for_all_stand_once),
+		UPLOAD_TEST(a_variant_that_comes_later_moves_nothing),
+		UPLOAD_TEST(the_root_follows_when_nobody_needs_it),
+		UPLOAD_TEST(one_by_one_nothing_is_lost),
+		UPLOAD_TEST(a_strangers_file_stays),
+		UPLOAD_TEST(together_or_not_at_all),
+		UPLOAD_TEST(what_is_in_a_folder_stays),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
