@@ -137,8 +137,13 @@ static void add_causes(const struct report *r, struct buf *b, struct buf *line)
 		const struct report_cause *c = &r->causes[i];
 
 		buf_addc(b, '\n');
-		buf_addf(line, "%lld x %s: %s", (long long)c->n, c->cause, c->message);
+		bool longer = strncmp(c->evidence, c->message, strlen(c->message)) == 0;
+
+		buf_addf(line, "%lld x %s: %s", (long long)c->n, c->cause,
+			 longer ? c->evidence : c->message);
 		end_line(b, 2, line);
+		if (c->evidence[0] && !longer)
+			wrap(b, 2, 2, c->evidence);
 		buf_addf(line, "job%s", c->n == 1 ? "" : "s");
 		for (int64_t k = 0; k < c->n && k < REPORT_NAMED; k++)
 			buf_addf(line, " %lld", (long long)c->jobs[k]);
