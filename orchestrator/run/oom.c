@@ -58,10 +58,22 @@ static void whole_line(const char *text, const char *at, char *out, size_t size)
 	snprintf(out, size, "%.*s", (int)strcspn(begin, "\n"), begin);
 }
 
+static bool at_limit(uint64_t peak_bytes, uint64_t limit_bytes)
+{
+	return limit_bytes && peak_bytes > limit_bytes / 10 * 9;
+}
+
+bool oom_words_count(const char *cause, uint64_t peak_bytes, uint64_t limit_bytes)
+{
+	if (strcmp(cause, "failed") == 0 || strcmp(cause, "crash") == 0)
+		return at_limit(peak_bytes, limit_bytes);
+	return strcmp(cause, "environment") == 0;
+}
+
 static bool memory_was_short(const struct oom_facts *f)
 {
 	/* Nine tenths of its limit, or the machine was down to what the peak is short of. */
-	if (f->limit_bytes && f->peak_bytes > f->limit_bytes / 10 * 9)
+	if (at_limit(f->peak_bytes, f->limit_bytes))
 		return true;
 	return f->available_bytes != UINT64_MAX && f->peak_bytes &&
 	       f->available_bytes < f->peak_bytes / 8;

@@ -30,6 +30,11 @@ enum oom {
 	OOM_SEEN,   /* the kernel or our watch did it */
 };
 
+/* Do words of want of memory stand above the cause that the end gave? Above an exit code that says
+ * something else; and above none at all, where little was left of the limit: a parent often has the
+ * last word, and its child the one that tells. */
+bool oom_words_count(const char *cause, uint64_t peak_bytes, uint64_t limit_bytes);
+
 /* line: the evidence, in one sentence; "" with OOM_NO. */
 enum oom oom_evidence(const struct oom_facts *f, char line[OOM_LINE_MAX]);
 

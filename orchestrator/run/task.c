@@ -232,6 +232,11 @@ void task_fail(struct task *t, const struct verdict *v)
 	struct ladder_step next = { 0 };
 	enum job_event ev;
 
+	if (v->lost && validating) {
+		/* Its result stands: as after a crash, the next run only validates again. */
+		task_free(t);
+		return;
+	}
 	ladder_next(t->a,
 		    &(struct ladder_ask){ .cfg = s->cfg,
 					  .engine = t->engine,

@@ -117,12 +117,29 @@ static void disk_verdict(const struct task *t, struct verdict *v)
 	snprintf(v->evidence, sizeof(v->evidence), "%.*s", (int)sizeof(v->evidence) - 1, words);
 }
 
+/* Before a new process runs its program it shares our memory, and the kernel counts ours to it: a
+ * peak that is no higher tells nothing. */
+static uint64_t peak_of(const struct task *t, bool ran_out, const char **by)
+{
+	if (t->looks >= LOOKS_ENOUGH || (ran_out && t->memory_peak) ||
+	    t->memory_peak > t->used.peak_rss_bytes) {
+		*by = t->memory_by;
+		return t->memory_peak;
+	}
+	*by = "";
+	if (t->used.peak_rss_bytes <= proc_peak_rss(getpid()))
+		return 0;
+	*by = "rss";
+	return t->used.peak_rss_bytes;
+}
+
 /* What the kernel or our watch did stands above all words; the worker's own words are read with the
- * other causes, but for those whose exit code says something else. */
+ * other causes, but for those that an exit code or a parent hides. */
 void task_memory_verdict(struct task *t, struct verdict *v)
 {
 	char tail[LOG_TAIL + 1], line[OOM_LINE_MAX];
 	const struct watch_state *now = watch_now(t->sched);
+	const char *by;
 	struct oom_facts f = { .watch = t->memory_words,
 			       .cgroup_kills = t->group_kills,
 			       .kernel_line = t->kernel_line,
@@ -142,7 +159,8 @@ void task_memory_verdict(struct task *t, struct verdict *v)
 	what = oom_evidence(&f, line);
 	if (what == OOM_NO)
 		disk_verdict(t, v);
-	if (what == OOM_NO || (what == OOM_SAID && strcmp(v->cause, "environment") != 0))
+	if (what == OOM_NO ||
+	    (what == OOM_SAID && !oom_words_count(v->cause, peak_of(t, true, &by), t->limit_bytes)))
 		return;
 	v->retry = true;
 	snprintf(v->cause, sizeof(v->cause), OOM_CAUSE);
@@ -153,22 +171,6 @@ void task_memory_verdict(struct task *t, struct verdict *v)
 }
 
 /* ---- what is kept */
-
-/* Before a new process runs its program it shares our memory, and the kernel counts ours to it: a
- * peak that is no higher tells nothing. */
-static uint64_t peak_of(const struct task *t, bool ran_out, const char **by)
-{
-	if (t->looks >= LOOKS_ENOUGH || (ran_out && t->memory_peak) ||
-	    t->memory_peak > t->used.peak_rss_bytes) {
-		*by = t->memory_by;
-		return t->memory_peak;
-	}
-	*by = "";
-	if (t->used.peak_rss_bytes <= proc_peak_rss(getpid()))
-		return 0;
-	*by = "rss";
-	return t->used.peak_rss_bytes;
-}
 
 /* What its class is, and what the manifest says; false: its model is not in the matrix any more. */
 static bool class_of(const struct task *t, struct measured_class *c, struct measured_new *m)

@@ -165,11 +165,15 @@ static void add_causes(const struct report *r, struct buf *b, struct buf *line)
 {
 	for (size_t i = 0; i < r->n_causes; i++) {
 		const struct report_cause *c = &r->causes[i];
+		/* The line that the message is the beginning of, as a log cuts it. */
+		bool longer = strncmp(c->evidence, c->message, strlen(c->message)) == 0;
 
 		buf_addc(b, '\n');
-		buf_addf(line, "%lld x %s: %s", (long long)c->n, c->cause, c->message);
+		buf_addf(line, "%lld x %s: %s", (long long)c->n, c->cause,
+			 longer ? c->evidence : c->message);
 		end_line(b, 2, line);
-		add_evidence(b, c);
+		if (!longer)
+			add_evidence(b, c);
 		buf_addf(line, "job%s", c->n == 1 ? "" : "s");
 		for (int64_t k = 0; k < c->n && k < REPORT_NAMED; k++)
 			buf_addf(line, " %lld", (long long)c->jobs[k]);

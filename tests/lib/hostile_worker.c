@@ -325,12 +325,23 @@ static int odd_output(void)
 	return 0;
 }
 
+/* until: a file in the model's folder with which it is a worker as any other. */
+static int is_mended(void)
+{
+	char until[64], dir[4096], path[4200];
+
+	if (!field("until", until, sizeof(until))[0])
+		return 0;
+	snprintf(path, sizeof(path), "%s/%s", field("dir", dir, sizeof(dir)), until);
+	return access(path, F_OK) == 0;
+}
+
 static int convert(void)
 {
 	char file[256];
 
 	field("mode", mode, sizeof(mode));
-	if (!mode[0])
+	if (!mode[0] || is_mended())
 		strcpy(mode, "ok"); /* a default is not said */
 	snprintf(name, sizeof(name), "%s.hostile", field("file", file, sizeof(file)));
 	if (is("spy"))

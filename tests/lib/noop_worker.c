@@ -88,9 +88,30 @@ static void nap(long ms)
 		;
 }
 
-/* A MiB at a time, slowly enough to be seen growing; then it stays a while. */
+static void progress(long done, long total)
+{
+	printf("{\"event\":\"progress\",\"stage\":\"work\",\"done\":%ld,\"total\":%ld,\"unit\":"
+	       "\"bytes\"}\n",
+	       done, total);
+	fflush(stdout);
+}
+
+/* At work all the time, and it says so. */
+static void work(long ms)
+{
+	for (long done = 0; done < ms; done += 100) {
+		progress(done, ms);
+		nap(100);
+	}
+}
+
+/* A MiB at a time, slowly enough to be seen growing; then it stays a while. pace: so many at a
+ * time. */
 static void grow(long mib, int shared)
 {
+	char text[16];
+	long pace = atol(field("pace", text, sizeof(text)));
+
 	for (long i = 0; i < mib; i++) {
 		char *p = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE,
 			       MAP_ANONYMOUS | (shared ? MAP_SHARED : MAP_PRIVATE), -1, 0);
@@ -100,7 +121,10 @@ static void grow(long mib, int shared)
 			_exit(1);
 		}
 		memset(p, 1, 1 << 20);
-		nap(5);
+		if (pace < 2 || i % pace == 0)
+			nap(5);
+		if (pace > 1 && i % 64 == 0)
+			progress(i, mib);
 	}
 	nap(2000);
 }
@@ -200,6 +224,37 @@ static void litter(void)
 	put(path, "x");
 }
 
+/* A cause of its own choice, or a line of its own. */
+static int names_cause(void)
+{
+	char text[400], cause[64];
+
+	field("cause", cause, sizeof(cause));
+	snprintf(text, sizeof(text),
+		 "{\"protocol\":1,\"status\":\"error\",\"code\":\"io\","
+		 "\"message\":\"its words\",\"cause\":\"%s\"}",
+		 cause[0] ? cause : "missing dependency");
+	put("result.json", text);
+	return 1;
+}
+
+static int says(void)
+{
+	char words[200];
+
+	unlink("result.json");
+	fprintf(stderr, "noop: %s\n", field("words", words, sizeof(words)));
+	return 1;
+}
+
+static void crash(void)
+{
+	char number[16];
+
+	unlink("result.json");
+	raise(field("signal", number, sizeof(number))[0] ? atoi(number) : SIGSEGV);
+}
+
 static int misbehave(const char *mode, const char *name)
 {
 	if (strcmp(mode, "oom") == 0) { /* as a program that catches its own bad_alloc */
@@ -229,11 +284,10 @@ static int misbehave(const char *mode, const char *name)
 		fputs("noop: out/x: No space left on device\n", stderr);
 		return 1;
 	}
-	if (strcmp(mode, "names_cause") == 0) {
-		put("result.json", "{\"protocol\":1,\"status\":\"error\",\"code\":\"io\","
-				   "\"message\":\"its words\",\"cause\":\"missing dependency\"}");
-		return 1;
-	}
+	if (strcmp(mode, "names_cause") == 0)
+		return names_cause();
+	if (strcmp(mode, "says") == 0)
+		return says();
 	if (strcmp(mode, "thirsty") == 0) { /* goes well with little precision only */
 		char precision[16];
 
@@ -260,10 +314,8 @@ static int misbehave(const char *mode, const char *name)
 				   "\"message\":\"no such thing\"}");
 		return 3;
 	}
-	if (strcmp(mode, "crash") == 0) {
-		unlink("result.json");
-		raise(SIGSEGV);
-	}
+	if (strcmp(mode, "crash") == 0)
+		crash();
 	if (strcmp(mode, "late") == 0)
 		raise(SIGKILL); /* after its last act: nothing is lost */
 	if (strcmp(mode, "hang") == 0) {
@@ -289,15 +341,31 @@ static int misbehave(const char *mode, const char *name)
 	return 0;
 }
 
+/* until: a file in the model's folder. Once it is there nothing is wrong: what a person does who
+ * mends a machine, and changes neither the job nor its key. */
+static int is_mended(void)
+{
+	char until[64], dir[4096], path[4200];
+
+	if (!field("until", until, sizeof(until))[0])
+		return 0;
+	snprintf(path, sizeof(path), "%s/%s", field("dir", dir, sizeof(dir)), until);
+	return access(path, F_OK) == 0;
+}
+
 static int convert(void)
 {
 	char mode[32], ms[16], mib[16], file[256], name[300], path[320];
 
 	field("mode", mode, sizeof(mode));
+	if (is_mended())
+		strcpy(mode, "ok");
 	field("sleep_ms", ms, sizeof(ms));
 	snprintf(name, sizeof(name), "%s.noop", field("file", file, sizeof(file)));
 	snprintf(path, sizeof(path), "out/%s", name);
-	if (ms[0])
+	if (strcmp(mode, "steady") == 0)
+		work(atol(ms));
+	else if (ms[0])
 		nap(atol(ms));
 	if (strcmp(mode, "fat") == 0)
 		return fat(name, path);
@@ -314,6 +382,10 @@ static int validate(void)
 	char mode[32];
 
 	field("mode", mode, sizeof(mode));
+	if (is_mended())
+		return 0;
+	if (strcmp(mode, "ponder") == 0)
+		nap(600000);
 	if (strcmp(mode, "misread") == 0)
 		puts("{\"event\":\"facts\",\"facts\":{\"opt\":77}}");
 	if (strcmp(mode, "invalid") != 0)

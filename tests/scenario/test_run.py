@@ -360,4 +360,18 @@ def test_an_unwritable_work_folder_is_said():
         assert done.returncode in (2, 4) and "jobs.yaml" in done.stdout, done.stdout
 
 
+def test_a_run_that_is_stopped_in_a_validation_converts_nothing_again():
+    with Matrix(with_mode("ponder, until: seen")) as m:
+        run = m.start("run")
+        wait_until(lambda: "1 validating" in m.quern("status").stdout and m.sql("SELECT 1 FROM job WHERE state = 2 AND opt = 2"), 60)
+        run.terminate()
+        out, _ = run.communicate(timeout=60)
+        assert run.returncode == 130, out
+        assert m.sql("SELECT state FROM job WHERE opt = 2") == [(2,)]
+        (m.root / "model/seen").touch()
+        expect(m.quern("run"), 0, "3 of 3 points done")
+        assert m.sql("SELECT count(*) FROM attempt JOIN job ON job.id = job_id WHERE opt = 2") == [(1,)]
+
+
+
 run_all(globals())

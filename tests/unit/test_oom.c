@@ -200,9 +200,24 @@ static void test_kills_are_found_by_process(void **state)
 	kmsg_poll(&k); /* not readable: nothing happens */
 }
 
+/* Words in the log, of whom we do not know, against what the end says. */
+static void test_words_that_are_not_the_last(void **state)
+{
+	const uint64_t gib = 1ull << 30;
+
+	(void)state;
+	assert_true(oom_words_count("failed", 2 * gib - gib / 8, 2 * gib));
+	assert_true(oom_words_count("crash", 2 * gib, 2 * gib));
+	assert_false(oom_words_count("failed", gib, 2 * gib));
+	assert_false(oom_words_count("failed", gib, 0)); /* no limit that is known */
+	assert_false(oom_words_count("bad output", 2 * gib, 2 * gib));
+	assert_true(oom_words_count("environment", 0, 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_words_that_are_not_the_last),
 		cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_what_was_seen),
 		cmocka_unit_test(test_its_own_words),
