@@ -71,7 +71,7 @@ _quern_value() {
 	*:--engine | *:-e) _quern_words "$(_quern_engines)" ;;
 	init:-m | *:--model) _quern_files -d ;;
 	*:--hub) _quern_words "local none https://huggingface.co" ;;
-	convert:-q | init:-q | *:--revision | *:--lora | *:--namespace | *:--repo | *:--platform | *:--legal | *:--with | *:--name | *:--threads | *:--quant | *:--hybrid | *:--opt | *:--only | *:--until | *:--set | *:--jobs | *:-j | *:--run | *:--runs | *:--warmup | *:--endpoint | *:--serve | *:--board | *:--stage | *:--attempt | *:--ignore) ;;
+	convert:-q | init:-q | *:--revision | *:--lora | *:--namespace | *:--container | *:--repo | *:--platform | *:--legal | *:--with | *:--name | *:--threads | *:--quant | *:--hybrid | *:--opt | *:--only | *:--until | *:--set | *:--jobs | *:-j | *:--run | *:--runs | *:--warmup | *:--endpoint | *:--serve | *:--board | *:--stage | *:--attempt | *:--ignore) ;;
 	*) return 1 ;;
 	esac
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/mem.h"
@@ -174,6 +175,22 @@ static int convert_in(struct arena *a, const char *dir, const struct engine *en,
 	return rc;
 }
 
+/* What is made gets its name by a rename, which takes no folder's place: said before the work. */
+static int check_out(const char *out, const struct engine *en, struct err *e)
+{
+	size_t len = strlen(out);
+	struct stat st;
+
+	while (len > 1 && out[len - 1] == '/')
+		len--;
+	if (stat(out, &st) != 0 || !S_ISDIR(st.st_mode))
+		return 0;
+	return err_set(e, ERR_INVALID,
+		       "-o %s: that folder is there already; name the file that is to be made in "
+		       "it, as -o %.*s/model%s, or a folder that is not there yet",
+		       out, (int)len, out, en->extension);
+}
+
 static int convert(const char *src, struct convert_options *o, struct err *e)
 {
 	struct arena *a = arena_new();
@@ -181,6 +198,8 @@ static int convert(const char *src, struct convert_options *o, struct err *e)
 	char *dir = path_dirname(o->out), *real;
 	int rc = find_engine(a, src, o, &en, e);
 
+	if (rc >= 0)
+		rc = check_out(o->out, en, e);
 	real = rc < 0 ? NULL : path_real(dir, e);
 	if (real)
 		rc = convert_in(a, real, en, src, o, e);

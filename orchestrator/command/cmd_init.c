@@ -247,6 +247,8 @@ int cmd_init(int argc, char **argv)
 		{ "engine", 'e', OPT_STRING, "ENGINE", "see quern engines", &f.engine },
 		{ "environment", 0, OPT_STRING, "DIR",
 		  "Python environment with the engine's toolkit", &f.environment },
+		{ "container", 0, OPT_STRING, "IMAGE",
+		  "image of containers with the engine's toolkit", &f.container },
 		{ "platform", 0, OPT_STRING, "NAMES", "platforms, with commas", &f.platform },
 		{ "quant", 'q', OPT_STRING, "QUANTS", "quantizations, with commas", &f.quant },
 		{ "hybrid", 0, OPT_STRING, "R", "shares kept at higher precision, with commas",

@@ -323,7 +323,8 @@ void publish_released(struct scheduler *s, const char *repo);
 /* Published again though nothing of it is ready: its card has more to say. */
 void publish_again(struct scheduler *s, const char *repo);
 
-/* measuring.c: artifacts that are tried where they will run, one child of quern each. */
+/* measuring.c, measuring_wanted.c: artifacts that are tried where they will run, one child of quern
+ * each. */
 int measuring_init(struct scheduler *s, struct err *e);
 void measuring_free(struct scheduler *s);
 /* In the transaction that makes the job ready: it will be measured, and may be held until then. */

@@ -12,8 +12,8 @@
 #include "orchestrator/start/jobs_write.h"
 
 struct init_flags {
-	const char *file, *model, *revision, *name, *lora, *engine, *environment, *platform, *quant,
-		*hybrid, *opt, *hub, *namespace_, *repo;
+	const char *file, *model, *revision, *name, *lora, *engine, *environment, *container,
+		*platform, *quant, *hybrid, *opt, *hub, *namespace_, *repo;
 	struct option_list with;
 	bool yes, run, force, is_private;
 };

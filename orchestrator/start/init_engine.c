@@ -6,6 +6,7 @@
 #include "core/path.h"
 #include "orchestrator/engine/engine_private.h"
 #include "orchestrator/engine/environment.h"
+#include "orchestrator/host/container.h"
 #include "orchestrator/start/init.h"
 
 /* ---- engine */
@@ -111,6 +112,30 @@ static const char *own_environment(struct init *x)
 		       : NULL;
 }
 
+/* What config_load() would make of it, as far as an image is looked at. */
+static int take_container(struct init *x, const char *image, struct err *e)
+{
+	struct environment env = { .gpu = -1,
+				   .path = image,
+				   .container = arena_strdup(x->a, image) };
+	struct engine_settings settings = { .engine = x->engine->name,
+					    .environments = &env,
+					    .n_environments = 1 };
+	struct config c = { .engines = &settings, .n_engines = 1 };
+
+	if (image[0] == '-' || !image[0])
+		return err_set(e, ERR_INVALID,
+			       "--container: \"%s\" is no name of an image, like "
+			       "quern-rkllm:1.2.3",
+			       image);
+	containers_look(x->a, &c, &x->engines);
+	if (env.fault)
+		return err_set(e, ERR_INVALID, "--container: %s", env.fault);
+	x->sketch.environment_of = x->engine->name;
+	x->sketch.container = env.container;
+	return 0;
+}
+
 int init_environment(struct init *x, struct err *e)
 {
 	struct question q = { .flag = "--environment DIR",
@@ -119,9 +144,15 @@ int init_environment(struct init *x, struct err *e)
 			      .ctx = x };
 
 	if (!x->engine->package)
-		return q.given ? err_set(e, ERR_INVALID, "--environment: engine %s needs none",
-					 x->engine->name)
+		return q.given || x->flags->container
+			       ? err_set(e, ERR_INVALID, "--%s: engine %s needs none",
+					 q.given ? "environment" : "container", x->engine->name)
 			       : 0;
+	if (q.given && x->flags->container)
+		return err_set(e, ERR_INVALID,
+			       "--environment and --container: the toolkit is in one of them");
+	if (x->flags->container)
+		return take_container(x, x->flags->container, e);
 	q.text = arena_printf(x->a, "Python environment with %s (a folder)?", x->engine->package);
 	q.dflt = own_environment(x);
 	return ask(&x->ask, &q, e);

@@ -135,12 +135,15 @@ static void target(struct buf *b, const struct target *t)
 
 static void environment(struct buf *b, const struct jobs_sketch *s)
 {
-	if (!s->environment)
+	if (!s->environment && !s->container)
 		return;
 	buf_adds(b, "engines:\n  ");
 	jobs_write_text(b, s->environment_of);
 	buf_adds(b, ":\n    environments:\n");
-	member(b, "      - ", "path", s->environment);
+	if (s->container)
+		member(b, "      - ", "container", s->container);
+	else
+		member(b, "      - ", "path", s->environment);
 }
 
 static void upload(struct buf *b, const struct jobs_sketch *s)

@@ -17,6 +17,7 @@ struct jobs_sketch {
 	const char **target_notes;
 	size_t n_targets;
 	const char *environment_of, *environment; /* engine, folder */
+	const char *container;			  /* an image, in place of the folder */
 	const char *work;
 	const char *hub, *namespace_, *repo, *file, *hub_note;
 	int is_private;

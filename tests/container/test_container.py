@@ -72,6 +72,17 @@ def test_walls():
         expect(m.quern("run", **m.settings), 0, "nothing to do")
 
 
+def test_init_takes_an_image():
+    with matrix() as m:
+        if shutil.which("docker"):  # which is asked first, where there are both
+            m.settings.update(podman.serve(), DOCKER_CONFIG=m.root)
+        given = ("init", "--yes", "--force", "--model", "model", "--engine", "probe", "--quant", "none", "--hub", "none")
+        expect(m.quern(*given, "--container", "localhost/nobody:1", **m.settings), 2, "--container: ", "localhost/nobody:1")
+        expect(m.quern(*given, "--container", IMAGE, **m.settings), 0, "1 point: 1 new")
+        assert f"environments:\n      - container: \"{IMAGE}\"\n" in (m.root / "jobs.yaml").read_text()
+        expect(m.quern("plan", **m.settings), 0, "1 new")
+
+
 def test_by_docker():
     docker = shutil.which("docker")
     if not docker:

@@ -97,6 +97,13 @@ def test_exit_codes_tell_the_user_from_the_machine():
         expect(convert(m, "model", "x", "--with", "mode=refuse"), 1)
         expect(convert(m, "fake:nothing-like-it", "x"), 2, "nothing-like-it")
         expect(m.quern("convert", "model", "-o", "x", "--engine", "noop"), 2, "--quant")
+        # A folder that is there is not replaced, and that is known before anything starts.
+        (m.root / "there").mkdir()
+        before = sorted(m.root.rglob("*"))
+        for out in (".", "./", "there", m.root):
+            done = expect(m.quern("convert", "model", "-o", out, "--engine", "noop", "--quant", "none"), 2,
+                          f"-o {out}: that folder is there already", f"-o {str(out).rstrip('/')}/model.noop")
+            assert done.stdout.count("\n") == 1 and sorted(m.root.rglob("*")) == before, done.stdout
 
 
 def test_progress_on_a_terminal():

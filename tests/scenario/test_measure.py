@@ -338,6 +338,53 @@ def test_alone_means_after_the_conversions():
 SLOWER = "regression: generation with \"short\" went from 1000 to 333"
 
 
+def test_two_runs_take_turns_on_a_machine():
+    place = "endpoint: {url: \"URL\", key_env: WHO}"
+    with LlmServer(pause=0.01) as s:
+        at = place.replace("URL", s.url)
+        with matrix(stage(at)) as a, matrix(stage(at)) as b:
+            p = a.start("run", WHO="a")
+            wait_until(lambda: s.chats())
+            q = b.start("run", WHO="b")
+            for m, child in ((a, p), (b, q)):
+                said = child.communicate(timeout=60)[0]
+                assert child.returncode == 0 and "1 measured" in said, said
+        who = [key for *_, key in s.asked]
+        first = who.count("Bearer a")
+        # Whoever came second asked nothing before the first had ended.
+        assert who == ["Bearer a"] * first + ["Bearer b"] * (len(who) - first) and first < len(who), who
+
+
+def hears_ctrl_c(pid):
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return int(caught.split()[1], 16) >> (signal.SIGINT - 1) & 1
+
+
+def test_waiting_for_a_machine_has_an_end():
+    def bench_of(m, url, *more):
+        return ("bench", "--endpoint", url, "--prompts", "prompts.json", "--runs", 2, *more)
+
+    with LlmServer("hang") as busy, LlmServer() as other, matrix(stage(f"endpoint: \"{busy.url}\"", timeout="1s")) as m:
+        holder = m.start(*map(str, bench_of(m, busy.url)))
+        wait_until(lambda: busy.chats())
+        asked = len(busy.asked)
+        # Another machine is another's turn.
+        expect(m.quern(*bench_of(m, other.url)), 0, "tokens/s")
+        expect(m.quern("run"), 0, "not measured (endpoint): another measurement holds the machine")
+        assert len(busy.asked) == asked
+        # Who waits is stopped by a signal; who held it and was killed holds it no more.
+        waiting = m.start(*map(str, bench_of(m, busy.url)))
+        wait_until(lambda: hears_ctrl_c(waiting.pid))
+        waiting.send_signal(signal.SIGINT)
+        assert waiting.wait(30) == 130
+        waiting.communicate()
+        holder.kill()
+        holder.communicate()
+        busy.server.mode = "good"
+        expect(m.quern(*bench_of(m, busy.url)), 0, "tokens/s")
+
+
 def test_a_regression_is_reported():
     with LlmServer("timings", pause=0.001) as s, matrix(stage(f"endpoint: \"{s.url}\"", again="1ms", regression="20%")) as m:
         expect(m.quern("run"), 0, "1 measured")

@@ -62,6 +62,14 @@ def test_init_without_a_terminal():
         expect(m.quern(*flags, VIRTUAL_ENV=ENV), 0, "1 point: 1 new")
         assert "quant: [w8a8]" in (m.root / "jobs.yaml").read_text()
         expect(m.quern("init", "--yes", "--force", "--model", "llama", "--engine", "gguf", "--environment", ENV), 2, "needs none")
+        # An image of containers in its place; that one is really looked at is in tests/container.
+        expect(m.quern("init", "--yes", "--force", "--model", "llama", "--engine", "gguf", "--container", "x"), 2, "needs none")
+        forced = (*flags, "--force", "--container")
+        expect(m.quern(*forced, "x", "--environment", ENV), 2, "the toolkit is in one of them")
+        expect(m.quern(*forced, "--x"), 2, "no name of an image")
+        before = (m.root / "jobs.yaml").read_text()
+        expect(m.quern(*forced, "x", PATH=m.root), 2, "--container: ", "docker", "podman")
+        assert (m.root / "jobs.yaml").read_text() == before
 
 
 def test_convert():

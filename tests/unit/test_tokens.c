@@ -235,18 +235,17 @@ static void put_head(struct gguf *g, uint64_t pairs)
 	put_number(g, pairs, 8);
 }
 
-static int64_t counted_gguf(const struct gguf *g, const char *text, char why[256])
+static int64_t counted_gguf(const struct gguf *g, const char *text, struct err *e)
 {
 	struct token_counter *c = NULL;
-	struct err e = ERR_INIT;
 	int64_t n;
 
+	*e = (struct err)ERR_INIT;
 	write_file("m.gguf", g->data, g->n);
-	n = token_counter_open("m.gguf", &c, &e);
+	n = token_counter_open("m.gguf", &c, e);
 	if (n >= 0)
-		n = token_count(c, text, strlen(text), &e);
+		n = token_count(c, text, strlen(text), e);
 	token_counter_close(c);
-	(void)snprintf(why, 256, "%s", e.msg);
 	return n;
 }
 
@@ -254,7 +253,7 @@ static void test_gguf(void **state)
 {
 	static const char *const tokens[] = { "a", "b", "c", "ab", "bc" };
 	static const char *const merges[] = { "b c", "a b" };
-	char why[256];
+	struct err e = ERR_INIT;
 	struct gguf g;
 
 	(void)state;
@@ -263,39 +262,39 @@ static void test_gguf(void **state)
 	put_pair(&g, "tokenizer.ggml.pre", "qwen2");
 	put_texts(&g, "tokenizer.ggml.tokens", tokens, 5);
 	put_texts(&g, "tokenizer.ggml.merges", merges, 2);
-	assert_int_equal(counted_gguf(&g, "abc ab", why), 2 + 2);
+	assert_int_equal(counted_gguf(&g, "abc ab", &e), 2 + 2);
 	for (size_t n = g.n; n-- > 0;) { /* cut anywhere, it is refused */
 		struct gguf cut = g;
 
 		cut.n = n;
-		assert_true(counted_gguf(&cut, "abc", why) < 0);
+		assert_true(counted_gguf(&cut, "abc", &e) < 0);
 	}
 }
 
 static void test_gguf_that_is_not_known(void **state)
 {
 	static const char *const tokens[] = { "a" };
-	char why[256];
+	struct err e = ERR_INIT;
 	struct gguf g;
 
 	(void)state;
 	put_head(&g, 1);
 	put_pair(&g, "general.architecture", "llama");
-	assert_int_equal(counted_gguf(&g, "a", why), ERR_NOTFOUND);
+	assert_int_equal(counted_gguf(&g, "a", &e), ERR_NOTFOUND);
 	put_head(&g, 3);
 	put_pair(&g, "tokenizer.ggml.model", "gpt2");
 	put_pair(&g, "tokenizer.ggml.pre", "tomorrow");
 	put_texts(&g, "tokenizer.ggml.tokens", tokens, 1);
-	assert_int_equal(counted_gguf(&g, "a", why), ERR_INVALID);
-	assert_non_null(strstr(why, "the pre-tokenizer \"tomorrow\" is not known"));
+	assert_int_equal(counted_gguf(&g, "a", &e), ERR_INVALID);
+	assert_non_null(strstr(e.msg, "the pre-tokenizer \"tomorrow\" is not known"));
 	put_head(&g, 2);
 	put_pair(&g, "tokenizer.ggml.model", "bert");
 	put_texts(&g, "tokenizer.ggml.tokens", tokens, 1);
-	assert_int_equal(counted_gguf(&g, "a", why), ERR_INVALID);
+	assert_int_equal(counted_gguf(&g, "a", &e), ERR_INVALID);
 	put_head(&g, 2);
 	put_pair(&g, "tokenizer.ggml.model", "llama");
 	put_texts(&g, "tokenizer.ggml.tokens", tokens, 1);
-	assert_int_equal(counted_gguf(&g, "a", why), ERR_INVALID); /* without scores */
+	assert_int_equal(counted_gguf(&g, "a", &e), ERR_INVALID); /* without scores */
 }
 
 int main(void)
