@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/crash.h"
 #include "core/mem.h"
 #include "core/path.h"
@@ -29,6 +30,7 @@
  * connection of its own does. Should nobody do it, commits start to do it here. */
 #define WAL_LIMIT_BYTES (64LL << 20)
 #define BUSY_TIMEOUT_MS 5000
+#define BUSY_LOOK_MS 20
 
 static const struct {
 	int version;
@@ -388,6 +390,22 @@ static int open_immutable(struct store *s, struct err *e)
 	return rc;
 }
 
+/* Where SQLite looks at locks before it waits for any (the mode of the journal, a WAL that is being
+ * recovered or taken away), a lock of an instant must not end a run. */
+static int open_patiently(struct store *s, int flags, struct err *e)
+{
+	int64_t began_ms = clock_mono_ms();
+	int rc;
+
+	while ((rc = open_and_configure(s, s->path, flags, e)) == ERR_BUSY &&
+	       clock_mono_ms() - began_ms < BUSY_TIMEOUT_MS) {
+		(void)sqlite3_close(s->db);
+		s->db = NULL;
+		(void)sqlite3_sleep(BUSY_LOOK_MS);
+	}
+	return rc;
+}
+
 static int open_checked(const char *path, int read_only, struct store **out, struct err *e)
 {
 	struct store *s;
@@ -397,9 +415,9 @@ static int open_checked(const char *path, int read_only, struct store **out, str
 	s->path = mem_strdup(path);
 	s->read_only = read_only;
 	s->wal_limit_bytes = WAL_LIMIT_BYTES;
-	rc = open_and_configure(
-		s, path,
-		read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, e);
+	rc = open_patiently(
+		s, read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+		e);
 	if (rc < 0 && read_only && sqlite3_errcode(s->db) == SQLITE_CANTOPEN && may_be_immutable(s))
 		rc = open_immutable(s, e);
 	if (rc < 0) {
