@@ -18,6 +18,8 @@
 #define ISA_NAME(name, isa) ISA_JOIN(name, isa)
 #define ISA(name) ISA_NAME(name, QUERN_ISA)
 
+struct quality;
+
 typedef void encode_fn(const float *x, const float *w, void *out, size_t n, int opt);
 typedef void decode_fn(const void *in, float *x, size_t n);
 
@@ -56,7 +58,8 @@ typedef void decode_fn(const void *in, float *x, size_t n);
 #define DECLARE_ISA(isa)                                                                           \
 	EACH_ENCODER(DECLARE_ENCODER, isa)                                                         \
 	decode_fn decode_f16_##isa, decode_bf16_##isa;                                             \
-	int all_finite_##isa(const float *x, size_t n);
+	int all_finite_##isa(const float *x, size_t n);                                            \
+	void quality_groups_##isa(struct quality *q, const float *x, const float *y, size_t n);
 
 DECLARE_ISA(portable)
 #if defined(__x86_64__)

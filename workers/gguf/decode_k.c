@@ -127,12 +127,17 @@ void decode_q6_k(const void *in, float *x, size_t n)
 	for (; n; n -= 256, x += 256, p += 210) {
 		float d = half_at(p + 208);
 
-		for (int i = 0; i < 256; i++) {
+		for (int i = 0; i < 256; i += 16) { /* that have one scale */
 			int h = i / 128, g = i / 32 % 4, l = i % 32;
-			int low = p[64 * h + g % 2 * 32 + l] >> g / 2 * 4 & 15;
-			int q = low | (p[128 + 32 * h + l] >> 2 * g & 3) << 4;
+			const unsigned char *low = p + 64 * h + g % 2 * 32 + l;
+			const unsigned char *high = p + 128 + 32 * h + l;
+			float scale = d * (float)(signed char)p[192 + i / 16];
 
-			x[i] = d * (float)(signed char)p[192 + i / 16] * (float)(q - 32);
+			for (int k = 0; k < 16; k++) {
+				int q = (low[k] >> g / 2 * 4 & 15) | (high[k] >> 2 * g & 3) << 4;
+
+				x[i + k] = scale * (float)(q - 32);
+			}
 		}
 	}
 }

@@ -2,7 +2,7 @@
 
 #include <math.h>
 
-#define GROUP 32
+#include "workers/gguf/type.h"
 
 struct extent {
 	float most, least;
@@ -19,7 +19,8 @@ static struct extent extent_of(const float *y, size_t n)
 	return r;
 }
 
-static void add_group(struct quality *q, const float *x, const float *y, size_t n)
+/* The end of a row, less than a group. */
+static void add_rest(struct quality *q, const float *x, const float *y, size_t n)
 {
 	struct extent r = extent_of(y, n);
 	float error = 0, signal = 0, worst = 0, limit;
@@ -44,8 +45,11 @@ static void add_group(struct quality *q, const float *x, const float *y, size_t 
 
 void quality_add(struct quality *q, const float *x, const float *y, size_t n)
 {
-	for (size_t i = 0; i < n; i += GROUP)
-		add_group(q, x + i, y + i, n - i < GROUP ? n - i : GROUP);
+	size_t rest = n % QUALITY_GROUP, whole = n - rest;
+
+	quality_groups(q, x, y, whole);
+	if (rest)
+		add_rest(q, x + whole, y + whole, rest);
 }
 
 void quality_join(struct quality *q, const struct quality *other)

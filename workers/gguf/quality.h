@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define QUALITY_GROUP 32
+
 struct quality {
 	double error, signal; /* sums of squares: of the difference, of the weights */
 	double worst;	      /* largest difference */

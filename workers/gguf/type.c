@@ -179,7 +179,13 @@ static void decode_bf16(const void *in, float *x, size_t n)
 	BY_ISA(decode_bf16, in, x, n)
 }
 
-static int all_finite(const float *x, size_t n){ BY_ISA(all_finite, x, n) }
+static int all_finite(const float *x, size_t n)
+{
+	BY_ISA(all_finite, x, n)
+}
+
+void quality_groups(struct quality *q, const float *x, const float *y,
+		    size_t n){ BY_ISA(quality_groups, q, x, y, n) }
 
 int64_t find_nonfinite(const float *x, size_t n)
 {

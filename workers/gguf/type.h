@@ -61,6 +61,10 @@ int64_t type_check(const struct type *t, const void *in, size_t n);
 decode_fn *load_of(enum st_dtype dtype);
 size_t dtype_bytes(enum st_dtype dtype);
 
+struct quality;
+
+/* What quality_add() does for whole groups: n is a multiple of them. */
+void quality_groups(struct quality *q, const float *x, const float *y, size_t n);
 /* Index of the first element that is NaN or infinite, or -1. */
 int64_t find_nonfinite(const float *x, size_t n);
 

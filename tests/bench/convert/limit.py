@@ -5,9 +5,9 @@
 
 The copy reads the source by pread(2) and writes the size of the output, until the disk has it: by one thread and by two,
 through the page cache and past it (O_DIRECT). The best of the four is the limit. `worker` is quern-gguf by itself, from its
-start to a synced file, with two threads; `quern convert` also hashes source and output and reads the output again to check
-it. All sides take turns within one run; medians, and processor seconds beside them, which a busy machine distorts less. The
-source is in the page cache.
+start to a synced file, with two threads; `quern convert` also reads the output again, to check and to hash it. All sides take
+turns within one run; medians, and processor seconds beside them, which a busy machine distorts less. The source is in the
+page cache.
 """
 import json
 import mmap
