@@ -12,7 +12,8 @@
 #include "orchestrator/measure/record.h"
 #include "orchestrator/run/measuring_private.h"
 
-#define KEPT_MAX 3 /* failures of a machine that is away: it may be the file that it cannot take   \
+#define KEPT_MAX                                                                                   \
+	3	   /* failures of a machine that is away: it may be the file that it cannot take   \
 		    */
 #define AWAY_MAX 2 /* failures in a row after which a machine is not asked any more tonight */
 #define LATE_MS 30000 /* the child keeps its time limit itself; after so much more it is ended */

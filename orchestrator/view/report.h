@@ -71,9 +71,9 @@ struct report_span {
 struct report_cause {
 	const char *cause, *message;	      /* of the first such job */
 	const char *evidence_from, *evidence; /* the same; "" where the message says it */
-	const char *advice;		      /* what to change before the command; "" for nothing */
-	const char *command;		      /* what to type */
-	const char *then;		      /* and when that has told what to mend; "" for nothing */
+	const char *advice;  /* what to change before the command; "" for nothing */
+	const char *command; /* what to type */
+	const char *then;    /* and when that has told what to mend; "" for nothing */
 	int64_t jobs[REPORT_NAMED];
 	int64_t n; /* all such jobs, also those that are not named */
 };

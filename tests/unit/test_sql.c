@@ -120,16 +120,16 @@ static void test_table_of_states(void **state)
 	(void)sqlite3_finalize(st);
 }
 
-/* Only the store speaks SQLite, and through one header. */
+/* Only the store speaks SQLite, and through one header; beside it what makes SQLite's calls fail in
+ * tests. */
 static void test_one_header_includes_sqlite(void **state)
 {
 	char line[512];
 	int n = 0;
-	FILE *p = popen(
-		"cd '" SOURCE_DIR
-		"' && grep -rl --include='*.[ch]' --exclude-dir=sim '^#include .sqlite3[.]h.' "
-		"core db orchestrator upload workers tests",
-		"r");
+	FILE *p = popen("cd '" SOURCE_DIR "' && grep -rl --include='*.[ch]' --exclude-dir=sim "
+					  "--exclude=fault_vfs.c '^#include .sqlite3[.]h.' "
+			"core db orchestrator upload workers tests",
+			"r");
 
 	(void)state;
 	assert_non_null(p);
