@@ -127,7 +127,7 @@ static void test_one_header_includes_sqlite(void **state)
 	char line[512];
 	int n = 0;
 	FILE *p = popen("cd '" SOURCE_DIR "' && grep -rl --include='*.[ch]' --exclude-dir=sim "
-					  "--exclude=fault_vfs.c '^#include .sqlite3[.]h.' "
+			"--exclude=fault_vfs.c '^#include .sqlite3[.]h.' "
 			"core db orchestrator upload workers tests",
 			"r");
 
