@@ -1,6 +1,7 @@
 /* orchestrator/command/cmd_convert.c -- quern convert: one model, one engine, one file,
  * no matrix and no store. The same worker, sandbox, validation and sealing as
  * in a run; the result is renamed to OUT when it is whole. */
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,17 +9,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "core/clock.h"
 #include "core/mem.h"
 #include "core/path.h"
 #include "db/job.h"
 #include "orchestrator/cli.h"
 #include "orchestrator/command/commands.h"
 #include "orchestrator/engine/engine_private.h"
+#include "orchestrator/host/workdir.h"
 #include "orchestrator/run/convert.h"
 #include "orchestrator/start/jobs_write.h"
 #include "orchestrator/start/model_word.h"
 
 #define YAML_MAX (1u << 20)
+#define WORK_PREFIX ".tmp-convert-"
+#define LEFT_S 60 /* a folder that nobody holds is younger while another one begins */
 
 struct convert_options {
 	const char *out, *engine, *quant, *platform, *hybrid, *name, *lora, *revision, *environment;
@@ -154,17 +159,44 @@ static int check(int argc, char **argv, int at, const struct convert_options *o,
 	return 0;
 }
 
+static bool is_left(const char *work)
+{
+	int64_t pid;
+	struct stat st;
+
+	return lstat(work, &st) == 0 && S_ISDIR(st.st_mode) &&
+	       clock_wall_ms() / 1000 - st.st_mtime > LEFT_S &&
+	       workdir_holder(work, &pid, &(struct err)ERR_INIT) == 0;
+}
+
+/* Of conversions that were killed. */
+static void remove_left(struct arena *a, const char *dir)
+{
+	DIR *d = opendir(dir);
+	const struct dirent *entry;
+
+	while (d && (entry = readdir(d))) {
+		const char *work = arena_printf(a, "%s/%s", dir, entry->d_name);
+
+		if (strncmp(entry->d_name, WORK_PREFIX, strlen(WORK_PREFIX)) == 0 && is_left(work))
+			(void)path_remove_tree(work, &(struct err)ERR_INIT);
+	}
+	if (d)
+		closedir(d);
+}
+
 /* In a folder beside OUT: on its disk, so that the result can be renamed. */
 static int convert_in(struct arena *a, const char *dir, const struct engine *en, const char *src,
 		      const struct convert_options *o, struct err *e)
 {
-	const char *work = arena_printf(a, "%s/.tmp-convert-%d", dir, (int)getpid());
+	const char *work = arena_printf(a, "%s/" WORK_PREFIX "%d", dir, (int)getpid());
 	int64_t n = o->threads ? o->threads : sysconf(_SC_NPROCESSORS_ONLN);
 	const char *threads = arena_printf(a, "resources.threads=%lld", (long long)n);
 	struct config_set set = { .v = &threads, .n = 1 };
 	struct buf yaml;
 	int rc;
 
+	remove_left(a, dir);
 	buf_init(&yaml, YAML_MAX);
 	rc = as_yaml(a, en, src, work, o, &yaml, e);
 	if (rc >= 0)
@@ -203,8 +235,10 @@ static int convert(const char *src, struct convert_options *o, struct err *e)
 	real = rc < 0 ? NULL : path_real(dir, e);
 	if (real)
 		rc = convert_in(a, real, en, src, o, e);
-	else
-		rc = e->code;
+	else if (rc >= 0)
+		rc = err_set(e, e->code,
+			     "-o %s: its folder %s cannot be used: %s; it has to be there", o->out,
+			     dir, arena_strdup(a, e->msg));
 	free(dir);
 	free(real);
 	arena_free(a);

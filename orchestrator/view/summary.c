@@ -225,7 +225,7 @@ static void first_line(FILE *f, const struct scheduler_result *r, const int64_t 
 	if (r->retried)
 		fprintf(f, ", %lld tried again", (long long)r->retried);
 	if (r->adopted)
-		fprintf(f, ", %lld taken over from a run that was killed", (long long)r->adopted);
+		fprintf(f, ", %lld taken over from an earlier run", (long long)r->adopted);
 	if (r->dropped) {
 		units_format_size(r->dropped_bytes, dropped, sizeof(dropped));
 		fprintf(f, ", %lld source%s (%s) taken out of the cache", (long long)r->dropped,

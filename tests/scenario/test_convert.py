@@ -1,4 +1,5 @@
 """quern convert: one conversion without a matrix, from a folder, a hub or a spec; its exit codes; nothing left behind."""
+import fcntl
 import json
 import os
 import pty
@@ -27,6 +28,30 @@ def test_every_shipped_engine():
         expect(convert(m, "fake:llama-tiny", "b", engine="fake"), 0)
         assert ".quern.json" not in os.listdir(m.root / "b") and "config.json" in os.listdir(m.root / "b")
         expect(convert(m, "./b", "c.gguf", engine="gguf", quant="F16"), 0)
+
+
+def test_what_a_killed_one_left_is_removed_by_the_next():
+    with Matrix() as m:
+        def left():
+            return sorted(p.name for p in m.root.glob(".tmp-convert-*"))
+
+        expect(m.quern("convert", "model", "-o", "a", "--engine", "noop", "--quant", "none", QUERN_CRASH_AT="seal:checked"), 99)
+        (killed,) = left()
+        expect(m.quern("convert", "model", "-o", "b", "--engine", "noop", "--quant", "none"), 0)
+        assert left() == [killed], "so young, it may be another's that begins"
+        os.utime(m.root / killed, (0, 0))
+        held = os.open(m.root / killed / "run.lock", os.O_RDWR | os.O_CREAT)
+        fcntl.flock(held, fcntl.LOCK_EX)
+        expect(m.quern("convert", "model", "-o", "c", "--engine", "noop", "--quant", "none"), 0)
+        assert left() == [killed], "somebody holds it"
+        os.close(held)
+        expect(m.quern("convert", "model", "-o", "d", "--engine", "noop", "--quant", "none"), 0)
+        assert left() == []
+
+
+def test_a_folder_that_is_not_there():
+    with Matrix() as m:
+        expect(m.quern("convert", "model", "-o", "new/a", "--engine", "noop", "--quant", "none"), 2, "-o new/a: its folder new", "has to be there")
 
 
 def test_of_several_bad_scales_the_first_is_named():

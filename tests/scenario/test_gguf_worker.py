@@ -45,6 +45,18 @@ def convert(path, **env):
                           text=True, timeout=120)
 
 
+def test_validate_tells_how_far_it_is():
+    """A large file on a slow disk takes longer than resources.stall."""
+    with Matrix() as m:
+        path = job(m)
+        assert convert(path).returncode == 0
+        done = subprocess.run([WORKER, "validate", path], env=environment(), stdout=subprocess.PIPE, text=True, timeout=120, check=True)
+        told = [e for e in map(json.loads, done.stdout.splitlines()) if e["event"] == "progress"]
+        assert told and all(e["stage"] == "validate" and e["unit"] == "bytes" for e in told), done.stdout
+        (made,) = (m.root / "out").iterdir()
+        assert told[-1]["done"] == told[-1]["total"] <= made.stat().st_size, told
+
+
 def test_a_disk_that_fills_leaves_no_file():
     with Matrix() as m:
         path = job(m)

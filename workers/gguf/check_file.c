@@ -6,6 +6,7 @@
 #include "core/mem.h"
 #include "core/threads.h"
 #include "workers/common/fileio.h"
+#include "workers/common/protocol.h"
 #include "workers/gguf/type.h"
 
 #define PIECE (256u * 1024) /* elements looked at together; a multiple of every block */
@@ -21,9 +22,11 @@ struct piece {
 struct reading {
 	int fd;
 	const struct gguf_file *f;
+	const char *stage;
+	uint64_t total_bytes;
 	pthread_mutex_t lock;
-	size_t tensor; /* these three: of the next piece */
-	uint64_t at, number;
+	size_t tensor; /* these: of the next piece */
+	uint64_t at, number, done_bytes;
 	uint64_t bad;	/* the first piece that is not good; none: UINT64_MAX */
 	struct err err; /* what it has */
 };
@@ -44,6 +47,9 @@ static int next_piece(struct reading *r, struct piece *p)
 		p->n = p->t->n - p->at < PIECE ? (size_t)(p->t->n - p->at) : PIECE;
 		p->number = r->number++;
 		r->at += p->n;
+		r->done_bytes += gguf_type_bytes(p->t->type, p->n);
+		if (r->stage)
+			worker_progress(r->stage, r->done_bytes, r->total_bytes, "bytes");
 		rc = 1;
 	}
 	pthread_mutex_unlock(&r->lock);
@@ -104,12 +110,16 @@ static void work(void *ctx, int i)
 	free(data);
 }
 
-int check_file(int fd, const struct gguf_file *f, int threads, struct err *e)
+int check_file(int fd, const struct gguf_file *f, int threads, const char *stage, struct err *e)
 {
-	struct reading r = {
-		.fd = fd, .f = f, .lock = PTHREAD_MUTEX_INITIALIZER, .bad = UINT64_MAX
-	};
+	struct reading r = { .fd = fd,
+			     .f = f,
+			     .stage = stage,
+			     .lock = PTHREAD_MUTEX_INITIALIZER,
+			     .bad = UINT64_MAX };
 
+	for (size_t i = 0; i < f->n_tensors; i++)
+		r.total_bytes += gguf_type_bytes(f->tensors[i].type, f->tensors[i].n);
 	threads_run(threads, work, &r);
 	if (r.bad == UINT64_MAX)
 		return 0;

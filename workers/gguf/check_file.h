@@ -8,7 +8,7 @@
 #include "core/gguf.h"
 
 /* ERR_INVALID: the first block of the file that is not good, with its tensor and place; or the file
- * got shorter. ERR_IO. */
-int check_file(int fd, const struct gguf_file *f, int threads, struct err *e);
+ * got shorter. ERR_IO. stage: under which name progress is told; NULL: it is not. */
+int check_file(int fd, const struct gguf_file *f, int threads, const char *stage, struct err *e);
 
 #endif

@@ -43,14 +43,14 @@ static int say(const struct err *e)
 
 /* ---- verify */
 
-static int check_blocks(struct arena *a, const char *path, int threads, struct gguf_file *f,
-			struct err *e)
+static int check_blocks(struct arena *a, const char *path, int threads, const char *stage,
+			struct gguf_file *f, struct err *e)
 {
 	int fd = open_gguf(a, path, f, e), rc;
 
 	if (fd < 0)
 		return fd;
-	rc = check_file(fd, f, threads, e);
+	rc = check_file(fd, f, threads, stage, e);
 	close(fd);
 	return rc;
 }
@@ -99,7 +99,10 @@ int examine_gguf(const char *const *paths, size_t n, int threads, struct buf *fa
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < n; i++) {
-		rc = check_blocks(a, paths[i], threads, &files[i], e);
+		const char *stage =
+			n == 1 ? "validate" : arena_printf(a, "validate %zu of %zu", i + 1, n);
+
+		rc = check_blocks(a, paths[i], threads, stage, &files[i], e);
 		if (rc == 0 && shard_check(&files[i], i, n, e) < 0)
 			rc = err_wrap(e, "%s", paths[i]);
 	}
@@ -128,7 +131,7 @@ static int verify_one(const char *path, struct err *e)
 {
 	struct arena *a = arena_new();
 	struct gguf_file f = { 0 };
-	int rc = check_blocks(a, path, processors(), &f, e);
+	int rc = check_blocks(a, path, processors(), NULL, &f, e);
 
 	if (rc == 0 && !gguf_find(&f, "general.architecture") && shard_tensors(&f) < 0)
 		rc = err_set(e, ERR_INVALID, "%s: general.architecture is missing", path);

@@ -13,8 +13,8 @@ int verify_main(const char *path);
 int dequantize_main(const char *path, const char *tensor);
 
 /* The n (at least 1) files of one model, in order: structure, that they belong together, every
- * block's scale. ERR_INVALID says which tensor or file. facts (may be NULL): what they say of
- * themselves is appended, as a JSON object. */
+ * block's scale; tells progress. ERR_INVALID says which tensor or file. facts (may be NULL): what
+ * they say of themselves is appended, as a JSON object. */
 struct buf;
 int examine_gguf(const char *const *paths, size_t n, int threads, struct buf *facts, struct err *e);
 
