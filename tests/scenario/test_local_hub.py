@@ -136,7 +136,7 @@ def test_front_matter_is_yaml_that_says_what_the_rows_say():
         text = (place.clone("clone") / "README.md").read_text()
         front = yaml.safe_load(text.split("---\n")[1])
         assert front == {"base_model": "org/kjv", "base_model_relation": "quantized",
-                         "language": ["en", "no"], "license": 'no: "licence" ',
+                         "language": ["en", "no"], "license": 'no: "licence"\n',
                          "library_name": "gguf", "pipeline_tag": "text-generation",
                          "tags": ["gguf", "llama", "quern"]}
 
