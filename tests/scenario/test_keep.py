@@ -68,25 +68,25 @@ class Place(Matrix):
 
 
 def test_a_night_many_times_the_disk():
-    with Place(40) as p:  # 160 MiB through 20
-        done = expect(p.quern("run"), 0, "40 converted", "40 of 40 points done")
+    with Place(20) as p:  # 80 MiB through 20
+        done = expect(p.quern("run"), 0, "20 converted", "20 of 20 points done")
         assert "failed" not in done.stdout, done.stdout
         assert set(p.states().values()) == {"done"}
         assert not p.artifacts() and not list((p.work / "artifacts").iterdir())
-        assert p.sql("SELECT count(*) FROM artifact WHERE dropped_ms > 0") == [(40,)]
-        assert p.sql("SELECT count(*) FROM upload WHERE state = 'done' AND job_id IS NOT NULL") == [(40,)]
-        assert p.sql("SELECT count(*) FROM attempt") == [(40,)]
-        expect(p.quern("run"), 0, "nothing to do: all 40 points are done already")
-        expect(p.quern("plan"), 0, "40 done")
+        assert p.sql("SELECT count(*) FROM artifact WHERE dropped_ms > 0") == [(20,)]
+        assert p.sql("SELECT count(*) FROM upload WHERE state = 'done' AND job_id IS NOT NULL") == [(20,)]
+        assert p.sql("SELECT count(*) FROM attempt") == [(20,)]
+        expect(p.quern("run"), 0, "nothing to do: all 20 points are done already")
+        expect(p.quern("plan"), 0, "20 done")
         expect(p.quern("show", "1"), 0, "on the hub; here they have left the disk")
         expect(p.quern("gc"), 0)
         expect(p.quern("run"), 0, "nothing to do")
-        assert p.sql("SELECT count(*) FROM attempt") == [(40,)]
+        assert p.sql("SELECT count(*) FROM attempt") == [(20,)]
 
 
 def test_without_it_the_disk_is_full():
     """What the test above would do otherwise, so that it proves something."""
-    with Place(40, keep="all") as p:
+    with Place(20, keep="all") as p:
         expect(p.quern("run"), 4, "no job fits the free disk", "not done yet")
 
 
@@ -170,10 +170,10 @@ def test_a_file_stays_until_it_was_measured():
 
 
 def test_a_night_many_times_the_disk_is_measured():
-    with LlmServer("timings") as s, measured_place(20, s, disk_mib=20) as p:
-        expect(p.quern("run"), 0, "20 converted", "20 measured", "20 of 20 points done")
-        assert not p.artifacts() and p.sql("SELECT count(*) FROM attempt") == [(20,)]
-        assert p.sql("SELECT state, count(*) FROM measurement GROUP BY state") == [("done", 20)]
+    with LlmServer("timings") as s, measured_place(8, s, disk_mib=20) as p:
+        expect(p.quern("run"), 0, "8 converted", "8 measured", "8 of 8 points done")
+        assert not p.artifacts() and p.sql("SELECT count(*) FROM attempt") == [(8,)]
+        assert p.sql("SELECT state, count(*) FROM measurement GROUP BY state") == [("done", 8)]
 
 
 def test_a_file_whose_measurement_failed_leaves():
