@@ -146,7 +146,7 @@ static int read_one_text(struct reader *r, struct buf *b)
 {
 	bool raw = *r->p == 'r' || *r->p == 'R';
 	const char *from;
-	size_t n;
+	size_t n = 0;
 	int rc;
 
 	if (strchr("rRuU", *r->p))

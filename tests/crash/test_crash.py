@@ -48,9 +48,13 @@ def points(base):
 
 
 def workers_of(root):
+    """Folders come and go meanwhile."""
     pids = []
-    for lock in (root / "work" / "jobs").rglob("lock"):
-        words = lock.read_text().split()
+    for job, _, files in os.walk(root / "work" / "jobs"):
+        try:
+            words = Path(job, "lock").read_text().split() if "lock" in files else []
+        except FileNotFoundError:
+            continue
         if words and Path(f"/proc/{words[0]}/cwd").exists():
             pids.append(int(words[0]))
     return pids
