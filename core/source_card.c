@@ -382,8 +382,7 @@ void source_card_json(const struct source_card *c, const char *architecture, str
 	jw_object(&w);
 	put(&w, "architecture", architecture);
 	if (c->languages.n) {
-		jw_key(&w, "language");
-		jw_array(&w);
+		jw_karray(&w, "language");
 		for (size_t i = 0; i < c->languages.n; i++)
 			jw_str(&w, c->languages.v[i]);
 		jw_end_array(&w);

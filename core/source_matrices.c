@@ -85,8 +85,7 @@ void matrix_list_finish(struct arena *a, struct matrix_list *l, struct source_fa
 
 void source_matrices_write(struct json_out *w, const struct source_facts *f)
 {
-	jw_key(w, "matrices");
-	jw_array(w);
+	jw_karray(w, "matrices");
 	for (size_t i = 0; i < f->n_matrices; i++) {
 		jw_array(w);
 		jw_str(w, f->matrices[i].name);

@@ -23,8 +23,7 @@ static void put_hex(struct json_out *w, const char *key, const uint8_t hash[SHA2
 
 static void put_files(struct json_out *w, const struct card_variant *v)
 {
-	jw_key(w, "files");
-	jw_array(w);
+	jw_karray(w, "files");
 	for (size_t i = 0; i < v->n_files; i++) {
 		jw_object(w);
 		jw_kstr(w, "path", v->paths[i]);
@@ -50,8 +49,7 @@ static void put_lora(struct json_out *w, const struct job_spec *s)
 
 static void put_source(struct json_out *w, const struct job_spec *s)
 {
-	jw_key(w, "source");
-	jw_object(w);
+	jw_kobject(w, "source");
 	jw_kstr(w, "kind", s->source_kind);
 	jw_kstr(w, "repo", public_name(s->source_kind, s->source));
 	jw_kstr(w, "version", s->source_version);
@@ -62,8 +60,7 @@ static void put_replaces(struct json_out *w, const struct card_variant *v)
 {
 	char hex[SHA256_HEX];
 
-	jw_key(w, "replaces");
-	jw_array(w);
+	jw_karray(w, "replaces");
 	for (size_t i = 0; i < v->n_replaces; i++) {
 		hex_encode(v->replaces[i]->key, SHA256_LEN, hex);
 		jw_str(w, hex);
@@ -74,8 +71,7 @@ static void put_replaces(struct json_out *w, const struct card_variant *v)
 /* What was asked for; what of it is confirmed stands in the variant itself. */
 static void put_asked(struct json_out *w, const struct job_spec *s, const struct json *with)
 {
-	jw_key(w, "asked");
-	jw_object(w);
+	jw_kobject(w, "asked");
 	jw_knum(w, "hybrid", s->hybrid);
 	jw_kint(w, "opt", s->opt);
 	jw_kstr(w, "platform", s->platform);
@@ -110,8 +106,7 @@ static void put_measured(struct json_out *w, const struct card *c, const struct 
 
 	if (v->n_measured == 0)
 		return;
-	jw_key(w, "measured");
-	jw_array(w);
+	jw_karray(w, "measured");
 	for (size_t i = 0; i < v->n_measured; i++)
 		if (json_parse(c->a, v->measured[i], strlen(v->measured[i]), &one, &ignored) >= 0)
 			jw_value(w, one);
@@ -134,8 +129,7 @@ static int put_variant(struct json_out *w, const struct card *c, size_t i, struc
 		return err_wrap(e, "parameters of job %lld", (long long)v->job->id);
 	jw_object(w);
 	put_asked(w, s, strcmp(given, s->with) == 0 ? NULL : asked);
-	jw_key(w, "engine");
-	jw_object(w);
+	jw_kobject(w, "engine");
 	jw_kstr(w, "name", s->engine);
 	jw_kstr(w, "version", s->engine_version);
 	jw_end_object(w);
@@ -171,8 +165,7 @@ int card_manifest(struct buf *b, const char *repo, const struct card_variant *v,
 	jw_object(&w);
 	jw_kint(&w, "format", CARD_MANIFEST_FORMAT);
 	jw_kstr(&w, "repo", repo);
-	jw_key(&w, "variants");
-	jw_array(&w);
+	jw_karray(&w, "variants");
 	for (size_t i = 0; rc >= 0 && i < n; i++)
 		rc = put_variant(&w, &c, i, e);
 	jw_end_array(&w);

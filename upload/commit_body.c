@@ -39,8 +39,7 @@ static void begin_line(struct json_out *j, struct buf *b, const char *key)
 	jw_init(j, b, 0);
 	jw_object(j);
 	jw_kstr(j, "key", key);
-	jw_key(j, "value");
-	jw_object(j);
+	jw_kobject(j, "value");
 }
 
 static int end_line(struct writer *w, struct json_out *j, struct err *e)

@@ -140,8 +140,7 @@ void hub_api_preupload_write(struct buf *b, const struct hub_file *files,
 	buf_init(&text, (size_t)4 * HUB_SAMPLE_BYTES);
 	jw_init(&w, b, 0);
 	jw_object(&w);
-	jw_key(&w, "files");
-	jw_array(&w);
+	jw_karray(&w, "files");
 	for (size_t i = 0; i < n; i++) {
 		buf_clear(&text);
 		(void)base64_add(&text, samples[i].bytes, samples[i].n);

@@ -35,18 +35,15 @@ void lfs_batch_write(struct buf *b, enum lfs_operation op, const struct hub_file
 	jw_init(&w, b, 0);
 	jw_object(&w);
 	jw_kstr(&w, "operation", op == LFS_UPLOAD ? "upload" : "download");
-	jw_key(&w, "transfers");
-	jw_array(&w);
+	jw_karray(&w, "transfers");
 	jw_str(&w, "basic");
 	if (op == LFS_UPLOAD)
 		jw_str(&w, "multipart");
 	jw_end_array(&w);
-	jw_key(&w, "ref");
-	jw_object(&w);
+	jw_kobject(&w, "ref");
 	jw_kstr(&w, "name", "refs/heads/main");
 	jw_end_object(&w);
-	jw_key(&w, "objects");
-	jw_array(&w);
+	jw_karray(&w, "objects");
 	for (size_t i = 0; i < n; i++)
 		write_object(&w, &files[i]);
 	jw_end_array(&w);
@@ -61,8 +58,7 @@ void lfs_complete_write(struct buf *b, const struct hub_file *f, const char *con
 	jw_init(&w, b, 0);
 	jw_object(&w);
 	write_oid(&w, f);
-	jw_key(&w, "parts");
-	jw_array(&w);
+	jw_karray(&w, "parts");
 	for (size_t i = 0; i < n; i++) {
 		jw_object(&w);
 		jw_kint(&w, "partNumber", (int64_t)i + 1);

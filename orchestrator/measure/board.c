@@ -213,8 +213,7 @@ static char *ask_line(const struct measure_prompt *p)
 	buf_init(&line, 16 * (size_t)MEASURE_PROMPT_BYTES);
 	jw_init(&w, &line, 0);
 	jw_object(&w);
-	jw_key(&w, "ask");
-	jw_object(&w);
+	jw_kobject(&w, "ask");
 	jw_kstr(&w, "name", p->name);
 	jw_kstr(&w, "text", text);
 	jw_kint(&w, "max_new_tokens", p->new_tokens);

@@ -23,8 +23,7 @@ static double now_ms(void)
 
 static void write_messages(struct json_out *w, const struct measure_prompt *p)
 {
-	jw_key(w, "messages");
-	jw_array(w);
+	jw_karray(w, "messages");
 	if (p->system) {
 		jw_object(w);
 		jw_kstr(w, "role", "system");
@@ -53,8 +52,7 @@ static void write_request(const struct endpoint *ep, const struct measure_prompt
 	jw_kstr(&w, "model", ep->model);
 	jw_kint(&w, "seed", 1);
 	jw_kbool(&w, "stream", 1);
-	jw_key(&w, "stream_options");
-	jw_object(&w);
+	jw_kobject(&w, "stream_options");
 	jw_kbool(&w, "include_usage", 1);
 	jw_end_object(&w);
 	jw_knum(&w, "temperature", 0);

@@ -88,8 +88,7 @@ static void put_known(struct json_out *w, const char *key, int64_t v)
 
 static void put_rows(struct json_out *w, const struct measure_result *r)
 {
-	jw_key(w, "rows");
-	jw_array(w);
+	jw_karray(w, "rows");
 	for (size_t i = 0; i < r->n_rows; i++) {
 		const struct measure_row *row = &r->rows[i];
 
@@ -108,8 +107,7 @@ static void put_rows(struct json_out *w, const struct measure_result *r)
 
 static void put_warnings(struct json_out *w, const struct measure_result *r)
 {
-	jw_key(w, "warnings");
-	jw_array(w);
+	jw_karray(w, "warnings");
 	for (size_t i = 0; i < r->n_warnings; i++) {
 		jw_object(w);
 		jw_kstr(w, "kind", r->warnings[i].kind);
@@ -136,8 +134,7 @@ void measure_result_write(struct json_out *w, const struct measure_result *r)
 	jw_kint(w, "quality_bad", r->quality_bad);
 	put_rows(w, r);
 	jw_kint(w, "runs", r->runs);
-	jw_key(w, "versions");
-	jw_object(w);
+	jw_kobject(w, "versions");
 	for (size_t i = 0; i < r->n_versions; i++)
 		jw_kstr(w, r->versions[i].name, r->versions[i].value);
 	jw_end_object(w);

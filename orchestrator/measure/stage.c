@@ -195,8 +195,7 @@ static void put_where(struct json_out *w, const struct measure_where *where)
 		put_endpoint(w, &where->endpoint);
 	} else if (where->kind == MEASURE_SERVE) {
 		put_endpoint(w, &where->serve.at);
-		jw_key(w, "command");
-		jw_array(w);
+		jw_karray(w, "command");
 		for (size_t i = 0; i < where->serve.n_command; i++)
 			jw_str(w, where->serve.command[i]);
 		jw_end_array(w);

@@ -20,8 +20,7 @@
 
 static void write_source(struct json_out *w, const struct jobdir_job *j)
 {
-	jw_key(w, "source");
-	jw_object(w);
+	jw_kobject(w, "source");
 	jw_kstr(w, "dir", j->source_dir);
 	jw_kstr(w, "format", j->source_format);
 	if (j->source_file)
@@ -77,8 +76,7 @@ static int job_json(const struct jobdir_job *j, struct buf *b, struct err *e)
 	jw_kstr(&w, "job", j->key_hex);
 	jw_kint(&w, "attempt", j->attempt);
 	jw_kstr(&w, "verb", "convert");
-	jw_key(&w, "engine");
-	jw_object(&w);
+	jw_kobject(&w, "engine");
 	jw_kstr(&w, "name", j->spec->engine);
 	jw_kstr(&w, "version", j->spec->engine_version);
 	jw_end_object(&w);

@@ -232,8 +232,7 @@ const char *rungs_facts(struct arena *a, const struct config *c, const struct en
 	buf_init(&b, WITH_MAX);
 	jw_init(&w, &b, 0);
 	jw_object(&w);
-	jw_key(&w, "rungs");
-	jw_array(&w);
+	jw_karray(&w, "rungs");
 	for (size_t i = 0; en && i < r->n_own; i++) {
 		if (!alters_output(en, r->own[i]))
 			continue;

@@ -41,8 +41,7 @@ static int add_failure(void *ctx, const struct job_row *j, struct err *e)
 
 static void json_counts(struct json_out *w, const int64_t *counts)
 {
-	jw_key(w, "counts");
-	jw_object(w);
+	jw_kobject(w, "counts");
 	for (int i = 0; i < JOB_STATE_COUNT; i++)
 		jw_kint(w, job_state_name((enum job_state)i), counts[i]);
 	jw_end_object(w);
@@ -86,8 +85,7 @@ static int write_body(struct session *s, int64_t run_id, const struct scheduler_
 	jw_kint(&w, "published", r->published);
 	jw_kint(&w, "bytes_sent", (int64_t)r->bytes_sent);
 	json_counts(&w, counts);
-	jw_key(&w, "failures");
-	jw_array(&w);
+	jw_karray(&w, "failures");
 	if (rc >= 0)
 		rc = store_job_each(s->store, &failed, add_failure, &w, e);
 	jw_end_array(&w);

@@ -296,8 +296,7 @@ static int write_record(const struct seal_job *j, const char *out, const struct 
 	jw_object(&w);
 	jw_kint(&w, "record", 2);
 	jw_kstr(&w, "key", j->key_hex);
-	jw_key(&w, "files");
-	jw_array(&w);
+	jw_karray(&w, "files");
 	for (size_t i = 0; i < s->n; i++) {
 		hex_encode(s->files[i].sha256, SHA256_LEN, hex);
 		jw_object(&w);

@@ -109,8 +109,7 @@ static int lay_out(struct importer *x, const struct import_file *f, const char *
 	buf_init(&b, TEXT_MAX);
 	jw_init(&w, &b, 0);
 	jw_object(&w);
-	jw_key(&w, "files");
-	jw_array(&w);
+	jw_karray(&w, "files");
 	jw_object(&w);
 	jw_kstr(&w, "path", name);
 	jw_kint(&w, "size", (int64_t)st.st_size);

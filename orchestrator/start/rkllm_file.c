@@ -278,12 +278,10 @@ static int print_json(struct arena *a, const struct rkllm_file *f, struct err *e
 	jw_object(&w);
 	jw_kstr(&w, "format", "rkllm");
 	jw_kstr(&w, "path", f->path);
-	jw_key(&w, "read_from_file");
-	jw_object(&w);
+	jw_kobject(&w, "read_from_file");
 	jw_kint(&w, "size_bytes", (int64_t)f->size_bytes);
 	jw_kstr(&w, "sha256", hex);
-	jw_key(&w, "text");
-	jw_array(&w);
+	jw_karray(&w, "text");
 	for (size_t i = 0; i < f->n_words; i++) {
 		jw_object(&w);
 		jw_kint(&w, "offset", (int64_t)f->words[i].offset);
@@ -292,8 +290,7 @@ static int print_json(struct arena *a, const struct rkllm_file *f, struct err *e
 	}
 	jw_end_array(&w);
 	jw_end_object(&w);
-	jw_key(&w, "claimed_by_name");
-	jw_object(&w);
+	jw_kobject(&w, "claimed_by_name");
 	if (f->has_claims)
 		file_name_json(&w, &f->claims);
 	jw_end_object(&w);

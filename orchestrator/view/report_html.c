@@ -258,14 +258,21 @@ static void command(struct buf *b, const char *text)
 	buf_adds(b, "</code></p>\n");
 }
 
+/* The beginning of what cause() and refusal() tell: how many of which, why, and in whose words. */
+static void failure(struct buf *b, int64_t n, const char *times, const char *why,
+		    const char *message)
+{
+	buf_addf(b, "<article class=\"cause\">\n<h3><span class=\"times\">%lld %s</span> ",
+		 (long long)n, times);
+	page_text(b, why);
+	buf_adds(b, "</h3>\n<p class=\"said\">");
+	page_text(b, message);
+	buf_adds(b, "</p>\n");
+}
+
 static void cause(const struct report *r, const struct report_cause *c, struct buf *b)
 {
-	buf_addf(b, "<article class=\"cause\">\n<h3><span class=\"times\">%lld &times;</span> ",
-		 (long long)c->n);
-	page_text(b, c->cause);
-	buf_adds(b, "</h3>\n<p class=\"said\">");
-	page_text(b, c->message);
-	buf_adds(b, "</p>\n");
+	failure(b, c->n, "&times;", c->cause, c->message);
 	if (c->evidence[0]) {
 		buf_adds(b, "<p class=\"said soft\">");
 		page_text(b, c->evidence_from);
@@ -289,12 +296,7 @@ static void cause(const struct report *r, const struct report_cause *c, struct b
 
 static void refusal(const struct report_refusal *f, struct buf *b)
 {
-	buf_addf(b, "<article class=\"cause\">\n<h3><span class=\"times\">%lld not begun:</span> ",
-		 (long long)f->n);
-	page_text(b, f->cause);
-	buf_adds(b, "</h3>\n<p class=\"said\">");
-	page_text(b, f->message);
-	buf_adds(b, "</p>\n");
+	failure(b, f->n, "not begun:", f->cause, f->message);
 	advice(b, f->advice);
 	command(b, f->command);
 	buf_adds(b, "<p class=\"soft\">");

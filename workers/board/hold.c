@@ -142,8 +142,7 @@ static void say_held(struct hold *h, int cleaned)
 	size_t fixed = 0;
 
 	jw_kint(o, "restored_first", cleaned);
-	jw_key(o, "clocks");
-	jw_array(o);
+	jw_karray(o, "clocks");
 	for (size_t i = 0; i < h->clocks.n; i++) {
 		const struct clock *k = &h->clocks.v[i];
 

@@ -212,8 +212,7 @@ int worker_result_ok(const struct worker_job *j, const struct worker_output *fil
 		jw_object(&w);
 		jw_kint(&w, "protocol", 1);
 		jw_kstr(&w, "status", "ok");
-		jw_key(&w, "files");
-		jw_array(&w);
+		jw_karray(&w, "files");
 		for (size_t i = 0; i < n; i++) {
 			jw_object(&w);
 			jw_kstr(&w, "path", files[i].path);

@@ -217,12 +217,10 @@ static void add_index(const struct writer *w, struct buf *out)
 
 	jw_init(&j, out, 2);
 	jw_object(&j);
-	jw_key(&j, "metadata");
-	jw_object(&j);
+	jw_kobject(&j, "metadata");
 	jw_kint(&j, "total_size", (int64_t)w->total);
 	jw_end_object(&j);
-	jw_key(&j, "weight_map");
-	jw_object(&j);
+	jw_kobject(&j, "weight_map");
 	for (size_t i = 0; i < fake_tensor_count(s); i++) {
 		if (i == end) {
 			number++;

@@ -73,8 +73,7 @@ static void add_members(struct json_out *w, const struct fake_spec *s,
 		jw_kint(w, "eos_token_id", (int64_t)ids->turn_end);
 		s->family->config(w, s);
 	} else {
-		jw_key(w, "text_config");
-		jw_object(w);
+		jw_kobject(w, "text_config");
 		add_sizes(w, s, ids);
 		jw_kint(w, "vocab_size", (int64_t)s->vocab);
 		jw_end_object(w);
@@ -89,8 +88,7 @@ void fake_config_json(const struct fake_spec *s, struct buf *out)
 	fake_special_ids(s, &ids);
 	jw_init(&w, out, 2);
 	jw_object(&w);
-	jw_key(&w, "architectures");
-	jw_array(&w);
+	jw_karray(&w, "architectures");
 	jw_str(&w, fake_architecture(s));
 	jw_end_array(&w);
 	add_members(&w, s, &ids);
@@ -113,8 +111,7 @@ void fake_generation_config_json(const struct fake_spec *s, struct buf *out)
 	jw_object(&w);
 	jw_kint(&w, "bos_token_id", (int64_t)ids.bos);
 	jw_kbool(&w, "do_sample", 1);
-	jw_key(&w, "eos_token_id");
-	jw_array(&w);
+	jw_karray(&w, "eos_token_id");
 	jw_int(&w, (int64_t)ids.turn_end);
 	jw_int(&w, (int64_t)ids.eos);
 	jw_end_array(&w);

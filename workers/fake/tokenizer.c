@@ -346,8 +346,7 @@ static void add_specials_decoder(struct json_out *w, const struct fake_spec *s)
 	char name[64];
 
 	lay_out(s, &l);
-	jw_key(w, "added_tokens_decoder");
-	jw_object(w);
+	jw_kobject(w, "added_tokens_decoder");
 	for (uint64_t i = 0; i < l.specials; i++) {
 		special_name(s, i, name, sizeof(name));
 		add_special(w, l.base + i, name);
@@ -392,8 +391,7 @@ static void sentencepiece_config(struct json_out *w, const struct fake_spec *s)
 	jw_kbool(w, "add_bos_token", 1);
 	jw_kbool(w, "add_eos_token", 0);
 	jw_kbool(w, "add_prefix_space", s->family->tokenizer != TOK_GEMMA);
-	jw_key(w, "added_tokens_decoder");
-	jw_object(w);
+	jw_kobject(w, "added_tokens_decoder");
 	add_special(w, 0, "<unk>");
 	add_special(w, 1, "<s>");
 	add_special(w, 2, "</s>");

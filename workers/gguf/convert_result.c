@@ -9,8 +9,7 @@
 
 static void write_type_counts(struct conversion *c, struct json_out *w)
 {
-	jw_key(w, "tensor_types");
-	jw_object(w);
+	jw_kobject(w, "tensor_types");
 	for (uint32_t id = 0; id <= TYPE_ID_MAX; id++) {
 		const struct type *t = type_by_id(id);
 		int64_t n = 0;
@@ -51,15 +50,12 @@ static void write_quality(struct conversion *c, struct json_out *w)
 					       "saturated" };
 	struct quality all = { 0 };
 
-	jw_key(w, "quality");
-	jw_object(w);
-	jw_key(w, "columns");
-	jw_array(w);
+	jw_kobject(w, "quality");
+	jw_karray(w, "columns");
 	for (size_t i = 0; i < ARRAY_LEN(columns); i++)
 		jw_strn(w, columns[i], strlen(columns[i]));
 	jw_end_array(w);
-	jw_key(w, "tensors");
-	jw_object(w);
+	jw_kobject(w, "tensors");
 	for (size_t i = 0; i < c->layout.n; i++) {
 		const struct out_tensor *t = &c->layout.v[i];
 
@@ -73,8 +69,7 @@ static void write_quality(struct conversion *c, struct json_out *w)
 		jw_end_array(w);
 	}
 	jw_end_object(w);
-	jw_key(w, "all");
-	jw_array(w);
+	jw_karray(w, "all");
 	write_measures(&all, w);
 	jw_end_array(w);
 	jw_end_object(w);
@@ -82,8 +77,7 @@ static void write_quality(struct conversion *c, struct json_out *w)
 
 static void write_promoted(struct conversion *c, struct json_out *w)
 {
-	jw_key(w, "promoted");
-	jw_array(w);
+	jw_karray(w, "promoted");
 	for (size_t i = 0; i < c->layout.n; i++) {
 		if (c->layout.v[i].promoted)
 			jw_strn(w, c->layout.v[i].name, strlen(c->layout.v[i].name));
@@ -133,8 +127,7 @@ const char *conversion_facts(struct conversion *c)
 	write_quality(c, &w);
 	jw_kint(&w, "parameters", (int64_t)elements);
 	write_numbers(c, &w);
-	jw_key(&w, "tools");
-	jw_object(&w);
+	jw_kobject(&w, "tools");
 	jw_kstr(&w, "quern-gguf", QUERN_VERSION);
 	jw_end_object(&w);
 	if (c->n_zeroed)

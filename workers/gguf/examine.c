@@ -243,8 +243,7 @@ static void write_tensor(struct json_out *w, const char *name, const char *type,
 	jw_object(w);
 	jw_kstr(w, "name", name);
 	jw_kstr(w, "type", type);
-	jw_key(w, "shape");
-	jw_array(w);
+	jw_karray(w, "shape");
 	for (int i = 0; i < n_dims; i++)
 		jw_uint(w, shape[i]);
 	jw_end_array(w);
@@ -263,15 +262,13 @@ static void write_gguf(struct json_out *w, const struct gguf_file *f)
 	jw_kint(w, "alignment", f->alignment);
 	jw_key(w, "facts");
 	gguf_facts_write(w, f);
-	jw_key(w, "metadata");
-	jw_object(w);
+	jw_kobject(w, "metadata");
 	for (size_t i = 0; i < f->n_kv; i++) {
 		jw_key(w, f->kv[i].key);
 		write_value(w, &f->kv[i]);
 	}
 	jw_end_object(w);
-	jw_key(w, "types");
-	jw_object(w);
+	jw_kobject(w, "types");
 	for (uint32_t id = 0; id <= TYPE_ID_MAX; id++) {
 		int64_t n = 0;
 
@@ -284,8 +281,7 @@ static void write_gguf(struct json_out *w, const struct gguf_file *f)
 	for (size_t i = 0; i < f->n_tensors; i++)
 		params += f->tensors[i].n;
 	jw_kint(w, "parameters", (int64_t)params);
-	jw_key(w, "tensors");
-	jw_array(w);
+	jw_karray(w, "tensors");
 	for (size_t i = 0; i < f->n_tensors; i++)
 		write_tensor(w, f->tensors[i].name, f->tensors[i].type->name, f->tensors[i].ne,
 			     f->tensors[i].n_dims, f->tensors[i].offset, f->tensors[i].size_bytes);
@@ -300,8 +296,7 @@ static void write_safetensors(struct json_out *w, const struct st_header *h)
 		params += h->tensors[i].n_elements;
 	jw_kstr(w, "format", "safetensors");
 	jw_kint(w, "parameters", (int64_t)params);
-	jw_key(w, "tensors");
-	jw_array(w);
+	jw_karray(w, "tensors");
 	for (size_t i = 0; i < h->count; i++)
 		write_tensor(w, h->tensors[i].name, h->tensors[i].dtype_name, h->tensors[i].shape,
 			     h->tensors[i].n_dims, h->tensors[i].offset, h->tensors[i].size_bytes);

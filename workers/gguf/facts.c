@@ -39,8 +39,7 @@ static const struct file_type *quant_of(const struct gguf_file *f)
 
 static void write_types(struct json_out *w, const struct gguf_file *f)
 {
-	jw_key(w, "tensor_types");
-	jw_object(w);
+	jw_kobject(w, "tensor_types");
 	for (uint32_t id = 0; id <= TYPE_ID_MAX; id++) {
 		int64_t n = 0;
 
